@@ -1,0 +1,1 @@
+"""What runs orthoburst on one machine: servers, functions host, scene simulator, demo and benches."""

@@ -1,0 +1,36 @@
+"""One way to turn a document into a hash, so that equal meaning gives equal digests in every process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from pydantic import BaseModel
+
+from orthocontracts.model import JsonObject
+from orthocontracts.outputs import OutputIdentity
+
+
+def canonical_json(document: BaseModel | JsonObject) -> bytes:
+    """Sorted keys, no spaces, no absent fields; floats as the shortest text that reads back the same."""
+    value = (
+        document.model_dump(mode="json", exclude_none=True) if isinstance(document, BaseModel) else document
+    )
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
+    ).encode()
+
+
+def sha256_of(document: BaseModel | JsonObject) -> str:
+    return hashlib.sha256(canonical_json(document)).hexdigest()
+
+
+def output_digest(identity: OutputIdentity) -> str:
+    """64 hex digits that name an output. Products are unordered: the same set in any order is the same output."""
+    in_order = tuple(sorted(identity.products, key=lambda source: source.ref))
+    return sha256_of(identity.model_copy(update={"products": in_order}))
+
+
+def job_id_of(user: str, request_id: str) -> str:
+    """The job of a request: derived, so that a request delivered twice is one job."""
+    return "j" + sha256_of({"user": user, "request_id": request_id})[:19]

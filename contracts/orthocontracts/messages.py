@@ -1,0 +1,114 @@
+"""Messages on storage queues and MQTT. JSON, versioned, under 64 KiB; no order between them is assumed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from orthocontracts.model import Digest, Document, Identifier, Message, UtcTime
+from orthocontracts.outputs import FileFacts, FileKind
+
+MAX_MESSAGE_BYTES = 48 * 1024
+"""A queue message holds 64 KiB after base64."""
+
+
+class Release(Message):
+    """On a pool's queue: this task may run, under this release number. The message is also the lease."""
+
+    task_id: Identifier
+    release: int = Field(ge=1)
+
+
+class Fault(Document):
+    """Why something failed, for people and for the retry rule."""
+
+    kind: str = Field(max_length=100, description="error class")
+    message: str = Field(max_length=2000)
+    permanent: bool = False
+
+
+class Verdict(Document):
+    """How one output of a delivery ended: its files, or why there are none."""
+
+    digest: Digest
+    files: dict[FileKind, FileFacts] | None = None
+    fault: Fault | None = None
+    figures: dict[str, float] = {}
+
+
+class Report(Message):
+    """On queue ``results``. ``returned`` is work handed back unharmed (drain, eviction, too little walltime)."""
+
+    kind: Literal["started", "finished", "returned"]
+    task_id: Identifier
+    release: int = Field(ge=1)
+    delivery: int = Field(ge=1)
+    agent: Identifier
+    pool: Identifier
+    at: UtcTime
+    verdicts: tuple[Verdict, ...] = ()
+    reason: str | None = Field(default=None, max_length=500)
+    figures: dict[str, float] = {}
+
+
+class Wake(Message):
+    """On queue ``dispatch``: something changed, a round may find work. Carries why, for the log only."""
+
+    reason: str = Field(max_length=100)
+
+
+class RunningTask(Message):
+    task_id: Identifier
+    release: int
+    progress: float = Field(default=0.0, ge=0, le=1)
+    phase: Literal["fetch", "compute", "deliver"] = "fetch"
+
+
+class AgentStatus(Message):
+    """Retained on an agent's status topic and forwarded to queue ``capacity``. Its last will says ``offline``."""
+
+    agent: Identifier
+    pool: Identifier
+    session: str = Field(max_length=64, description="new at every start of the worker")
+    sequence: int = Field(ge=0)
+    state: Literal["online", "draining", "offline"]
+    at: UtcTime
+    slots: int = Field(default=0, ge=0)
+    running: tuple[RunningTask, ...] = ()
+    walltime_left_s: float | None = None
+    result_version: int = 0
+    version: str = ""
+    machine: str = Field(default="", max_length=100)
+
+
+class Control(Message):
+    """functions → agent."""
+
+    action: Literal["drain", "resume", "cancel"]
+    task_id: Identifier | None = None
+    release: int | None = None
+
+
+class Doorbell(Message):
+    """functions → agent: take work from your pool's queue."""
+
+    pool: Identifier
+
+
+class Demand(Message):
+    """Retained per pool: how many slots the dispatcher would like, and until when it is worth listening."""
+
+    pool: Identifier
+    slots: int = Field(ge=0)
+    until: UtcTime
+
+
+class JobEvent(Message):
+    """A state change of a job or one of its tasks, for whoever watches."""
+
+    job_id: Identifier
+    task_id: Identifier | None = None
+    state: str
+    pool: str | None = None
+    at: UtcTime

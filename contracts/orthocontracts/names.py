@@ -1,0 +1,112 @@
+"""Names of queues, containers, tables, blobs and topics: spelled here and nowhere else."""
+
+from __future__ import annotations
+
+from orthocontracts.outputs import FILE_SUFFIX, FileKind
+
+QUEUE_REQUESTS = "requests"
+QUEUE_DISPATCH = "dispatch"
+QUEUE_RESULTS = "results"
+QUEUE_CAPACITY = "capacity"
+QUEUES = (QUEUE_REQUESTS, QUEUE_DISPATCH, QUEUE_RESULTS, QUEUE_CAPACITY)
+
+CONTAINER_PRODUCTS = "products"
+CONTAINER_AUX = "aux"
+CONTAINER_REQUESTS = "requests"
+CONTAINER_PLANS = "plans"
+CONTAINER_RESULTS = "results"
+CONTAINER_CATALOGUE = "catalogue"
+CONTAINER_SETTINGS = "settings"
+CONTAINER_CONTROL = "control"
+CONTAINERS = (
+    CONTAINER_PRODUCTS,
+    CONTAINER_AUX,
+    CONTAINER_REQUESTS,
+    CONTAINER_PLANS,
+    CONTAINER_RESULTS,
+    CONTAINER_CATALOGUE,
+    CONTAINER_SETTINGS,
+    CONTAINER_CONTROL,
+)
+
+TABLE_JOBS = "jobs"
+TABLE_OUTPUTS = "outputs"
+TABLE_TASKS = "tasks"
+TABLE_ACTIVE = "active"
+TABLE_DIGESTS = "digests"
+TABLE_AGENTS = "agents"
+TABLE_PENDING = "pending"
+TABLE_LEDGER = "ledger"
+TABLES = (
+    TABLE_JOBS,
+    TABLE_OUTPUTS,
+    TABLE_TASKS,
+    TABLE_ACTIVE,
+    TABLE_DIGESTS,
+    TABLE_AGENTS,
+    TABLE_PENDING,
+    TABLE_LEDGER,
+)
+
+BLOB_DEFAULT_ORDER = "default_order.json"
+BLOB_POOLS = "pools.json"
+BLOB_DISPATCH_LEASE = "dispatch.lease"
+BLOB_DISPATCH_MARK = "dispatch.mark"
+
+
+def poison_queue(queue: str) -> str:
+    return f"{queue}-poison"
+
+
+def pool_queue(pool: str, result_version: int) -> str:
+    """Queue of the releases for a pool's workers of one result version."""
+    return f"pool-{pool}-r{result_version}"
+
+
+def ticket_container(pool: str) -> str:
+    return f"tickets-{pool}"
+
+
+def ticket_blob(task_id: str, release: int) -> str:
+    return f"{task_id}-{release}.json"
+
+
+def result_folder(task_id: str, release: int) -> str:
+    return f"{task_id}-{release}"
+
+
+def result_blob(task_id: str, release: int, delivery: int, digest: str, kind: FileKind) -> str:
+    """Path of a delivered file inside container ``results``."""
+    return f"{result_folder(task_id, release)}/{delivery}/{digest}{FILE_SUFFIX[kind]}"
+
+
+def catalogue_blob(digest: str) -> str:
+    return f"{digest}.json"
+
+
+def plan_blob(job_id: str) -> str:
+    return f"{job_id}.json"
+
+
+TOPIC_ROOT = "orthoburst/v1"
+TOPIC_ALL_STATUS = f"{TOPIC_ROOT}/agents/+/status"
+
+
+def topic_status(agent: str) -> str:
+    return f"{TOPIC_ROOT}/agents/{agent}/status"
+
+
+def topic_control(agent: str) -> str:
+    return f"{TOPIC_ROOT}/agents/{agent}/control"
+
+
+def topic_doorbell(agent: str) -> str:
+    return f"{TOPIC_ROOT}/agents/{agent}/doorbell"
+
+
+def topic_demand(pool: str) -> str:
+    return f"{TOPIC_ROOT}/pools/{pool}/demand"
+
+
+def topic_job_events(job_id: str) -> str:
+    return f"{TOPIC_ROOT}/jobs/{job_id}/events"

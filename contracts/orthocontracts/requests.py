@@ -1,0 +1,170 @@
+"""What someone asks for: products, a grid, options. Every door ends in one of these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from orthocontracts import tiles
+from orthocontracts.model import Document, Identifier, UtcTime
+
+MAX_PRODUCTS = 16
+MAX_TILES = 200
+
+ProductRef = Annotated[str, StringConstraints(pattern=r"^products/[A-Za-z0-9][A-Za-z0-9._/-]{0,240}$")]
+"""A blob, or the folder of a SAFE, in the container ``products``."""
+
+AuxRef = Annotated[str, StringConstraints(pattern=r"^aux/[A-Za-z0-9][A-Za-z0-9._/-]{0,240}$")]
+"""A blob in the container ``aux``: DEM, geoid, orbit."""
+
+Radiometry = Literal["dn", "beta0", "sigma0", "gamma0"]
+Resampling = Literal["nearest", "bilinear", "cubic", "average"]
+
+
+class TileGrid(Document):
+    """Sentinel-2 tiles: the named ones, or all that the products touch."""
+
+    kind: Literal["mgrs"] = "mgrs"
+    tiles: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=MAX_TILES)
+    spacing_m: float = Field(default=10.0, ge=1.0, le=5_490.0)
+
+    @field_validator("tiles")
+    @classmethod
+    def _known_tiles(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None:
+            for name in names:
+                tiles.tile_bounds(name)
+        return names
+
+    @field_validator("spacing_m")
+    @classmethod
+    def _divides_the_tile(cls, spacing_m: float) -> float:
+        pixels = tiles.TILE_SIZE_M / spacing_m
+        if abs(pixels - round(pixels)) > 1e-9:
+            raise ValueError(
+                f"spacing_m = {spacing_m} does not divide the tile's {tiles.TILE_SIZE_M:.0f} m: use 10, 20, 60, …"
+            )
+        return spacing_m
+
+
+class BoundsGrid(Document):
+    """A rectangle in a coordinate system of its own, for example ``epsg = 32633``."""
+
+    kind: Literal["bounds"]
+    epsg: int = Field(ge=1024, le=32767)
+    left: float
+    bottom: float
+    right: float
+    top: float
+    spacing: float = Field(gt=0, description="pixel size in the units of the coordinate system")
+
+    @model_validator(mode="after")
+    def _has_pixels(self) -> Self:
+        if self.left >= self.right or self.bottom >= self.top:
+            raise ValueError("left must be below right and bottom below top")
+        pixels = (self.right - self.left) * (self.top - self.bottom) / self.spacing**2
+        if not 1 <= pixels <= MAX_PIXELS:
+            raise ValueError(
+                f"the grid would have {pixels:.3g} pixels; between 1 and {MAX_PIXELS:.3g} are possible"
+            )
+        return self
+
+
+class FootprintGrid(Document):
+    """The UTM rectangle around the product itself, snapped to the spacing: for small, very detailed images."""
+
+    kind: Literal["footprint"]
+    spacing_m: float = Field(gt=0, le=1_000)
+
+
+MAX_PIXELS = 4e9
+
+GridRequest = Annotated[TileGrid | BoundsGrid | FootprintGrid, Field(discriminator="kind")]
+
+
+class TerrainRequest(Document):
+    """Where heights come from: a DEM (with the geoid its heights stand on, if they do), or one constant height."""
+
+    dem: AuxRef | None = None
+    geoid: AuxRef | None = None
+    height_m: float | None = Field(default=None, ge=-500, le=9000, description="metres above the ellipsoid")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.dem is None) == (self.height_m is None):
+            raise ValueError("give either dem or height_m")
+        if self.geoid is not None and self.dem is None:
+            raise ValueError("geoid without dem: a constant height is ellipsoidal already")
+        return self
+
+
+class Options(Document):
+    """How pixels are made. ``None`` leaves the choice to what suits the product."""
+
+    bands: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=32)
+    radiometry: Radiometry | None = None
+    resampling: Resampling | None = None
+
+
+class Request(Document):
+    """One request: these products, onto this grid, for this user.
+
+    ``request_id`` makes it repeatable: the same id from the same user is the same job, however often it arrives.
+    ``patience_s`` is how long a task without a deadline waits for the HPC centre before the cloud may take it;
+    None takes the site's setting.
+    """
+
+    version: Literal[1] = 1
+    request_id: Identifier
+    user: Identifier = "local"
+    process: Literal["orthorectify"] = "orthorectify"
+    products: tuple[ProductRef, ...] = Field(min_length=1, max_length=MAX_PRODUCTS)
+    grid: GridRequest = TileGrid()
+    options: Options = Options()
+    terrain: TerrainRequest | None = Field(default=None, description="None takes the site's default terrain")
+    deadline: UtcTime | None = None
+    patience_s: float | None = Field(default=None, ge=0, le=30 * 86_400)
+
+    @field_validator("products")
+    @classmethod
+    def _no_way_out_of_the_container(cls, refs: tuple[str, ...]) -> tuple[str, ...]:
+        for ref in refs:
+            if any(part in ("", ".", "..") for part in ref.rstrip("/").split("/")):
+                raise ValueError(f"{ref!r} is not a plain path below products/")
+        if len(set(refs)) != len(refs):
+            raise ValueError("the same product is named twice")
+        return tuple(ref.rstrip("/") for ref in refs)
+
+
+class StandingDefault(Document):
+    """``settings/default_order.json``: what is made of an upload that no standing order matches."""
+
+    version: Literal[1] = 1
+    sentinel1: OrderTemplate | None = None
+    rpc: OrderTemplate | None = None
+    terrain: TerrainRequest
+    user: Identifier = "local"
+
+
+class OrderTemplate(Document):
+    grid: GridRequest
+    options: Options = Options()
+    patience_s: float | None = Field(default=None, ge=0)
+
+
+class RequestEnvelope(Document):
+    """What travels on queue ``requests``: the request itself, or the blob that holds it when it is large."""
+
+    v: Literal[1] = 1
+    request: Request | None = None
+    blob: str | None = Field(default=None, pattern=r"^requests/[a-z0-9][a-z0-9./-]{0,200}$")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.request is None) == (self.blob is None):
+            raise ValueError("give either request or blob")
+        return self
+
+
+StandingDefault.model_rebuild()

@@ -1,0 +1,39 @@
+"""A unit of work: the products of one pass and the outputs wanted from them."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from orthocontracts.model import Document, Identifier, UtcTime
+from orthocontracts.outputs import OutputSpec, ResolvedTerrain, Source
+from orthocontracts.requests import Options
+
+
+class TaskSpec(Document):
+    """What a worker needs to know, apart from where it may read and write (the ticket adds that)."""
+
+    task_id: Identifier
+    job_id: Identifier
+    user: Identifier
+    process: str
+    result_version: int
+    products: tuple[Source, ...] = Field(min_length=1)
+    terrain: ResolvedTerrain
+    options: Options
+    outputs: tuple[OutputSpec, ...] = Field(min_length=1)
+    created_at: UtcTime
+    deadline: UtcTime | None = None
+    patience_s: float | None = None
+
+    @property
+    def megapixels(self) -> float:
+        return sum(output.grid.megapixels for output in self.outputs)
+
+
+def task_id_of(job_id: str, number: int) -> str:
+    return f"{job_id}-{number:04d}"
+
+
+def job_of_task(task_id: str) -> str:
+    """The partition of a task's row: queue messages carry the task's id only."""
+    return task_id.rsplit("-", 1)[0]

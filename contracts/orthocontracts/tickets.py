@@ -1,0 +1,47 @@
+"""The ticket: what a worker may do for one release of one task, and until when."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from orthocontracts.model import Digest, Document, UtcTime
+from orthocontracts.outputs import FileKind
+from orthocontracts.tasks import TaskSpec
+
+MAX_DELIVERIES = 8
+"""How often one release's queue message may be delivered: each delivery has a folder of its own."""
+
+
+class InputFile(Document):
+    """One file to fetch. ``path`` is where it goes below the task's scratch folder: ``products/NAME.SAFE/manifest.safe``."""
+
+    path: str
+    url: str = Field(description="read-only, expiring; a secret: never logged")
+    size_bytes: int = Field(ge=0)
+    md5: str | None = None
+
+
+class OutputFile(Document):
+    """One file to deliver: where it goes, and the create-only link that lets exactly this file be written once."""
+
+    blob: str
+    url: str = Field(description="create-only, expiring; a secret: never logged")
+
+
+class Delivery(Document):
+    number: int = Field(ge=1, le=MAX_DELIVERIES)
+    files: dict[Digest, dict[FileKind, OutputFile]]
+
+
+class Ticket(Document):
+    v: Literal[1] = 1
+    spec: TaskSpec
+    release: int = Field(ge=1)
+    pool: str
+    wanted: tuple[Digest, ...] = Field(min_length=1, description="outputs not yet committed")
+    inputs: tuple[InputFile, ...]
+    deliveries: tuple[Delivery, ...]
+    time_limit_s: float = Field(gt=0)
+    expires_at: UtcTime = Field(description="when its links end")

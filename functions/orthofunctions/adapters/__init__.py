@@ -1,0 +1,1 @@
+"""The ports over Azure Storage queues, blobs and tables, and MQTT."""

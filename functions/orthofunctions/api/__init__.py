@@ -1,0 +1,1 @@
+"""The HTTP door: OGC API - Processes over the use cases."""

@@ -1,0 +1,1 @@
+"""Pure: records, the policy, the state changes. No I/O, no clock of its own."""

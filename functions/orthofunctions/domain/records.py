@@ -1,0 +1,212 @@
+"""The authority: rows of jobs, outputs, tasks, active releases and digests, as typed values.
+
+Changed only by functions and only with the row's ETag. ``to_row``/``from_row`` are the only places that know how a
+record lies in a table; the large part of a task (its specification) lies in the job's plan, not in its row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, fields, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Self, get_type_hints
+
+from orthocontracts import names
+from orthocontracts.states import OutputState, TaskState
+from orthofunctions.ports import Row, Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A row with named, typed fields. ``etag`` is empty for a record that was never stored."""
+
+    TABLE: ClassVar[str]
+    PARTITION: ClassVar[str]
+    KEY: ClassVar[str]
+
+    etag: str = ""
+
+    def to_row(self) -> Row:
+        values: dict[str, Value] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("etag", self.PARTITION, self.KEY) or value is None:
+                continue
+            values[field.name] = str(value) if isinstance(value, StrEnum) else value
+        return Row(
+            partition=str(getattr(self, self.PARTITION)),
+            key=str(getattr(self, self.KEY)),
+            values=values,
+            etag=self.etag,
+        )
+
+    @classmethod
+    def from_row(cls, row: Row) -> Self:
+        hints = get_type_hints(cls)
+        arguments: dict[str, Any] = {"etag": row.etag, cls.PARTITION: row.partition, cls.KEY: row.key}
+        for field in fields(cls):
+            if field.name in arguments:
+                continue
+            if field.name in row.values:
+                value: Any = row.values[field.name]
+                hint = hints[field.name]
+                if isinstance(hint, type) and issubclass(hint, StrEnum):
+                    value = hint(value)
+                elif hint is float or hint == (float | None):
+                    value = float(value)
+                arguments[field.name] = value
+            elif field.default is MISSING:
+                raise ValueError(f"{cls.TABLE} row {row.partition}/{row.key} has no {field.name}")
+        return cls(**arguments)
+
+    def changed(self, **changes: Any) -> Self:
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord(Record):
+    """A request and how its planning ended; progress is derived from its outputs."""
+
+    TABLE = names.TABLE_JOBS
+    PARTITION = "user"
+    KEY = "job_id"
+
+    user: str
+    job_id: str
+    request_id: str
+    process: str
+    created_at: datetime
+    source: str  # the door it came through: "http", "queue" or "upload"
+    planned: bool = False
+    n_outputs: int = 0
+    cancelled: bool = False
+    fault_kind: str | None = None
+    fault_message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputRecord(Record):
+    TABLE = names.TABLE_OUTPUTS
+    PARTITION = "job_id"
+    KEY = "digest"
+
+    job_id: str
+    digest: str
+    state: OutputState = OutputState.WANTED
+    title: str = ""
+    task_id: (
+        str  # the task that makes it: another job's, where it was joined; "" where it was in the catalogue
+    )
+    fault_kind: str | None = None
+    fault_message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRecord(Record):
+    """A task's state. ``release`` rises exactly when the row turns released."""
+
+    TABLE = names.TABLE_TASKS
+    PARTITION = "job_id"
+    KEY = "task_id"
+
+    job_id: str
+    task_id: str
+    user: str
+    state: TaskState = TaskState.PENDING
+    created_at: datetime
+    deadline: datetime | None = None
+    patience_s: float | None = None
+    megapixels: float = 0.0
+    input_bytes: int = 0
+    result_version: int = 0
+
+    release: int = 0
+    pool: str | None = None
+    released_at: datetime | None = None
+    started_at: datetime | None = None
+    delivery: int = 0  # latest started delivery of the current release
+    agent: str | None = None
+    not_before: datetime | None = None  # back-off after a failure
+    failures: int = 0
+    silences: int = 0
+    decision: str | None = None  # JSON: the figures for every pool and the sentence for people
+    reserved_eur: float = 0.0
+    ended_at: datetime | None = None
+    fault_kind: str | None = None
+    fault_message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActiveRecord(Record):
+    """One release that may still be at work: written before its row turns released, deleted at its end."""
+
+    TABLE = names.TABLE_ACTIVE
+    PARTITION = "job_id"
+    KEY = "release_key"
+
+    job_id: str
+    release_key: str  # "<task>-<release>"
+    task_id: str
+    release: int
+    pool: str
+    released_at: datetime
+    start_by: datetime
+    started_at: datetime | None = None
+    end_by: datetime | None = None
+
+
+class DigestState(StrEnum):
+    OPEN = "open"
+    COMMITTED = "committed"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigestRecord(Record):
+    """Who makes an output: the one task that claimed its digest. Subscribers' rows lie beside it."""
+
+    TABLE = names.TABLE_DIGESTS
+    PARTITION = "digest"
+    KEY = "row"
+
+    digest: str
+    row: str = "state"
+    state: DigestState
+    task_id: str
+    claims: int = 1  # rises when a join claims a failed or abandoned digest anew
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriberRecord(Record):
+    TABLE = names.TABLE_DIGESTS
+    PARTITION = "digest"
+    KEY = "row"
+
+    digest: str
+    row: str  # "sub-<job_id>"
+    job_id: str
+    user: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentRecord(Record):
+    """Last status of one worker, as queue ``capacity`` brought it."""
+
+    TABLE = names.TABLE_AGENTS
+    PARTITION = "pool"
+    KEY = "agent"
+
+    pool: str
+    agent: str
+    session: str
+    sequence: int
+    state: str
+    slots: int
+    at: datetime  # the worker's clock
+    received_at: datetime  # ours: what ages it
+    running: str = "[]"  # JSON list of RunningTask
+    walltime_left_s: float | None = None
+    result_version: int = 0
+    version: str = ""
+    machine: str = ""

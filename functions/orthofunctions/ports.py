@@ -1,0 +1,174 @@
+"""What the use cases need of the world. Adapters implement these; nothing else touches a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+Value = str | int | float | bool | datetime
+
+
+@dataclass(frozen=True)
+class BlobFacts:
+    """A blob's properties. ``md5`` is the stored Content-MD5 as hex, where there is one."""
+
+    container: str
+    name: str
+    size_bytes: int
+    etag: str
+    md5: str | None
+    last_modified: datetime
+
+
+class BlobMissingError(Exception):
+    """No such blob."""
+
+    def __init__(self, container: str, name: str) -> None:
+        super().__init__(f"there is no blob {container}/{name}")
+        self.container = container
+        self.name = name
+
+
+class LeaseHeldError(Exception):
+    """Someone else holds the lease."""
+
+
+class LeaseLostError(Exception):
+    """The lease is no longer ours: stop writing."""
+
+
+class Blobs(Protocol):
+    def facts(self, container: str, name: str) -> BlobFacts | None: ...
+
+    def read(self, container: str, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
+        """Bytes of a blob or a range of it. Raises BlobMissingError."""
+        ...
+
+    def create(self, container: str, name: str, data: bytes) -> bool:
+        """Write only where nothing is (If-None-Match: *). False where something was: then nothing changed."""
+        ...
+
+    def write(self, container: str, name: str, data: bytes) -> None: ...
+
+    def delete(self, container: str, name: str) -> None:
+        """Delete; a blob that is not there is no error."""
+        ...
+
+    def list(self, container: str, prefix: str = "") -> Iterator[BlobFacts]: ...
+
+    def acquire_lease(self, container: str, name: str, seconds: int) -> str:
+        """Lease id of a blob (made empty where absent). Raises LeaseHeldError."""
+        ...
+
+    def renew_lease(self, container: str, name: str, lease_id: str) -> None:
+        """Raises LeaseLostError."""
+        ...
+
+    def release_lease(self, container: str, name: str, lease_id: str) -> None: ...
+
+
+class Queues(Protocol):
+    def send(self, queue: str, body: str, *, visible_in_s: float = 0) -> None:
+        """Put a message that never expires (base64, as the functions host reads it)."""
+        ...
+
+    def send_release(self, queue: str, body: str) -> None:
+        """Put a message on a pool queue, making the queue where it is absent."""
+        ...
+
+    def length(self, queue: str) -> int:
+        """Approximate number of messages, hidden ones included; 0 where there is no such queue."""
+        ...
+
+    def drain(self, queue: str, limit: int) -> Sequence[str]:
+        """Take and delete up to ``limit`` messages (poison queues), as text."""
+        ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """A table row as read: its values and the ETag that a change must name."""
+
+    partition: str
+    key: str
+    values: Mapping[str, Value]
+    etag: str = ""
+
+
+class RowExistsError(Exception):
+    """A row to be inserted is already there. Nothing was changed."""
+
+
+class RowChangedError(Exception):
+    """The row is gone or was changed since it was read. Nothing was changed: read again and decide again."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step of a transaction; all steps share table and partition.
+
+    ``insert`` fails where the row exists; ``replace`` and ``delete`` fail where the ETag does not match;
+    ``put`` writes whatever is there.
+    """
+
+    kind: Literal["insert", "replace", "delete", "put"]
+    row: Row
+
+
+class Tables(Protocol):
+    def get(self, table: str, partition: str, key: str) -> Row | None: ...
+
+    def query(
+        self,
+        table: str,
+        *,
+        partition: str | None = None,
+        key_from: str | None = None,
+        key_below: str | None = None,
+        equal: Mapping[str, Value] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Row]:
+        """Rows in (partition, key) order; keys from ``key_from`` on and below ``key_below``."""
+        ...
+
+    def insert(self, table: str, row: Row) -> Row:
+        """Raises RowExistsError. Returns the row with its ETag."""
+        ...
+
+    def replace(self, table: str, row: Row) -> Row:
+        """Compare and swap by ``row.etag``. Raises RowChangedError. Returns the row with its new ETag."""
+        ...
+
+    def put(self, table: str, row: Row) -> None:
+        """Write whatever is there (only for rows without rivals: agents, index)."""
+        ...
+
+    def delete(self, table: str, partition: str, key: str, *, etag: str | None = None) -> None:
+        """Delete; absent is no error. With an ETag, raises RowChangedError where it does not match."""
+        ...
+
+    def transact(self, table: str, changes: Sequence[Change]) -> None:
+        """All or nothing, up to 100 changes of one partition. Raises RowExistsError or RowChangedError."""
+        ...
+
+
+class Links(Protocol):
+    """Issues links that expire. They are secrets: never logged, never in messages."""
+
+    def read_url(self, container: str, name: str, expires_at: datetime) -> str: ...
+
+    def create_url(self, container: str, name: str, expires_at: datetime) -> str:
+        """May create this one blob, and never overwrite it."""
+        ...
+
+
+class Bell(Protocol):
+    """Publishes over MQTT, best effort: a broker that is down must never hold up or fail a use case."""
+
+    def publish(self, topic: str, body: str, *, retain: bool = False) -> None: ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime: ...

@@ -1,0 +1,1 @@
+"""The functions Azure calls: decode, call one use case, reply."""

@@ -1,0 +1,1 @@
+"""What the system does, one use case a module, over the ports only."""

@@ -13,12 +13,8 @@ from orthocontracts.outputs import OutputIdentity
 
 def canonical_json(document: BaseModel | JsonObject) -> bytes:
     """Sorted keys, no spaces, no absent fields; floats as the shortest text that reads back the same."""
-    value = (
-        document.model_dump(mode="json", exclude_none=True) if isinstance(document, BaseModel) else document
-    )
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
-    ).encode()
+    value = document.model_dump(mode="json", exclude_none=True) if isinstance(document, BaseModel) else document
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
 
 
 def sha256_of(document: BaseModel | JsonObject) -> str:

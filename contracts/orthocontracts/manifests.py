@@ -53,9 +53,7 @@ def parse_safe_manifest(root: Element, name: str) -> SafeManifest:
         footprint_lonlat=_footprint(root, name),
         polarisations=tuple(
             dict.fromkeys(
-                text.strip().lower()
-                for text in _texts(root, "transmitterReceiverPolarisation")
-                if text.strip()
+                text.strip().lower() for text in _texts(root, "transmitterReceiverPolarisation") if text.strip()
             )
         ),
         files=_files(root, name),

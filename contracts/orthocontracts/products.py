@@ -94,11 +94,7 @@ def product_of_upload(blob: str) -> str | None:
     """
     path = blob.strip("/")
     if re.search(r"\.SAFE/", path):
-        return (
-            f"products/{path.removesuffix('/manifest.safe')}"
-            if re.search(r"\.SAFE/manifest\.safe$", path)
-            else None
-        )
+        return f"products/{path.removesuffix('/manifest.safe')}" if re.search(r"\.SAFE/manifest\.safe$", path) else None
     if path.lower().endswith((".zip", ".tif", ".tiff")):
         return f"products/{path}"
     return None

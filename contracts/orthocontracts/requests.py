@@ -65,9 +65,7 @@ class BoundsGrid(Document):
             raise ValueError("left must be below right and bottom below top")
         pixels = (self.right - self.left) * (self.top - self.bottom) / self.spacing**2
         if not 1 <= pixels <= MAX_PIXELS:
-            raise ValueError(
-                f"the grid would have {pixels:.3g} pixels; between 1 and {MAX_PIXELS:.3g} are possible"
-            )
+            raise ValueError(f"the grid would have {pixels:.3g} pixels; between 1 and {MAX_PIXELS:.3g} are possible")
         return self
 
 

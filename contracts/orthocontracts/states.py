@@ -22,15 +22,11 @@ class TaskState(StrEnum):
 _TASK_MOVES: dict[TaskState, frozenset[TaskState]] = {
     # A pending task may succeed or fail without a release: another release's late delivery was committed, or its
     # last allowed attempt ended.
-    TaskState.PENDING: frozenset(
-        {TaskState.RELEASED, TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED}
-    ),
+    TaskState.PENDING: frozenset({TaskState.RELEASED, TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED}),
     TaskState.RELEASED: frozenset(
         {TaskState.RUNNING, TaskState.PENDING, TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED}
     ),
-    TaskState.RUNNING: frozenset(
-        {TaskState.PENDING, TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED}
-    ),
+    TaskState.RUNNING: frozenset({TaskState.PENDING, TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED}),
     TaskState.SUCCEEDED: frozenset(),
     TaskState.FAILED: frozenset(),
     TaskState.CANCELLED: frozenset(),

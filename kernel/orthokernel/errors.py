@@ -21,3 +21,43 @@ class ProductError(KernelError):
         self.path = str(path)
         self.found = found
         self.expected = expected
+
+
+class UnsupportedProductError(ProductError):
+    """A product that is understood well enough to say that this version cannot orthorectify it."""
+
+
+class UnsafeArchiveError(ProductError):
+    """An archive whose member names would leave the folder they are unpacked to, or that hides a link."""
+
+
+class CorruptArchiveError(ProductError):
+    """An archive that is cut off or fails its own checksums."""
+
+
+class MissingAnnotationError(ProductError):
+    """A product without the metadata file that a measurement needs."""
+
+
+class MissingMeasurementError(ProductError):
+    """A product whose annotation announces pixels that are not there."""
+
+
+class TruncatedRasterError(ProductError):
+    """A raster whose directory points beyond the end of the file: reading it would give silent zeros."""
+
+
+class UnsafeXmlError(ProductError):
+    """XML with a document type or entity declaration; no product has one, an entity bomb needs one."""
+
+
+class MalformedXmlError(ProductError):
+    """XML that does not parse."""
+
+
+class AnnotationError(ProductError):
+    """Well-formed metadata that lacks a value the kernel needs, or contradicts itself."""
+
+
+class UnknownBandError(ProductError):
+    """A band that the product does not have."""

@@ -94,9 +94,7 @@ class OutputRecord(Record):
     digest: str
     state: OutputState = OutputState.WANTED
     title: str = ""
-    task_id: (
-        str  # the task that makes it: another job's, where it was joined; "" where it was in the catalogue
-    )
+    task_id: str  # the task that makes it: another job's, where it was joined; "" where it was in the catalogue
     fault_kind: str | None = None
     fault_message: str | None = None
 

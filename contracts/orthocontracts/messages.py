@@ -34,7 +34,7 @@ class Verdict(Document):
     digest: Digest
     files: dict[FileKind, FileFacts] | None = None
     fault: Fault | None = None
-    figures: dict[str, float] = {}
+    figures: dict[str, float] = Field(default_factory=dict)
 
 
 class Report(Message):
@@ -49,7 +49,7 @@ class Report(Message):
     at: UtcTime
     verdicts: tuple[Verdict, ...] = ()
     reason: str | None = Field(default=None, max_length=500)
-    figures: dict[str, float] = {}
+    figures: dict[str, float] = Field(default_factory=dict)
 
 
 class Wake(Message):

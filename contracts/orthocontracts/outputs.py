@@ -87,4 +87,4 @@ class CatalogueEntry(Document):
     pool: str
     agent: str
     committed_at: str
-    figures: dict[str, float] = {}
+    figures: dict[str, float] = Field(default_factory=dict)

@@ -15,7 +15,10 @@ MAX_DELIVERIES = 8
 
 
 class InputFile(Document):
-    """One file to fetch. ``path`` is where it goes below the task's scratch folder: ``products/NAME.SAFE/manifest.safe``."""
+    """One file to fetch.
+
+    ``path`` is where it goes below the task's scratch folder: ``products/NAME.SAFE/manifest.safe``.
+    """
 
     path: str
     url: str = Field(description="read-only, expiring; a secret: never logged")

@@ -1,0 +1,69 @@
+"""Requests and envelopes: what is refused, and that the refusal names the thing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from orthocontracts.requests import BoundsGrid, Request, RequestEnvelope, TerrainRequest, TileGrid
+
+
+def request(**changes: object) -> Request:
+    return Request.model_validate({"request_id": "r1", "products": ["products/a.zip"], **changes})
+
+
+def test_round_trip_through_json_changes_nothing() -> None:
+    asked = request(
+        grid={"kind": "bounds", "epsg": 32633, "left": 0, "bottom": 0, "right": 100, "top": 50, "spacing": 0.5},
+        deadline="2026-05-01T14:00:00+02:00",
+        terrain={"dem": "aux/dem.tif"},
+    )
+    assert Request.model_validate_json(asked.to_json()) == asked
+    assert asked.deadline == datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"products": []}, "at least 1 item"),
+        ({"products": ["products/a/../../tickets-hpc/x"]}, "not a plain path"),
+        ({"products": ["results/a.zip"]}, "pattern"),
+        ({"products": ["products/a.zip", "products/a.zip"]}, "named twice"),
+        ({"request_id": "Not An Id"}, "pattern"),
+        ({"deadline": "2026-05-01T14:00:00"}, "needs a zone"),
+        ({"grid": {"kind": "mgrs", "tiles": ["99ZZZ"]}}, "99ZZZ"),
+        ({"grid": {"kind": "mgrs", "spacing_m": 7}}, "does not divide"),
+        ({"grid": {"kind": "mgrs", "spacing_m": float("nan")}}, "finite"),
+        ({"grid": {"kind": "polygon"}}, "polygon"),
+        ({"options": {"radiometry": "sigma1"}}, "sigma0"),
+        ({"terrain": {}}, "either dem or height_m"),
+        ({"terrain": {"height_m": 3, "geoid": "aux/g.gtx"}}, "geoid without dem"),
+        ({"priority_": 3}, "Extra inputs"),
+    ],
+)
+def test_refusals_name_what_is_wrong(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        request(**changes)
+
+
+def test_a_grid_without_pixels_or_with_too_many_is_refused() -> None:
+    with pytest.raises(ValidationError, match="left must be below right"):
+        BoundsGrid(kind="bounds", epsg=32633, left=10, right=10, bottom=0, top=5, spacing=1)
+    with pytest.raises(ValidationError, match="pixels"):
+        BoundsGrid(kind="bounds", epsg=32633, left=0, right=1e6, bottom=0, top=1e6, spacing=1)
+
+
+def test_an_envelope_holds_a_request_or_a_blob_never_both_or_none() -> None:
+    assert RequestEnvelope(blob="requests/abc.json").request is None
+    for wrong in ({}, {"request": request().model_dump(), "blob": "requests/abc.json"}):
+        with pytest.raises(ValidationError, match="either request or blob"):
+            RequestEnvelope.model_validate(wrong)
+    with pytest.raises(ValidationError, match="pattern"):
+        RequestEnvelope(blob="tickets-hpc/x.json")
+
+
+def test_defaults_are_the_tiles_the_product_touches_at_ten_metres() -> None:
+    assert request().grid == TileGrid(tiles=None, spacing_m=10)
+    assert TerrainRequest(height_m=0).dem is None

@@ -57,7 +57,7 @@ def test_a_real_manifest() -> None:
     assert manifest.start == datetime(2021, 12, 23, 5, 11, 22, 594441, tzinfo=UTC)
     assert manifest.polarisations == ("vv", "vh")
     assert len(manifest.footprint_lonlat) == 4
-    assert all(10 < lon < 15 and 40 < lat < 43 for lon, lat in manifest.footprint_lonlat)
+    assert all(9 < lon < 16 and 40 < lat < 44 for lon, lat in manifest.footprint_lonlat)
     measurement = [file for file in manifest.files if file.path.startswith("measurement/") and "-vv-" in file.path]
     assert len(measurement) == 1
     assert len(measurement[0].md5) == 32

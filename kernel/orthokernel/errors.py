@@ -61,3 +61,34 @@ class AnnotationError(ProductError):
 
 class UnknownBandError(ProductError):
     """A band that the product does not have."""
+
+
+class GridError(KernelError):
+    """A map grid that cannot be: no pixels, too many, no such tile, spacing in the wrong unit."""
+
+
+class TerrainError(KernelError):
+    """A DEM or geoid that cannot be used: unreadable, no coordinate system, a vertical datum that contradicts."""
+
+    def __init__(self, path: object, found: str, expected: str) -> None:
+        super().__init__(f"{path}: {found}; expected {expected}")
+        self.path = str(path)
+        self.found = found
+        self.expected = expected
+
+
+class OutsideDemError(KernelError):
+    """No DEM tile touches the area. Bounds are ``(west, south, east, north)`` in degrees."""
+
+    def __init__(
+        self, bounds: tuple[float, float, float, float], dem_bounds: tuple[float, float, float, float]
+    ) -> None:
+        def text(box: tuple[float, float, float, float]) -> str:
+            return "(" + ", ".join(f"{v:.4f}" for v in box) + ")"
+
+        super().__init__(
+            f"the DEM covers none of the area {text(bounds)}: its bounds are {text(dem_bounds)} "
+            "(west, south, east, north in degrees); give a DEM of this area, or a constant height"
+        )
+        self.bounds = bounds
+        self.dem_bounds = dem_bounds

@@ -1,0 +1,5 @@
+"""Ground heights above the WGS 84 ellipsoid: DEM plus geoid, added here and nowhere else."""
+
+from orthokernel.terrain.terrain import Terrain, TerrainBlock, TerrainFlag
+
+__all__ = ["Terrain", "TerrainBlock", "TerrainFlag"]

@@ -125,12 +125,14 @@ class Tables(Protocol):
         table: str,
         *,
         partition: str | None = None,
+        partition_from: str | None = None,
+        partition_below: str | None = None,
         key_from: str | None = None,
         key_below: str | None = None,
         equal: Mapping[str, Value] | None = None,
         limit: int | None = None,
     ) -> Iterator[Row]:
-        """Rows in (partition, key) order; keys from ``key_from`` on and below ``key_below``."""
+        """Rows in (partition, key) order; partitions and keys from ``…_from`` on and below ``…_below``."""
         ...
 
     def insert(self, table: str, row: Row) -> Row:
@@ -172,3 +174,15 @@ class Bell(Protocol):
 
 class Clock(Protocol):
     def now(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class Ports:
+    """All a use case is given of the world, in one hand: ``bootstrap`` fills it once per process."""
+
+    blobs: Blobs
+    queues: Queues
+    tables: Tables
+    links: Links
+    bell: Bell
+    clock: Clock

@@ -147,6 +147,7 @@ class ActiveRecord(Record):
     task_id: str
     release: int
     pool: str
+    result_version: int
     released_at: datetime
     start_by: datetime
     started_at: datetime | None = None

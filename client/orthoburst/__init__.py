@@ -1,1 +1,24 @@
-"""orthoburst"""
+"""What a user imports: ask for images, watch them come, fetch them.
+
+>>> import orthoburst                                            # doctest: +SKIP
+>>> job = orthoburst.Client("http://127.0.0.1:7071").submit(["products/S1A_….zip"], tiles=["33TTG"])
+>>> job.watch()
+>>> job.download("images")
+"""
+
+from __future__ import annotations
+
+from orthoburst.client import Client
+from orthoburst.errors import DownloadError, JobFailedError, OrthoburstError, RefusedError, UnreachableError
+from orthoburst.job import Job, Result
+
+__all__ = [
+    "Client",
+    "DownloadError",
+    "Job",
+    "JobFailedError",
+    "OrthoburstError",
+    "RefusedError",
+    "Result",
+    "UnreachableError",
+]

@@ -1,0 +1,171 @@
+"""The ``orthoburst`` command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from orthoburst.client import Client
+from orthoburst.errors import OrthoburstError
+from orthoburst.job import Job
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it did what was asked, 1 when the service or a job failed, 2 for wrong usage."""
+    arguments = _parser().parse_args(argv)
+    out, messages = Console(), Console(stderr=True)
+    run: Callable[[Client, argparse.Namespace, Console], int] = arguments.run
+    try:
+        with Client(arguments.url) as client:
+            return run(client, arguments, out)
+    except (OrthoburstError, TimeoutError) as error:
+        messages.print(f"orthoburst: {error}", markup=False, highlight=False, soft_wrap=True)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        messages.print("orthoburst: interrupted; jobs go on", markup=False)
+        return EXIT_FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="orthoburst", description="Ask for orthoimages, watch them come, fetch them.")
+    parser.add_argument("--url", help="the service (default: ORTHOBURST_URL, else this machine)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[..., int], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        command.add_argument("--json", action="store_true", help="print JSON")
+        return command
+
+    submit = add("submit", _submit, "ask for images of products in the service's store")
+    submit.add_argument("products", nargs="+", metavar="products/NAME")
+    submit.add_argument(
+        "--tile", action="append", help="MGRS tile, for example 33TTG (repeatable; default: all touched)"
+    )
+    submit.add_argument("--spacing", type=float, metavar="M", help="pixel size in metres")
+    submit.add_argument("--bands", nargs="+", metavar="BAND")
+    submit.add_argument("--radiometry")
+    submit.add_argument("--resampling")
+    submit.add_argument("--patience", type=float, metavar="S", help="seconds to wait for the HPC centre")
+    submit.add_argument("--request-id", help="the same id is the same job, however often it is sent")
+    submit.add_argument("--watch", action="store_true", help="wait until it is over")
+    add("jobs", _jobs, "your jobs")
+    for name, run, text in (
+        ("watch", _watch, "wait until a job is over"),
+        ("results", _results, "links to a job's images"),
+        ("explain", _explain, "where a job's tasks ran, and why"),
+        ("cancel", _cancel, "stop a job"),
+    ):
+        add(name, run, text).add_argument("job")
+    fetch = add("fetch", _fetch, "download a job's images")
+    fetch.add_argument("job")
+    fetch.add_argument("folder")
+    add("pools", _pools, "the pools and their workers")
+    return parser
+
+
+def _submit(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    options = {name: getattr(arguments, name) for name in ("bands", "radiometry", "resampling")}
+    options = {name: value for name, value in options.items() if value is not None}
+    job = client.submit(
+        arguments.products,
+        tiles=arguments.tile,
+        spacing_m=arguments.spacing,
+        options=options or None,
+        patience_s=arguments.patience,
+        request_id=arguments.request_id,
+    )
+    if arguments.watch:
+        _show_progress(job)
+    _print(out, arguments, job.status, job.id)
+    return 0
+
+
+def _watch(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    job = client.job(arguments.job)
+    _show_progress(job)
+    _print(out, arguments, job.status, f"{job.id} {job.state}")
+    return 0
+
+
+def _show_progress(job: Job) -> None:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as bars:
+        bar = bars.add_task(job.id, total=100)
+        job.watch(lambda seen: bars.update(bar, completed=seen.progress_percent, description=f"{seen.id} {seen.state}"))
+        bars.update(bar, completed=100)
+
+
+def _jobs(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    jobs = client.jobs()
+    table = Table("job", "state", "progress", "created", "message")
+    for job in jobs:
+        table.add_row(
+            job.id, job.state, f"{job.progress_percent:.0f} %", str(job.status.get("created", "")), job.message
+        )
+    _print(out, arguments, [job.status for job in jobs], table)
+    return 0
+
+
+def _results(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    results = client.job(arguments.job).results()
+    lines = "\n".join(f"{result.title}  {result.size_bytes / 1e6:.1f} MB\n  {result.image_url}" for result in results)
+    _print(out, arguments, [vars(result) for result in results], lines or "no image yet")
+    return 0
+
+
+def _explain(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    tasks = client.job(arguments.job).explain()
+    table = Table("task", "state", "pool", "why")
+    for task in tasks:
+        decision = task.get("decision") or {}
+        table.add_row(task["task_id"], task["state"], task.get("pool") or "", decision.get("sentence") or "")
+    _print(out, arguments, tasks, table)
+    return 0
+
+
+def _cancel(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    job = client.job(arguments.job).cancel()
+    _print(out, arguments, job.status, f"{job.id} {job.state}")
+    return 0
+
+
+def _fetch(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    paths = [str(path) for path in client.job(arguments.job).download(arguments.folder)]
+    _print(out, arguments, paths, "\n".join(paths) or "no image yet")
+    return 0
+
+
+def _pools(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    pools = client.pools()
+    table = Table("pool", "kind", "agents", "slots", "running", "queued")
+    for pool in pools:
+        table.add_row(*(str(pool.get(name, "")) for name in ("pool", "kind", "agents", "slots", "running", "queued")))
+    _print(out, arguments, pools, table)
+    return 0
+
+
+def _print(out: Console, arguments: argparse.Namespace, value: Any, for_people: Any) -> None:
+    if arguments.json:
+        sys.stdout.write(json.dumps(value) + "\n")
+    else:
+        out.print(for_people, markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

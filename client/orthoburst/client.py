@@ -1,0 +1,126 @@
+"""The service, as an object."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from orthoburst.http import Session
+from orthoburst.job import Job
+
+DEFAULT_URL = "http://127.0.0.1:7071"
+PROCESS = "orthorectify"
+
+
+class Client:
+    """A connection to one orthoburst service.
+
+    Parameters
+    ----------
+    url : str, optional
+        Where it answers; the environment's ORTHOBURST_URL, else a service on this machine.
+    api_key : str, optional
+        The environment's ORTHOBURST_API_KEY by default; a service on this machine needs none.
+    timeout_s : float
+        How long one call may take.
+    """
+
+    def __init__(self, url: str | None = None, api_key: str | None = None, *, timeout_s: float = 30.0) -> None:
+        self._session = Session(
+            url or os.environ.get("ORTHOBURST_URL") or DEFAULT_URL,
+            api_key or os.environ.get("ORTHOBURST_API_KEY"),
+            timeout_s,
+        )
+
+    @property
+    def url(self) -> str:
+        return self._session.url
+
+    def submit(
+        self,
+        products: Sequence[str],
+        *,
+        tiles: Sequence[str] | None = None,
+        spacing_m: float | None = None,
+        grid: dict[str, Any] | None = None,
+        options: dict[str, Any] | None = None,
+        terrain: dict[str, Any] | None = None,
+        deadline: datetime | None = None,
+        patience_s: float | None = None,
+        request_id: str | None = None,
+    ) -> Job:
+        """Ask for images of products that lie in the service's store.
+
+        Parameters
+        ----------
+        products : sequence of str
+            ``products/NAME.zip``, ``products/NAME.SAFE`` or ``products/NAME.tif``; all of one pass.
+        tiles, spacing_m
+            MGRS tiles (all the product touches by default) and pixel size in metres (10 by default).
+        grid : dict, optional
+            Any grid of the service's schema instead, for example
+            ``{"kind": "bounds", "epsg": 32633, "left": …, "bottom": …, "right": …, "top": …, "spacing": 10}``.
+        options : dict, optional
+            ``bands``, ``radiometry``, ``resampling``.
+        terrain : dict, optional
+            ``{"dem": "aux/…", "geoid": "aux/…"}`` or ``{"height_m": …}``; the site's default without it.
+        deadline : datetime, optional
+            With a zone. The work goes to the cloud just in time when the HPC centre would miss it.
+        patience_s : float, optional
+            How long to wait for the HPC centre where there is no deadline.
+        request_id : str, optional
+            The same id is the same job, however often it is sent; a fresh one by default.
+
+        Raises
+        ------
+        RefusedError
+            Where the request is not valid: its ``problem`` names the field.
+        """
+        if grid is None:
+            grid = {"kind": "mgrs"}
+            if tiles is not None:
+                grid["tiles"] = list(tiles)
+            if spacing_m is not None:
+                grid["spacing_m"] = spacing_m
+        elif tiles is not None or spacing_m is not None:
+            raise TypeError("give either grid or tiles and spacing_m")
+        inputs = {
+            "request_id": request_id or f"r{uuid.uuid4().hex}",
+            "products": list(products),
+            "grid": grid,
+            "options": options,
+            "terrain": terrain,
+            "deadline": deadline.isoformat() if deadline else None,
+            "patience_s": patience_s,
+        }
+        body = {"inputs": {name: value for name, value in inputs.items() if value is not None}}
+        status = self._session.call("POST", f"/processes/{PROCESS}/execution", body)
+        return Job(self._session, status)
+
+    def job(self, job_id: str) -> Job:
+        """A job by its id."""
+        return Job(self._session, self._session.call("GET", f"/jobs/{job_id}"))
+
+    def jobs(self, limit: int | None = None) -> list[Job]:
+        """Your jobs, newest first."""
+        return [Job(self._session, status) for status in self._session.call("GET", "/jobs", limit=limit)["jobs"]]
+
+    def pools(self) -> list[dict[str, Any]]:
+        """The pools, their workers and how much waits for them."""
+        pools: list[dict[str, Any]] = self._session.call("GET", "/pools")["pools"]
+        return pools
+
+    def close(self) -> None:
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,161 @@
+"""One job: its progress, its images, why they were made where they were."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orthoburst.download import fetch
+from orthoburst.errors import JobFailedError
+from orthoburst.http import Session
+
+FINAL_STATES = frozenset({"successful", "failed", "dismissed"})
+POLL_S = (0.5, 5.0)  # first and slowest: a job of seconds is seen at once, one of hours costs little
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished image. Links are signed and expire; ask for the results again for fresh ones."""
+
+    digest: str
+    title: str
+    image_url: str
+    browse_url: str
+    item_url: str
+    size_bytes: int
+    md5: str
+
+    @property
+    def file_stem(self) -> str:
+        """A file name for people that stays unique: the title, and the first digits of the digest."""
+        readable = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in self.title)
+        return f"{readable}_{self.digest[:8]}"
+
+
+class Job:
+    """A job as last seen; ``refresh`` looks again."""
+
+    def __init__(self, session: Session, status: dict[str, Any]) -> None:
+        self._session = session
+        self.status = status
+
+    @property
+    def id(self) -> str:
+        return str(self.status["jobID"])
+
+    @property
+    def state(self) -> str:
+        """``accepted``, ``running``, ``successful``, ``failed`` or ``dismissed``."""
+        return str(self.status["status"])
+
+    @property
+    def progress_percent(self) -> float:
+        return float(self.status.get("progress", 0))
+
+    @property
+    def message(self) -> str:
+        return str(self.status.get("message", ""))
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in FINAL_STATES
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id}: {self.state}, {self.progress_percent:.0f} %>"
+
+    def refresh(self) -> Job:
+        self.status = self._session.call("GET", f"/jobs/{self.id}")
+        return self
+
+    def watch(self, on_change: Callable[[Job], None] | None = None, *, timeout_s: float | None = None) -> Job:
+        """Wait until the job is over.
+
+        Parameters
+        ----------
+        on_change : callable, optional
+            Called with the job whenever it was seen to change.
+        timeout_s : float, optional
+            How long to wait at most.
+
+        Raises
+        ------
+        JobFailedError
+            Where it failed or was dismissed.
+        TimeoutError
+            Where it was not over in time; the job goes on.
+        """
+        started = time.monotonic()
+        pause_s, slowest_s = POLL_S
+        while True:
+            before = self.status
+            self.refresh()
+            if on_change is not None and self.status != before:
+                on_change(self)
+            if self.is_over:
+                break
+            if timeout_s is not None and time.monotonic() - started > timeout_s:
+                raise TimeoutError(f"job {self.id} is still {self.state} after {timeout_s:g} s; it goes on")
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.2, slowest_s)
+        if self.state != "successful":
+            raise JobFailedError(self.id, self.state, self.message)
+        return self
+
+    def results(self) -> list[Result]:
+        """The images that are there; those of a running job come as they are made."""
+        outputs: Sequence[dict[str, Any]] = self._session.call("GET", f"/jobs/{self.id}/results")["outputs"]
+        return [
+            Result(
+                digest=output["digest"],
+                title=output["title"],
+                image_url=output["image"]["href"],
+                browse_url=output["browse"]["href"],
+                item_url=output["item"]["href"],
+                size_bytes=int(output["image"]["size_bytes"]),
+                md5=output["image"]["md5"],
+            )
+            for output in outputs
+        ]
+
+    def download(self, folder: str | Path, *, parallel: int = 4) -> list[Path]:
+        """Fetch the images, with their STAC Items and browse images beside them.
+
+        Files already there and whole are not fetched again; a cut download is resumed.
+
+        Returns
+        -------
+        list of Path
+            The images, in the order of ``results``.
+
+        Raises
+        ------
+        DownloadError
+            Where a file does not arrive whole.
+        """
+        into = Path(folder)
+        into.mkdir(parents=True, exist_ok=True)
+        results = self.results()
+        images = [into / f"{result.file_stem}.tif" for result in results]
+        with ThreadPoolExecutor(max_workers=parallel) as pool:
+            waiting = []
+            for result, image in zip(results, images, strict=True):
+                waiting.append(pool.submit(fetch, result.image_url, image, md5=result.md5))
+                waiting.append(pool.submit(fetch, result.item_url, image.with_suffix(".json")))
+                waiting.append(pool.submit(fetch, result.browse_url, image.with_suffix(".png")))
+            for each in waiting:
+                each.result()
+        return images
+
+    def explain(self) -> list[dict[str, Any]]:
+        """For each task: where it ran or waits, why, and the figures of every pool."""
+        tasks: list[dict[str, Any]] = self._session.call("GET", f"/jobs/{self.id}/explain")["tasks"]
+        return tasks
+
+    def cancel(self) -> Job:
+        """Stop the work nobody else waits for."""
+        self.status = self._session.call("DELETE", f"/jobs/{self.id}")
+        return self

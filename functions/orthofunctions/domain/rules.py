@@ -1,0 +1,55 @@
+"""The site's rules for dispatch: plain numbers, so that the same decisions run live, in tests and in replays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """Defaults suit a site; the demo shortens the waits.
+
+    Attributes
+    ----------
+    patience_s : float
+        How long a task without a deadline and a patience of its own waits for the HPC centre.
+    max_attempts : int
+        Failures and silences a task may have in all.
+    backoff_s, max_backoff_s : float
+        Wait after the first failed attempt, doubled after each further one.
+    time_limit_s : float
+        The longest a delivery may run.
+    run_grace_s : float
+        On top of the time limit before a silent run is recalled: two renewals of a message's lease, and the upload.
+    write_grace_s : float
+        No round writes for longer than this after it wrote an active row (a round stops 45 s after its last renewal of
+        a lease of 60 s), so what is incomplete after it stays incomplete.
+    keepalive_s : float
+        How often a worker publishes its status; after three of them without one its capacity is unknown.
+    last_known_s : float
+        How long an on-prem pool nobody hears from counts with its last known slots; for as long again with all the
+        slots it has; then as full.
+    keep_results_s : float
+        How long files that no catalogue entry names are kept after their last write.
+    max_candidates : int
+        Pending tasks a round looks at; the most urgent first.
+    month_budget_eur : float or None
+        Cloud money that may be reserved in a month; None for no limit.
+    """
+
+    patience_s: float = 300.0
+    max_attempts: int = 3
+    backoff_s: float = 10.0
+    max_backoff_s: float = 600.0
+    time_limit_s: float = 3600.0
+    run_grace_s: float = 180.0
+    write_grace_s: float = 120.0
+    keepalive_s: float = 30.0
+    last_known_s: float = 300.0
+    keep_results_s: float = 86_400.0
+    max_candidates: int = 1000
+    month_budget_eur: float | None = None
+
+    @property
+    def aged_out_s(self) -> float:
+        return 3 * self.keepalive_s

@@ -1,0 +1,78 @@
+"""Azurite: blobs, queues and tables on loopback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from localdev.servers.node import find_node, package_file
+from localdev.servers.process import Server, ServerError, free_ports
+
+ACCOUNT = "devstoreaccount1"
+# The emulator's published key: the same in every installation, no secret.
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+class Azurite(Server):
+    """The storage emulator, with its data in a folder.
+
+    Stop and start again (or ``kill`` and ``start``) keep ports and data. On SIGKILL Azurite loses up to 5 s of
+    writes; on SIGTERM none.
+
+    Parameters
+    ----------
+    folder : Path
+        Data and log; made if absent.
+    ports : (blob, queue, table), optional
+        Loopback ports; free ones by default.
+    """
+
+    def __init__(self, folder: Path, ports: tuple[int, int, int] | None = None) -> None:
+        self.folder = folder
+        self._chosen = ports is not None
+        self._place(ports or self._free())
+
+    @staticmethod
+    def _free() -> tuple[int, int, int]:
+        blob, queue, table = free_ports(3)
+        return blob, queue, table
+
+    def _place(self, ports: tuple[int, int, int]) -> None:
+        self.blob_port, self.queue_port, self.table_port = ports
+        super().__init__(
+            "Azurite",
+            [
+                find_node(),
+                package_file("azurite", "dist", "src", "azurite.js"),
+                *("--location", str(self.folder / "data")),
+                *("--blobHost", "127.0.0.1", "--queueHost", "127.0.0.1", "--tableHost", "127.0.0.1"),
+                *("--blobPort", str(self.blob_port)),
+                *("--queuePort", str(self.queue_port)),
+                *("--tablePort", str(self.table_port)),
+                *("--silent", "--skipApiVersionCheck", "--disableTelemetry"),
+            ],
+            log=self.folder / "azurite.log",
+            ready="successfully listening",
+            ready_count=3,
+        )
+
+    def start(self) -> Azurite:
+        """Start and wait until all three services listen; another's hold on a free port is evaded on first start."""
+        (self.folder / "data").mkdir(parents=True, exist_ok=True)
+        for _ in range(3):
+            try:
+                super().start()
+            except ServerError:
+                if self._chosen or "EADDRINUSE" not in self.log.read_text(errors="replace"):
+                    raise
+                self._place(self._free())
+            else:
+                self._chosen = True
+                return self
+        raise ServerError("Azurite", self.log, "found no free ports in three tries")
+
+    @property
+    def connection_string(self) -> str:
+        """What ``AzureWebJobsStorage`` and the SDK's ``from_connection_string`` take."""
+        services = (("Blob", self.blob_port), ("Queue", self.queue_port), ("Table", self.table_port))
+        endpoints = "".join(f"{name}Endpoint=http://127.0.0.1:{port}/{ACCOUNT};" for name, port in services)
+        return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};{endpoints}"

@@ -1,0 +1,23 @@
+"""Servers that the whole suite shares. A test takes names of its own (container, queue, topic) inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from localdev.servers import Azurite, Broker
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """The storage emulator, started when the first test asks. A test that kills servers starts its own."""
+    with Azurite(tmp_path_factory.mktemp("azurite")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The MQTT broker of this machine, open to everyone on loopback."""
+    with Broker(tmp_path_factory.mktemp("broker")) as server:
+        yield server

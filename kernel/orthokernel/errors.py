@@ -92,3 +92,31 @@ class OutsideDemError(KernelError):
         )
         self.bounds = bounds
         self.dem_bounds = dem_bounds
+
+
+class RpcError(ProductError):
+    """Rational polynomial coefficients that are missing, incomplete or impossible."""
+
+
+class LatticeError(KernelError):
+    """A sensor model that no lattice follows closely enough."""
+
+    def __init__(self, error_px: float, tolerance_px: float) -> None:
+        super().__init__(
+            f"the lattice stays {error_px:.3g} px from the sensor model; expected at most {tolerance_px:g} px: "
+            "use geometry='exact'"
+        )
+        self.error_px = error_px
+        self.tolerance_px = tolerance_px
+
+
+class EmptyIntersectionError(KernelError):
+    """A grid that no pixel of the products falls on."""
+
+    def __init__(self, products: str, grid: str) -> None:
+        super().__init__(
+            f"{products} does not reach {grid}: no output pixel has a source sample; "
+            "expected a grid that the product's footprint overlaps"
+        )
+        self.products = products
+        self.grid = grid

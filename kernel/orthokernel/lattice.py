@@ -1,0 +1,197 @@
+"""The lattice: an exact sensor model, evaluated at few points, that the loop interpolates at every pixel.
+
+Over a block of the output the model is evaluated in float64 at nodes every ``step_px`` pixels and at three heights,
+which makes, per node, a polynomial of second degree in height. Between nodes its coefficients are bilinear. The
+lattice is then compared with the model where such an interpolation errs most, and refined until the two agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from orthokernel.errors import LatticeError
+from orthokernel.grid import Grid
+from orthokernel.loop import BreakTable, LatticeArrays
+from orthokernel.sensor import BreakLines, SensorModel
+
+Float64Array = NDArray[np.float64]
+
+TOLERANCE_PX = 0.01
+"""What the lattice promises against the exact model."""
+TARGET_PX = 0.005
+"""Where refinement stops: half of the promise, because only so many points are compared."""
+FIRST_STEP_PX = 256
+LAST_STEP_PX = 4
+_LEAST_HALF_RANGE_M = 1.0
+_FAR_LINES = 1e7
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Image coordinates over a block of a grid, and how well they agree with the model.
+
+    Attributes
+    ----------
+    arrays : LatticeArrays
+        What the loop reads.
+    error_px : float
+        Largest distance from the exact model, in line or in sample, at the points compared inside the image.
+    reaches_image : bool
+        False where no node, at any height, is inside the image or on another side of it than the others.
+    """
+
+    arrays: LatticeArrays
+    error_px: float
+    reaches_image: bool
+
+    def at(self, rows: ArrayLike, cols: ArrayLike, height_m: ArrayLike) -> tuple[Float64Array, Float64Array]:
+        """``line, smooth_sample`` as the loop has them, in float64; rows and columns of the block, broadcast."""
+        row, col, height = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (rows, cols, height_m)))
+        c, step = self.arrays.coefficients, self.arrays.step_px
+        i = np.clip((row // step).astype(np.int64), 0, c.shape[2] - 2)
+        j = np.clip((col // step).astype(np.int64), 0, c.shape[3] - 2)
+        u, v = row / step - i, col / step - j
+        p = (
+            (1 - u) * (1 - v) * c[:, :, i, j]
+            + (1 - u) * v * c[:, :, i, j + 1]
+            + u * (1 - v) * c[:, :, i + 1, j]
+            + u * v * c[:, :, i + 1, j + 1]
+        )
+        h = height - self.arrays.height_mid_m
+        value = p[:, 0] + h * (p[:, 1] + h * p[:, 2])
+        return value[0], value[1]
+
+
+def build_lattice(
+    model: SensorModel,
+    block: Grid,
+    height_low_m: float,
+    height_high_m: float,
+    first_step_px: int = FIRST_STEP_PX,
+) -> Lattice:
+    """A lattice over a block of the output that agrees with the model.
+
+    Parameters
+    ----------
+    model : SensorModel
+    block : Grid
+        The block of the output.
+    height_low_m, height_high_m : float
+        Lowest and highest terrain of the block, metres above the ellipsoid.
+    first_step_px : int
+        Where to begin: what sufficed for the block before, say.
+
+    Raises
+    ------
+    LatticeError
+        Where even nodes every few pixels do not follow the model.
+    """
+    mid = 0.5 * (height_low_m + height_high_m)
+    half = max(0.5 * (height_high_m - height_low_m), _LEAST_HALF_RANGE_M)
+    step = first_step_px
+    while True:
+        lattice = _evaluate(model, block, mid, half, step)
+        error = _worst_error(model, block, lattice, half)
+        if error <= TARGET_PX or (error <= TOLERANCE_PX and step <= LAST_STEP_PX):
+            return Lattice(lattice.arrays, error, lattice.reaches_image)
+        if step <= LAST_STEP_PX:
+            raise LatticeError(error, TOLERANCE_PX)
+        step //= 2
+
+
+def break_table(lines: BreakLines | None) -> BreakTable:
+    """What the loop adds to the smooth sample, made linear throughout.
+
+    Beyond the first and the last record the table goes on, unchanged, to lines no image has. Where the correction
+    is that of the nearer record, each record holds to just before the middle between it and the next.
+    """
+    if lines is None:
+        return BreakTable(np.empty(0), 0.0, 1.0, np.empty((0, 0)))
+    line = np.asarray(lines.line, np.float64)
+    correction = np.asarray(lines.correction_px, np.float64)
+    if lines.kind == "nearest":
+        middle = 0.5 * (line[1:] + line[:-1])
+        hair = 1e-6 * np.diff(line)
+        line = np.concatenate([np.stack([middle - hair, middle + hair], axis=1).ravel(), [line[-1] + 1.0]])
+        correction = np.repeat(correction, 2, axis=0)[1:]
+    if correction.shape[1] == 1:
+        correction = np.repeat(correction, 2, axis=1)
+    line = np.concatenate([[line[0] - _FAR_LINES], line, [line[-1] + _FAR_LINES]])
+    correction = np.concatenate([correction[:1], correction, correction[-1:]])
+    return BreakTable(line, float(lines.first_sample), float(lines.step_samples), np.ascontiguousarray(correction))
+
+
+def _evaluate(model: SensorModel, block: Grid, mid_m: float, half_m: float, step_px: int) -> Lattice:
+    rows = np.arange(-(-max(block.n_rows - 1, 1) // step_px) + 1) * step_px
+    cols = np.arange(-(-max(block.n_cols - 1, 1) // step_px) + 1) * step_px
+    lon, lat = block.lonlat(rows[:, None], cols[None, :])
+    heights = np.array([mid_m - half_m, mid_m, mid_m + half_m])
+    values = np.stack(model.ground_to_smooth(lon[None], lat[None], heights[:, None, None]))
+    low, middle, high = values[:, 0], values[:, 1], values[:, 2]
+    coefficients = np.stack(
+        [middle, (high - low) / (2 * half_m), (high - 2 * middle + low) / (2 * half_m * half_m)], axis=1
+    )
+    arrays = LatticeArrays(
+        np.ascontiguousarray(coefficients), step_px, float(mid_m), float(mid_m - half_m), float(mid_m + half_m)
+    )
+    return Lattice(arrays, np.inf, _reaches(model, values))
+
+
+def _worst_error(model: SensorModel, block: Grid, lattice: Lattice, half_m: float) -> float:
+    """Largest difference between lattice and model inside the image.
+
+    Compared at the centres of the cells and of their edges, where the error of a bilinear patch peaks (at a saddle
+    it vanishes at the centre, so centres alone would not do), at heights between the supports.
+    """
+    if not lattice.reaches_image:
+        return 0.0
+    step = lattice.arrays.step_px
+    _, _, n_i, n_j = lattice.arrays.coefficients.shape
+    i, j = np.arange(n_i - 1) * step, np.arange(n_j - 1) * step
+    mid = lattice.arrays.height_mid_m
+    # 1/sqrt(3): where the cubic that vanishes at the three supports is largest
+    heights = mid + half_m * np.array([-0.577, 0.577])
+    worst = 0.0
+    for du, dv in ((0.5, 0.5), (0.0, 0.5), (0.5, 0.0)):
+        rows, cols = (i + du * step)[:, None], (j + dv * step)[None, :]
+        lon, lat = block.lonlat(rows, cols)
+        for height in heights:
+            exact = model.ground_to_smooth(lon, lat, height)
+            inside = _near_image(model, exact[0], exact[1])
+            if not inside.any():
+                continue
+            for reached, true in zip(lattice.at(rows, cols, height), exact, strict=True):
+                difference = np.abs(reached - true)[inside]
+                worst = max(worst, float(np.max(np.where(np.isfinite(difference), difference, np.inf))))
+    return worst
+
+
+def _near_image(model: SensorModel, line: Float64Array, sample: Float64Array) -> NDArray[np.bool_]:
+    reach = _correction_reach_px(model)
+    return np.asarray(
+        (line >= -1.0) & (line <= model.n_lines) & (sample >= -1.0 - reach) & (sample <= model.n_samples + reach)
+    )
+
+
+def _reaches(model: SensorModel, values: Float64Array) -> bool:
+    """Whether the image may lie under the nodes: they are not all on one side of it. ``values`` (2, 3, I, J)."""
+    reach = _correction_reach_px(model) + 8.0
+    line, sample = values[0], values[1]
+    known = np.isfinite(line) & np.isfinite(sample)
+    if not known.any():
+        return False
+    line, sample = line[known], sample[known]
+    return bool(
+        line.max() >= -reach
+        and line.min() <= model.n_lines + reach
+        and sample.max() >= -reach
+        and sample.min() <= model.n_samples + reach
+    )
+
+
+def _correction_reach_px(model: SensorModel) -> float:
+    lines = model.break_lines
+    return 0.0 if lines is None else float(np.max(np.abs(lines.correction_px)))

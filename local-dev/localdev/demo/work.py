@@ -1,0 +1,101 @@
+"""What the demo puts in, and through which door."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
+
+from localdev.stack.settings import write_setting
+from orthoburst import Client
+from orthocontracts import names
+from orthocontracts.requests import Request, RequestEnvelope
+
+DEM_REF = "aux/demo-dem.tif"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The demo's hands on the blob store and the queue: what a user of Azure has in the portal or a script."""
+
+    connection: str
+
+    def upload_product(self, path: Path) -> str:
+        """Upload a file, or a SAFE folder with its manifest last; its reference."""
+        with BlobServiceClient.from_connection_string(self.connection) as service:
+            container = service.get_container_client(names.CONTAINER_PRODUCTS)
+            for file in _in_order(path):
+                with file.open("rb") as data:
+                    container.upload_blob(str(file.relative_to(path.parent)), data, overwrite=True)
+        return f"products/{path.name}"
+
+    def upload_aux(self, path: Path, ref: str) -> None:
+        container, _, name = ref.partition("/")
+        with BlobServiceClient.from_connection_string(self.connection) as service, path.open("rb") as data:
+            service.get_container_client(container).upload_blob(name, data, overwrite=True)
+
+    def send_request(self, request: Request) -> None:
+        """Put a request on queue ``requests``."""
+        body = RequestEnvelope(request=request).to_json().encode()
+        with QueueServiceClient.from_connection_string(self.connection) as service:
+            service.get_queue_client(names.QUEUE_REQUESTS).send_message(base64.b64encode(body).decode())
+
+
+def _in_order(path: Path) -> Iterable[Path]:
+    if path.is_file():
+        return [path]
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return sorted(files, key=lambda file: file == path / "manifest.safe")
+
+
+def default_order(patience_s: float) -> dict[str, Any]:
+    """What is made of every upload: Sentinel-1 on its tiles, detailed images on their own footprint."""
+    return {
+        "version": 1,
+        "sentinel1": {"grid": {"kind": "mgrs", "spacing_m": 20}, "patience_s": patience_s},
+        "rpc": {"grid": {"kind": "footprint", "spacing_m": 1}, "patience_s": patience_s},
+        "terrain": {"dem": DEM_REF},
+    }
+
+
+@dataclass(frozen=True)
+class Fed:
+    """What went in: how many jobs to expect."""
+
+    uploads: int
+    http: int
+    queue: int
+
+    @property
+    def jobs(self) -> int:
+        return self.uploads + self.http + self.queue
+
+
+def feed(store: Store, client: Client, sentinel1: list[Path], rpc: list[Path], dem: Path, patience_s: float) -> Fed:
+    """Everything through all three doors: uploads, HTTP requests, queue messages."""
+    store.upload_aux(dem, DEM_REF)
+    write_setting(store.connection, names.BLOB_DEFAULT_ORDER, default_order(patience_s))
+    refs = [store.upload_product(path) for path in [*sentinel1, *rpc]]
+    radar = refs[: len(sentinel1)]
+    terrain = {"dem": DEM_REF}
+    for number, ref in enumerate(radar):
+        client.submit([ref], spacing_m=30, terrain=terrain, patience_s=patience_s, request_id=f"demo-http-{number}")
+    for number, ref in enumerate(radar):
+        store.send_request(
+            Request.model_validate(
+                {
+                    "request_id": f"demo-queue-{number}",
+                    "products": [ref],
+                    "grid": {"kind": "mgrs", "spacing_m": 10},
+                    "options": {"resampling": "cubic"},
+                    "terrain": terrain,
+                    "patience_s": patience_s,
+                }
+            )
+        )
+    return Fed(uploads=len(refs), http=len(radar), queue=len(radar))

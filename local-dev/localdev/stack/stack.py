@@ -1,0 +1,182 @@
+"""Start and stop everything, in the order that lets each part find what it needs."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from localdev.servers import Azurite, Broker, Server
+from localdev.servers.process import free_ports
+from localdev.stack.cloud import CloudPool
+from localdev.stack.settings import write_pools
+from orthocontracts import names
+from orthocontracts.version import KERNEL_RESULT_VERSION
+
+log = logging.getLogger(__name__)
+
+TOP = Path(__file__).resolve().parents[3]
+HPC_POOL = "hpc"
+CLOUD_POOL = "cloud"
+
+
+@dataclass(frozen=True)
+class StackSpec:
+    """What to start.
+
+    Attributes
+    ----------
+    folder : Path
+        Data, scratch and logs.
+    agents, slots : int
+        On-prem agents, and the tasks each runs at a time.
+    cloud_limit : int
+        Most cloud workers at a time; 0 starts none.
+    cloud_startup_s, cloud_linger_s : float
+        How long a cloud worker takes to come, and how long it waits for more work before it leaves.
+    patience_s : float
+        How long a task without deadline waits for the on-prem pool before the cloud may take it.
+    lease_s : int
+        Visibility timeout of a running task's message.
+    api_port : int, optional
+        Loopback port of the HTTP door; a free one by default.
+    worker, functions : mapping
+        Further environment of workers and functions host (tests shorten intervals with it).
+    """
+
+    folder: Path
+    agents: int = 2
+    slots: int = 1
+    cloud_limit: int = 2
+    cloud_startup_s: float = 3.0
+    cloud_linger_s: float = 5.0
+    patience_s: float = 15.0
+    lease_s: int = 60
+    api_port: int | None = None
+    worker: dict[str, str] = field(default_factory=dict)
+    functions: dict[str, str] = field(default_factory=dict)
+
+
+class Stack:
+    """The running system. A context manager: leaving it stops every process it started."""
+
+    def __init__(self, spec: StackSpec) -> None:
+        self.spec = spec
+        self.logs = spec.folder / "logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.azurite = Azurite(spec.folder / "azurite")
+        self.broker = Broker(spec.folder / "broker")
+        self.api_port = spec.api_port or free_ports(1)[0]
+        self.api_url = f"http://127.0.0.1:{self.api_port}"
+        self.host = self._make_host()
+        self.presence: Server | None = None
+        self.agents: list[Server] = []
+        self.cloud: CloudPool | None = None
+        self._exits = contextlib.ExitStack()
+
+    def addresses(self) -> dict[str, str]:
+        """Where it listens: for people and programs that use it."""
+        return {"api": self.api_url, "storage": self.azurite.connection_string, "broker": self.broker.url}
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._exits.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.close()
+
+    def _start(self) -> None:
+        self._enter(self.azurite)
+        self._enter(self.broker)
+        write_pools(self.azurite.connection_string, self.spec)
+        # The ports are known once storage and broker run, so the host is made again with them.
+        self.host = self._make_host()
+        self._enter(self.host)
+        self.presence = self._make_presence()
+        self._enter(self.presence)
+        for number in range(1, self.spec.agents + 1):
+            agent = self.make_worker(f"node-{number}", HPC_POOL)
+            self.agents.append(agent)
+            self._enter(agent)
+        if self.spec.cloud_limit:
+            self.cloud = CloudPool(
+                connection=self.azurite.connection_string,
+                queue=names.pool_queue(CLOUD_POOL, KERNEL_RESULT_VERSION),
+                limit=self.spec.cloud_limit,
+                startup_s=self.spec.cloud_startup_s,
+                make_worker=lambda number: self.make_worker(f"container-{number}", CLOUD_POOL),
+            )
+            self._exits.callback(self.cloud.stop)
+            self.cloud.start()
+
+    def _enter(self, server: Server) -> None:
+        self._exits.callback(server.stop)
+        server.start()
+
+    def _make_host(self) -> Server:
+        return Server(
+            "functions-host",
+            [
+                *(sys.executable, "-m", "localdev.host"),
+                *("--app", str(TOP / "functions")),
+                *("--port", str(self.api_port)),
+            ],
+            log=self.logs / "functions-host.log",
+            ready=r'"api"',
+            env={
+                "PYTHONPATH": f"{TOP / 'local-dev'}",
+                "AzureWebJobsStorage": self.azurite.connection_string,
+                "ORTHOBURST_BROKER": self.broker.url,
+                **self.spec.functions,
+            },
+        )
+
+    def _make_presence(self) -> Server:
+        return Server(
+            "presence",
+            [_script("orthoagent"), "presence"],
+            log=self.logs / "presence.log",
+            ready=r'"action": ?"subscribed"',
+            env=self._worker_environment(),
+        )
+
+    def make_worker(self, name: str, pool: str) -> Server:
+        """A worker of a pool, not yet started: a daemon on-prem, one that leaves by itself in the cloud."""
+        in_cloud = pool == CLOUD_POOL
+        return Server(
+            name,
+            [_script("orthoagent"), "run", *(["--until-empty"] if in_cloud else [])],
+            log=self.logs / f"{name}.log",
+            ready=r'"action": ?"ready"',
+            ready_timeout_s=180.0,  # the first start on a machine compiles the kernel
+            env={
+                **self._worker_environment(),
+                "ORTHOAGENT_AGENT": name,
+                "ORTHOAGENT_POOL": pool,
+                "ORTHOAGENT_SLOTS": str(1 if in_cloud else self.spec.slots),
+                "ORTHOAGENT_LINGER_S": str(self.spec.cloud_linger_s),
+            },
+        )
+
+    def _worker_environment(self) -> dict[str, str]:
+        return {
+            "ORTHOAGENT_STORAGE": self.azurite.connection_string,
+            "ORTHOAGENT_BROKER": self.broker.url,
+            "ORTHOAGENT_SCRATCH": str(self.spec.folder / "scratch"),
+            "ORTHOAGENT_LEASE_S": str(self.spec.lease_s),
+            **self.spec.worker,
+        }
+
+
+def _script(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))

@@ -1,0 +1,10 @@
+"""Simulated scenes whose truth is known: Sentinel-1 products and images with RPC, in true geometry.
+
+Shares no code with the kernel it is used to test: its own slow, exact float64 geometry, checked against the
+geolocation grids of real products.
+"""
+
+from localdev.scene.sentinel1 import make_sentinel1
+from localdev.scene.spec import Scene, SceneSpec, Target
+
+__all__ = ["Scene", "SceneSpec", "Target", "make_sentinel1"]

@@ -1,0 +1,171 @@
+"""Command line of the scene simulator: ``make_scene sentinel1 | rpc | demo``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from localdev.scene.sentinel1 import make_sentinel1
+from localdev.scene.spec import Scene, SceneSpec
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; what was made is told on standard error, or as JSON on standard output with ``--json``."""
+    options = _parser().parse_args(arguments)
+    started = time.monotonic()
+    try:
+        made = options.run(options)
+    except (ValueError, OSError) as problem:
+        print(f"make_scene: {problem}", file=sys.stderr)
+        return 2
+    print(f"make_scene: done in {time.monotonic() - started:.1f} s", file=sys.stderr)
+    if options.json:
+        print(json.dumps(made, default=str))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make_scene",
+        description="Make simulated satellite products whose truth is known: where every point target stands and"
+        " shows, and what the backscatter is.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_sentinel1(commands.add_parser("sentinel1", help="a Sentinel-1 IW GRD product (SAFE folder or zip)"))
+    return parser
+
+
+def _add_sentinel1(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_sentinel1)
+    parser.add_argument("out", metavar="OUT_FOLDER", type=Path, help="where the product (and a made DEM) go")
+    parser.add_argument("--json", action="store_true", help="print the scene's truth as one JSON object")
+    frame = parser.add_argument_group("frame")
+    frame.add_argument("--from-annotation", metavar="SAFE", type=Path, help="take orbit and annotations of a real SAFE")
+    frame.add_argument("--centre", metavar="LON,LAT", type=_pair, default=(12.5, 42.0), help="middle of the image")
+    frame.add_argument(
+        "--size",
+        metavar="LINESxSAMPLES",
+        type=_size,
+        help="default 1200x1500; with"
+        " --from-annotation or --full-frame, the part in the middle that is filled (sparse file)",
+    )
+    frame.add_argument("--full-frame", action="store_true", help="16705 x 26102, as a real IW frame")
+    frame.add_argument(
+        "--start",
+        metavar="UTC",
+        type=datetime.fromisoformat,
+        default=SceneSpec(Path()).start,
+        help="time of the first line (default %(default)s)",
+    )
+    frame.add_argument("--ascending", action="store_true", help="ascending pass instead of descending")
+    frame.add_argument("--platform", choices=("S1A", "S1B", "S1C"), default="S1A")
+    frame.add_argument(
+        "--polarisations",
+        metavar="P[,P]",
+        type=lambda text: tuple(text.lower().split(",")),
+        default=("vv",),
+        help="for example vv,vh",
+    )
+    ground = parser.add_argument_group("ground")
+    which = ground.add_mutually_exclusive_group()
+    which.add_argument("--dem", metavar="FILE", type=Path, help="DEM in degrees; sea where it has none")
+    which.add_argument("--fractal", metavar="SEED", type=int, help="make a fractal DEM")
+    which.add_argument("--flat", metavar="HEIGHT", type=float, default=0.0, help="one ellipsoidal height (default 0)")
+    ground.add_argument("--geoid", metavar="FILE", type=Path, help="geoid to add to the DEM")
+    ground.add_argument("--relief", metavar="M", type=float, default=1500.0, help="of the fractal DEM (1500)")
+    ground.add_argument(
+        "--sea", metavar="FRACTION", type=float, default=0.0, help="part of the fractal DEM that is sea"
+    )
+    level = ground.add_mutually_exclusive_group()
+    level.add_argument("--gamma0", metavar="DB", type=float, help="backscatter per area seen (default -8)")
+    level.add_argument("--sigma0", metavar="DB", type=float, help="backscatter per surface area")
+    ground.add_argument("--sea-level", metavar="DB", type=float, help="backscatter of the sea (default: like land)")
+    pixels = parser.add_argument_group("pixels")
+    pixels.add_argument("--speckle-looks", metavar="L", type=_or_none, default=4.4, help="4.4, or none")
+    pixels.add_argument(
+        "--noise",
+        metavar="DB",
+        type=_or_none,
+        default=-24.0,
+        help="noise-equivalent sigma0 in pixels and noise vectors, or none (default %(default)s)",
+    )
+    pixels.add_argument("--targets", metavar="N", type=int, default=0, help="point targets")
+    pixels.add_argument(
+        "--facets", metavar="N", type=int, help="facets along each axis of a pixel (default 2; 1 for a full frame)"
+    )
+    pixels.add_argument("--seed", type=int, default=1, help="of speckle and targets")
+    pixels.add_argument("--zip", action="store_true", help="zip the product (measurement stored, not deflated)")
+
+
+def _sentinel1(options: argparse.Namespace) -> dict[str, object]:
+    whole = options.full_frame or options.from_annotation
+    size = options.size or (None if whole else (1200, 1500))
+    window = None
+    if options.full_frame and options.size and not options.from_annotation:
+        lines, samples = options.size
+        window = ((16705 - lines) // 2, (26102 - samples) // 2, lines, samples)
+        size = None
+    spec = SceneSpec(
+        out_folder=options.out,
+        annotation_safe=options.from_annotation,
+        centre_lonlat_deg=options.centre,
+        size_lines_samples=size,
+        window=window,
+        start=options.start,
+        ascending=options.ascending,
+        platform=options.platform,
+        dem_file=options.dem,
+        geoid_file=options.geoid,
+        fractal_seed=options.fractal,
+        relief_m=options.relief,
+        sea_fraction=options.sea,
+        flat_height_m=options.flat,
+        level_db=next((db for db in (options.gamma0, options.sigma0) if db is not None), -8.0),
+        law="gamma0" if options.sigma0 is None else "sigma0",
+        sea_level_db=options.sea_level,
+        speckle_looks=options.speckle_looks,
+        noise_db=options.noise,
+        targets=options.targets,
+        polarisations=options.polarisations,
+        facets_per_pixel=options.facets or (2 if options.size or not whole else 1),
+        seed=options.seed,
+        zip_it=options.zip,
+    )
+    scene = make_sentinel1(spec)
+    _tell(scene)
+    return asdict(scene)
+
+
+def _tell(scene: Scene) -> None:
+    print(f"make_scene: {scene.path}", file=sys.stderr)
+    if scene.dem_path:
+        print(f"make_scene: DEM {scene.dem_path}", file=sys.stderr)
+    for target in scene.targets:
+        print(
+            f"make_scene: target at {target.lon_deg:.7f} E {target.lat_deg:.7f} N {target.height_m:.2f} m shows at"
+            f" line {target.line:.3f} sample {target.sample:.3f}",
+            file=sys.stderr,
+        )
+
+
+def _pair(text: str) -> tuple[float, float]:
+    lon, lat = text.split(",")
+    return float(lon), float(lat)
+
+
+def _size(text: str) -> tuple[int, int]:
+    lines, samples = text.lower().split("x")
+    return int(lines), int(samples)
+
+
+def _or_none(text: str) -> float | None:
+    return None if text == "none" else float(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+"""Makes a Sentinel-1 product: geometry, terrain, pixels, annotations, manifest."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from localdev.scene.annotation import GeolocationGrid, parse, read_geometry, read_grid
+from localdev.scene.annotation_xml import Statistics, annotation_xml
+from localdev.scene.calibration import Calibration, make_calibration, read_calibration
+from localdev.scene.calibration_xml import calibration_xml, noise_xml
+from localdev.scene.ellipsoid import Float64Array
+from localdev.scene.fractal import write_fractal_dem
+from localdev.scene.frame import anx_time, make_geometry, make_grid
+from localdev.scene.identity import Identity, stop_time
+from localdev.scene.manifest import ProductFile, footprint, manifest_xml, unique_digits, updated_manifest
+from localdev.scene.measurement import write_measurements
+from localdev.scene.pixels import Painter, Window
+from localdev.scene.quicklook import overlay_xml, write_quick_look
+from localdev.scene.radar import RadarGeometry
+from localdev.scene.spec import FULL_FRAME_LINES_SAMPLES, Scene, SceneSpec, Target
+from localdev.scene.targets import place_targets
+from localdev.scene.terrain import Bounds, Surface, flat_surface, read_surface
+
+DEM_MARGIN_DEG = 0.05
+
+
+def make_sentinel1(spec: SceneSpec) -> Scene:
+    """Make the product that a specification describes.
+
+    Returns
+    -------
+    Scene
+        Where it is, and the truth it was made with.
+
+    Raises
+    ------
+    ValueError
+        Where the specification contradicts itself or a file it names does not fit the scene.
+    """
+    spec.out_folder.mkdir(parents=True, exist_ok=True)
+    return _from_annotation(spec) if spec.annotation_safe else _from_nothing(spec)
+
+
+def _from_nothing(spec: SceneSpec) -> Scene:
+    n_lines, n_samples = spec.size_lines_samples or FULL_FRAME_LINES_SAMPLES
+    lon, lat = spec.centre_lonlat_deg
+    geometry, orbit, middle = make_geometry(lon, lat, n_lines, n_samples, spec.start, ascending=spec.ascending)
+    identity = Identity(
+        spec.platform,
+        spec.start,
+        stop_time(spec.start, (n_lines - 1) * geometry.line_interval_s),
+        spec.polarisations,
+        spec.ascending,
+        anx_time(orbit, spec.start, middle),
+    )
+    window = Window(*spec.window) if spec.window else Window(0, 0, n_lines, n_samples)
+    surface, dem = _ground(spec, geometry, window)
+    grid = make_grid(geometry, float(np.median(surface.height_m)))
+    calibration = make_calibration(geometry, float(np.median(surface.height_m)), spec.noise_db)
+    work = spec.out_folder / (identity.product_name("0000") + ".SAFE")
+    for part in ("annotation/calibration", "measurement", "preview"):
+        (work / part).mkdir(parents=True, exist_ok=True)
+    measurements = [work / "measurement" / (identity.file_stem(p) + ".tiff") for p in spec.polarisations]
+    targets = place_targets(spec.targets, geometry, surface, window, spec.seed)
+    painter = Painter(
+        spec, geometry=geometry, surface=surface, echo=_echo(spec, surface), window=window, targets=targets
+    )
+    statistics, pictures = write_measurements(
+        measurements,
+        shape=(n_lines, n_samples),
+        window=window,
+        grid=grid,
+        platform=spec.platform,
+        start=spec.start,
+        bands=painter.bands([calibration] * len(measurements)),
+    )
+    files = _annotations(work, identity, geometry=geometry, grid=grid, calibration=calibration, statistics=statistics)
+    (work / "preview/map-overlay.kml").write_bytes(overlay_xml(footprint(grid)))
+    write_quick_look(work / "preview/quick-look.png", pictures)
+    files += [ProductFile("overlay", work / "preview/map-overlay.kml")]
+    files += [ProductFile("measurement", path) for path in measurements]
+    files += [ProductFile("quicklook", work / "preview/quick-look.png")]
+    path = _finish(work, manifest_xml(work, identity, grid, files), spec)
+    return _scene(spec, path, geometry=geometry, window=window, targets=targets, dem=dem)
+
+
+def _annotations(
+    work: Path,
+    identity: Identity,
+    *,
+    geometry: RadarGeometry,
+    grid: GeolocationGrid,
+    calibration: Calibration,
+    statistics: list[Statistics],
+) -> list[ProductFile]:
+    files = []
+    for polarisation, numbers in zip(identity.polarisations, statistics, strict=True):
+        stem = identity.file_stem(polarisation)
+        for kind, name, content in (
+            ("product", f"{stem}.xml", annotation_xml(identity, polarisation, geometry, grid, numbers)),
+            ("noise", f"calibration/noise-{stem}.xml", noise_xml(identity, polarisation, geometry, calibration)),
+            (
+                "calibration",
+                f"calibration/calibration-{stem}.xml",
+                calibration_xml(identity, polarisation, geometry, calibration),
+            ),
+        ):
+            path = work / "annotation" / name
+            path.write_bytes(content)
+            files.append(ProductFile(kind, path))
+    return files
+
+
+def _from_annotation(spec: SceneSpec) -> Scene:
+    source = spec.annotation_safe
+    assert source is not None
+    annotations = sorted((source / "annotation").glob("*-grd-*.xml"))
+    if not annotations:
+        raise ValueError(f"{source.name}: no GRD annotation in its annotation folder")
+    geometry = read_geometry(parse(annotations[0]))
+    grid = read_grid(parse(annotations[0]))
+    window = _real_window(spec, geometry)
+    surface, dem = _ground(spec, geometry, window)
+    calibrations = []
+    for path in annotations:
+        noise = path.parent / "calibration" / f"noise-{path.name}"
+        calibrations.append(
+            read_calibration(
+                parse(path.parent / "calibration" / f"calibration-{path.name}"),
+                parse(noise) if noise.is_file() else None,
+            )
+        )
+    work = spec.out_folder / f".making-{source.name}"
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(source / "annotation", work / "annotation", copy_function=shutil.copyfile, dirs_exist_ok=True)
+    for part in ("measurement", "preview"):
+        (work / part).mkdir(parents=True)
+    measurements = [work / "measurement" / f"{path.stem}.tiff" for path in annotations]
+    targets = place_targets(spec.targets, geometry, surface, window, spec.seed)
+    painter = Painter(
+        spec, geometry=geometry, surface=surface, echo=_echo(spec, surface), window=window, targets=targets
+    )
+    _, pictures = write_measurements(
+        measurements,
+        shape=(geometry.n_lines, geometry.n_samples),
+        window=window,
+        grid=grid,
+        platform=source.name[:3],
+        start=geometry.epoch,
+        bands=painter.bands(calibrations),
+    )
+    write_quick_look(work / "preview/quick-look.png", pictures)
+    path = _finish(work, updated_manifest(source / "manifest.safe", work), spec, source.stem[:-4])
+    polarisations = tuple(path.name.split("-")[3] for path in annotations)
+    return replace(
+        _scene(spec, path, geometry=geometry, window=window, targets=targets, dem=dem), polarisations=polarisations
+    )
+
+
+def _real_window(spec: SceneSpec, geometry: RadarGeometry) -> Window:
+    if spec.window:
+        return Window(*spec.window)
+    if spec.size_lines_samples is None:
+        return Window(0, 0, geometry.n_lines, geometry.n_samples)
+    lines = min(spec.size_lines_samples[0], geometry.n_lines)
+    samples = min(spec.size_lines_samples[1], geometry.n_samples)
+    return Window((geometry.n_lines - lines) // 2, (geometry.n_samples - samples) // 2, lines, samples)
+
+
+def _scene(
+    spec: SceneSpec,
+    path: Path,
+    *,
+    geometry: RadarGeometry,
+    window: Window,
+    targets: list[Target],
+    dem: Path | None,
+) -> Scene:
+    return Scene(
+        path=path,
+        dem_path=dem,
+        geoid_path=spec.geoid_file if dem else None,
+        flat_height_m=None if dem else spec.flat_height_m,
+        targets=targets,
+        level_db=spec.level_db,
+        law=spec.law,
+        n_lines=geometry.n_lines,
+        n_samples=geometry.n_samples,
+        window=(window.first_line, window.first_sample, window.lines, window.samples),
+        polarisations=spec.polarisations,
+    )
+
+
+def bounds_of(geometry: RadarGeometry, window: Window, margin_deg: float = DEM_MARGIN_DEG) -> Bounds:
+    """West, south, east, north of what a window of the image sees, with a margin."""
+    line = window.first_line + np.linspace(0, window.lines - 1, 9)
+    sample = window.first_sample + np.linspace(0, window.samples - 1, 9)
+    lon, lat = geometry.image_to_ground(line[:, None], sample[None, :], 0.0)
+    if np.ptp(lon) > 180.0:
+        raise ValueError("the simulator makes no scene across the antimeridian")
+    wide = margin_deg / float(np.cos(np.radians(np.abs(lat).max())))
+    return (
+        float(lon.min()) - wide,
+        float(lat.min()) - margin_deg,
+        float(lon.max()) + wide,
+        float(lat.max()) + margin_deg,
+    )
+
+
+def _ground(spec: SceneSpec, geometry: RadarGeometry, window: Window) -> tuple[Surface, Path | None]:
+    bounds = bounds_of(geometry, window)
+    if spec.dem_file is not None:
+        return read_surface(spec.dem_file, spec.geoid_file, bounds), spec.dem_file
+    if spec.fractal_seed is not None:
+        path = spec.out_folder / f"dem-fractal-{spec.fractal_seed}.tif"
+        write_fractal_dem(path, bounds, spec.fractal_seed, spec.relief_m, sea_fraction=spec.sea_fraction)
+        return read_surface(path, spec.geoid_file, bounds), path
+    return flat_surface(bounds, spec.flat_height_m), None
+
+
+def _echo(spec: SceneSpec, surface: Surface) -> Float64Array:
+    land = 10.0 ** (spec.level_db / 10.0)
+    sea = land if spec.sea_level_db is None else 10.0 ** (spec.sea_level_db / 10.0)
+    return np.where(surface.sea, sea, land).astype(np.float64)
+
+
+def _finish(work: Path, manifest: bytes, spec: SceneSpec, stem: str | None = None) -> Path:
+    """Put the manifest last, name the product after its checksum, zip it if asked."""
+    (work / "manifest.safe").write_bytes(manifest)
+    name = (stem or work.stem[:-4]) + unique_digits(manifest)
+    folder = spec.out_folder / f"{name}.SAFE"
+    shutil.rmtree(folder, ignore_errors=True)
+    work.rename(folder)
+    if not spec.zip_it:
+        return folder
+    archive = spec.out_folder / f"{name}.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as sink:
+        for path in sorted(folder.rglob("*")):
+            style = zipfile.ZIP_STORED if path.suffix == ".tiff" else zipfile.ZIP_DEFLATED
+            sink.write(path, path.relative_to(spec.out_folder), style)
+    shutil.rmtree(folder)
+    return archive

@@ -1,0 +1,123 @@
+"""What to simulate, and what came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+FULL_FRAME_LINES_SAMPLES = (16705, 26102)
+
+ScatteringLaw = Literal["gamma0", "sigma0"]
+
+
+@dataclass(frozen=True)
+class SceneSpec:
+    """A Sentinel-1 scene to make.
+
+    Attributes
+    ----------
+    out_folder : Path
+        The product and, where one is made, the DEM go here.
+    annotation_safe : Path, optional
+        A real SAFE folder whose orbit, records, calibration and noise are taken over. Without it all are made.
+    centre_lonlat_deg : (lon, lat)
+        Middle of the image (without ``annotation_safe``).
+    size_lines_samples : (lines, samples), optional
+        Size of the image. With ``annotation_safe`` the frame keeps its size and this is the window to fill in its
+        middle (see ``window``); None fills everything.
+    window : (first_line, first_sample, lines, samples), optional
+        Fill only this part; the rest of the frame stays zero and takes no disk space.
+    start : datetime
+        UTC of the first line (without ``annotation_safe``).
+    dem_file, geoid_file : Path, optional
+        Terrain from files: geographic DEM; heights are DEM + geoid (none: ellipsoidal).
+    fractal_seed : int, optional
+        Make a fractal DEM of ``relief_m`` instead. With ``geoid_file`` the file written holds DEM = height - geoid.
+    flat_height_m : float
+        Used where neither is given: one ellipsoidal height everywhere.
+    level_db, law
+        Backscatter: ``gamma0`` (area seen by the radar times gamma0: slopes shade) or ``sigma0`` (surface area times
+        sigma0).
+    sea_level_db : float, optional
+        Backscatter where the terrain is the sea surface (DEM height zero or less); None: like land.
+    cross_polarised_db : float
+        What VH or HV has less.
+    speckle_looks : float, optional
+        Gamma-distributed speckle with unit mean; None: none.
+    noise_db : float, optional
+        Noise-equivalent sigma0 that is in the pixels and in the noise vectors (without ``annotation_safe``; with it
+        the annotated noise is in the pixels unless this is None).
+    targets : int
+        Point targets spread over the image.
+    facets_per_pixel : int
+        Facets along each axis of a pixel.
+    """
+
+    out_folder: Path
+    annotation_safe: Path | None = None
+    centre_lonlat_deg: tuple[float, float] = (12.5, 42.0)
+    size_lines_samples: tuple[int, int] | None = (1200, 1500)
+    window: tuple[int, int, int, int] | None = None
+    start: datetime = field(default_factory=lambda: datetime(2024, 3, 10, 5, 11, 22, 594441))
+    ascending: bool = False
+    platform: Literal["S1A", "S1B", "S1C"] = "S1A"
+    dem_file: Path | None = None
+    geoid_file: Path | None = None
+    fractal_seed: int | None = None
+    relief_m: float = 1500.0
+    sea_fraction: float = 0.0
+    flat_height_m: float = 0.0
+    level_db: float = -8.0
+    law: ScatteringLaw = "gamma0"
+    sea_level_db: float | None = None
+    cross_polarised_db: float = 7.0
+    speckle_looks: float | None = 4.4
+    noise_db: float | None = -24.0
+    targets: int = 0
+    target_dn: float = 20000.0
+    target_width_px: float = 1.4
+    polarisations: tuple[str, ...] = ("vv",)
+    facets_per_pixel: int = 2
+    seed: int = 1
+    zip_it: bool = False
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class Target:
+    """A point target: where it stands and where the image shows it (0-based, integers at pixel centres)."""
+
+    lon_deg: float
+    lat_deg: float
+    height_m: float
+    line: float
+    sample: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A simulated product.
+
+    Attributes
+    ----------
+    path : Path
+        The SAFE folder, or the zip where one was asked for.
+    dem_path : Path or None
+        The DEM its pixels were made with; None for flat ground.
+    measurements : dict
+        Measurement TIFF by polarisation, as written in the SAFE folder before zipping.
+    """
+
+    path: Path
+    dem_path: Path | None
+    geoid_path: Path | None
+    flat_height_m: float | None
+    targets: list[Target]
+    level_db: float
+    law: ScatteringLaw
+    n_lines: int
+    n_samples: int
+    window: tuple[int, int, int, int]
+    polarisations: tuple[str, ...]

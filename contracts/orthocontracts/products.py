@@ -98,3 +98,16 @@ def product_of_upload(blob: str) -> str | None:
     if path.lower().endswith((".zip", ".tif", ".tiff")):
         return f"products/{path}"
     return None
+
+
+def rpc_sidecars(image: str) -> tuple[str, ...]:
+    """Names under which the RPC of an image may lie beside it, the first found counts.
+
+    ``NAME_RPC.TXT`` is GDAL's and most vendors'; ``RPC_….XML`` is DIMAP's beside ``IMG_…_R1C1.TIF``. A worker needs
+    whichever is there as much as the image.
+    """
+    folder, _, name = image.rpartition("/")
+    stem = name.rsplit(".", 1)[0]
+    dimap = re.sub(r"_R\d+C\d+$", "", stem.removeprefix("IMG_"))
+    found = (f"{stem}_RPC.TXT", f"{stem}_rpc.txt", f"RPC_{dimap}.XML")
+    return tuple(f"{folder}/{sidecar}" if folder else sidecar for sidecar in found)

@@ -1,0 +1,61 @@
+"""Why a request cannot be planned. Permanent: the same request will not fare better."""
+
+from __future__ import annotations
+
+from orthocontracts.messages import Fault
+
+MAX_TEXT = 1900  # leaves room in a Fault's message of 2000
+
+
+class PlanError(Exception):
+    """A request that cannot become tasks. ``kind`` is stored with the job, the message is for its owner."""
+
+    kind = "PlanError"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message[:MAX_TEXT])
+
+    def fault(self) -> Fault:
+        return Fault(kind=self.kind, message=str(self), permanent=True)
+
+
+class ProductMissingError(PlanError):
+    """A reference to nothing in the container ``products``."""
+
+    kind = "ProductMissing"
+
+
+class UnknownProductError(PlanError):
+    """A product whose name or content orthoburst does not know."""
+
+    kind = "UnknownProduct"
+
+
+class BrokenProductError(PlanError):
+    """A product that is there but cannot be read: a cut zip, a manifest without footprint, members missing."""
+
+    kind = "BrokenProduct"
+
+
+class UnsafeProductError(PlanError):
+    """A product that tries to leave its folder or to exhaust memory: ``../`` names, entity declarations."""
+
+    kind = "UnsafeProduct"
+
+
+class AuxiliaryMissingError(PlanError):
+    """A DEM or geoid that is not in the container ``aux``, or no terrain at all."""
+
+    kind = "AuxiliaryMissing"
+
+
+class OffProductError(PlanError):
+    """A grid that no product touches."""
+
+    kind = "OffProduct"
+
+
+class TooLargeError(PlanError):
+    """More outputs or pixels than the site allows in one request."""
+
+    kind = "TooLarge"

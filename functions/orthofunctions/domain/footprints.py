@@ -1,0 +1,101 @@
+"""Rings on the globe: the little geometry a plan needs, without a geometry library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from orthocontracts.tiles import tiles_intersecting
+from orthocontracts.utm import utm_forward, utm_inverse, utm_zone
+
+LonLat = tuple[float, float]
+Bounds = tuple[float, float, float, float]
+"""``left, bottom, right, top``"""
+
+POINTS_PER_EDGE = 8
+SLIVER = 0.004
+"""Share by which a footprint is shrunk before it may call for a tile of its own: about 500 m of a Sentinel-1 frame,
+more than its manifest's corners and edges are off. A tile touched only by that would be an empty image."""
+
+
+def along_great_circles(ring: Sequence[LonLat], points_per_edge: int = POINTS_PER_EDGE) -> list[LonLat]:
+    """The ring with points between its corners. A swath's edges are nearly great circles: straight in longitude and
+    latitude they would be off by 1 km at 42° and 5 km at 75° on a Sentinel-1 frame."""
+    vectors = [_vector(point) for point in ring]
+    dense: list[LonLat] = []
+    for here, there in zip(vectors, vectors[1:] + vectors[:1], strict=True):
+        for n in range(points_per_edge):
+            part = n / points_per_edge
+            dense.append(_lonlat(tuple((1 - part) * a + part * b for a, b in zip(here, there, strict=True))))
+    return dense
+
+
+def shrunk(ring: Sequence[LonLat], share: float) -> list[LonLat]:
+    """Every point moved towards the ring's centre by a share of its distance."""
+    vectors = [_vector(point) for point in ring]
+    centre = tuple(math.fsum(vector[i] for vector in vectors) / len(vectors) for i in range(3))
+    return [_lonlat(tuple((1 - share) * a + share * c for a, c in zip(v, centre, strict=True))) for v in vectors]
+
+
+def tiles_touched(ring: Sequence[LonLat]) -> frozenset[str]:
+    """Tiles with any part of the footprint."""
+    return frozenset(tiles_intersecting(along_great_circles(ring)))
+
+
+def tiles_called_for(ring: Sequence[LonLat]) -> frozenset[str]:
+    """Tiles with more than a sliver of the footprint: what "all that the products touch" means."""
+    return frozenset(tiles_intersecting(shrunk(along_great_circles(ring), SLIVER)))
+
+
+def utm_bounds(rings: Iterable[Sequence[LonLat]]) -> tuple[int, Bounds]:
+    """EPSG code of the UTM zone of the rings' centre, and the rectangle around them in it, metres."""
+    dense = [point for ring in rings for point in along_great_circles(ring)]
+    vectors = [_vector(point) for point in dense]
+    lon, lat = _lonlat(tuple(math.fsum(v[i] for v in vectors) / len(vectors) for i in range(3)))
+    zone, south = utm_zone(lon, lat), lat < 0
+    points = [utm_forward(*point, zone, south=south) for point in dense]
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    return (32700 if south else 32600) + zone, (min(xs), min(ys), max(xs), max(ys))
+
+
+def may_touch(epsg: int, bounds: Bounds, ring: Sequence[LonLat]) -> bool:
+    """Whether a rectangle can have any of the footprint. False is certain; systems other than UTM always may."""
+    left, bottom, right, top = bounds
+    if epsg == 4326:
+        edge = [(left, bottom), (right, bottom), (right, top), (left, top)]
+    elif epsg // 100 in (326, 327) and 1 <= epsg % 100 <= 60:
+        parts = [n / POINTS_PER_EDGE for n in range(POINTS_PER_EDGE + 1)]
+        edge = [
+            utm_inverse(left + (right - left) * x, bottom + (top - bottom) * y, epsg % 100, south=epsg // 100 == 327)
+            for x in parts
+            for y in (parts if x in (0.0, 1.0) else (0.0, 1.0))
+        ]
+    else:
+        return True
+    return _boxes_meet(edge, along_great_circles(ring))
+
+
+def _boxes_meet(one: Sequence[LonLat], other: Sequence[LonLat]) -> bool:
+    if max(lat for _, lat in one) < min(lat for _, lat in other):
+        return False
+    if min(lat for _, lat in one) > max(lat for _, lat in other):
+        return False
+    # longitudes as turns from the first point of ``other``, so that ±180° is no seam
+    origin = other[0][0]
+    here = [_turn(lon - origin) for lon, _ in one]
+    there = [_turn(lon - origin) for lon, _ in other]
+    return max(here) >= min(there) and min(here) <= max(there)
+
+
+def _turn(degrees: float) -> float:
+    return (degrees + 180.0) % 360.0 - 180.0
+
+
+def _vector(point: LonLat) -> tuple[float, ...]:
+    lon, lat = math.radians(point[0]), math.radians(point[1])
+    return math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon), math.sin(lat)
+
+
+def _lonlat(vector: Sequence[float]) -> LonLat:
+    x, y, z = vector
+    return math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))

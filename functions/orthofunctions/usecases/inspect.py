@@ -1,0 +1,76 @@
+"""What a request's products and terrain are, from their metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from orthocontracts import names
+from orthocontracts.outputs import ResolvedTerrain, Source
+from orthocontracts.products import ProductNameError, parse_sentinel1
+from orthocontracts.requests import TerrainRequest
+from orthofunctions.domain.faults import AuxiliaryMissingError, ProductMissingError, UnknownProductError
+from orthofunctions.domain.planning import ProductFacts
+from orthofunctions.ports import BlobFacts, Blobs
+from orthofunctions.usecases.contents import content_of
+from orthofunctions.usecases.inspect_rpc import inspect_rpc_image
+from orthofunctions.usecases.inspect_safe import inspect_safe_folder, inspect_safe_zip
+
+PARALLEL_READS = 4
+
+
+def inspect_products(blobs: Blobs, refs: Sequence[str]) -> list[ProductFacts]:
+    """Facts of every product, in order. Raises a PlanError for the first that has none."""
+    with ThreadPoolExecutor(min(PARALLEL_READS, len(refs))) as pool:
+        return list(pool.map(lambda ref: inspect_product(blobs, ref), refs))
+
+
+def inspect_product(blobs: Blobs, ref: str) -> ProductFacts:
+    """Facts of one product.
+
+    Raises
+    ------
+    PlanError
+        Where it is missing, unknown, broken or unsafe.
+    """
+    lower = ref.lower()
+    if lower.endswith((".safe", ".zip")):
+        try:
+            parse_sentinel1(ref)
+        except ProductNameError as error:
+            raise UnknownProductError(str(error)) from error
+        if lower.endswith(".safe"):
+            return inspect_safe_folder(blobs, ref)
+        return _file(blobs, ref, inspect_safe_zip)
+    if lower.endswith((".tif", ".tiff")):
+        return _file(blobs, ref, inspect_rpc_image)
+    raise UnknownProductError(str(ProductNameError(ref.removeprefix("products/"))))
+
+
+def resolve_terrain(blobs: Blobs, terrain: TerrainRequest) -> ResolvedTerrain:
+    """The terrain's files as they are now.
+
+    Raises
+    ------
+    AuxiliaryMissingError
+        Where one is not there.
+    """
+    return ResolvedTerrain(
+        dem=_auxiliary(blobs, terrain.dem), geoid=_auxiliary(blobs, terrain.geoid), height_m=terrain.height_m
+    )
+
+
+def _auxiliary(blobs: Blobs, ref: str | None) -> Source | None:
+    if ref is None:
+        return None
+    facts = blobs.facts(names.CONTAINER_AUX, ref.removeprefix("aux/"))
+    if facts is None:
+        raise AuxiliaryMissingError(f"{ref} is not there: upload it, or name another")
+    return Source(ref=ref, content=content_of(facts), size_bytes=facts.size_bytes)
+
+
+def _file(blobs: Blobs, ref: str, inspect: Callable[[Blobs, str, BlobFacts], ProductFacts]) -> ProductFacts:
+    facts = blobs.facts(names.CONTAINER_PRODUCTS, ref.removeprefix("products/"))
+    if facts is None:
+        raise ProductMissingError(f"{ref} is not there: upload it first")
+    return inspect(blobs, ref, facts)

@@ -1,0 +1,68 @@
+"""An image with RPC: its header by range, its sidecar, and a hash that names both."""
+
+from __future__ import annotations
+
+import hashlib
+
+from orthocontracts.outputs import Source
+from orthocontracts.products import rpc_sidecars
+from orthofunctions.domain.faults import BrokenProductError
+from orthofunctions.domain.planning import ProductFacts
+from orthofunctions.domain.rpc_header import (
+    Rpc,
+    RpcHeaderError,
+    footprint_lonlat,
+    read_tiff_header,
+    rpc_of_dimap,
+    rpc_of_text,
+)
+from orthofunctions.ports import BlobFacts, Blobs
+from orthofunctions.usecases.contents import content_of
+from orthofunctions.usecases.ranged import RangedBlob
+from orthofunctions.usecases.safexml import parse_xml
+
+MAX_SIDECAR_BYTES = 1024 * 1024
+
+
+def inspect_rpc_image(blobs: Blobs, ref: str, blob: BlobFacts) -> ProductFacts:
+    """Facts of ``products/….tif``. Its RPC are in its tags or in a sidecar beside it, which takes precedence."""
+    with RangedBlob(blobs, blob.container, blob.name, blob.size_bytes) as file:
+        try:
+            header = read_tiff_header(file.read_at)
+        except RpcHeaderError as error:
+            raise BrokenProductError(f"{ref}: {error}; upload it again") from error
+    sidecar = _sidecar(blobs, blob)
+    try:
+        rpc = _read_sidecar(blobs, sidecar) if sidecar else header.rpc
+        if rpc is None:
+            expected = " or ".join(name.rsplit("/", 1)[-1] for name in rpc_sidecars(blob.name)[:1])
+            raise BrokenProductError(f"{ref} has no RPC in its tags and no {expected} beside it: upload that first")
+        footprint = footprint_lonlat(header, rpc)
+    except RpcHeaderError as error:
+        raise BrokenProductError(f"{sidecar.name if sidecar else ref}: {error}") from error
+    content = content_of(blob)
+    if sidecar:
+        content = hashlib.sha256(f"{content}|{content_of(sidecar)}".encode()).hexdigest()
+    stem = ref.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    return ProductFacts(
+        source=Source(ref=ref, content=content, size_bytes=blob.size_bytes),
+        mission="rpc",
+        name=stem,
+        pass_key=ref,
+        footprint_lonlat=footprint,
+    )
+
+
+def _sidecar(blobs: Blobs, image: BlobFacts) -> BlobFacts | None:
+    for name in rpc_sidecars(image.name):
+        facts = blobs.facts(image.container, name)
+        if facts is not None:
+            return facts
+    return None
+
+
+def _read_sidecar(blobs: Blobs, sidecar: BlobFacts) -> Rpc:
+    data = blobs.read(sidecar.container, sidecar.name, length=MAX_SIDECAR_BYTES)
+    if sidecar.name.lower().endswith(".xml"):
+        return rpc_of_dimap(parse_xml(data, sidecar.name))
+    return rpc_of_text(data.decode("utf-8", errors="replace"))

@@ -1,0 +1,117 @@
+"""A SAFE, as a folder or a zip: what its manifest says, and a hash that names its content."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterable
+from typing import IO, cast
+
+from orthocontracts import names
+from orthocontracts.manifests import ManifestError, SafeManifest, parse_safe_manifest
+from orthocontracts.outputs import Source
+from orthocontracts.products import parse_sentinel1
+from orthofunctions.domain.faults import (
+    BrokenProductError,
+    ProductMissingError,
+    UnknownProductError,
+    UnsafeProductError,
+)
+from orthofunctions.domain.planning import ProductFacts
+from orthofunctions.ports import BlobFacts, BlobMissingError, Blobs
+from orthofunctions.usecases.ranged import RangedBlob
+from orthofunctions.usecases.safexml import MAX_XML_BYTES, parse_xml
+
+MANIFEST = "manifest.safe"
+DECIDES_PIXELS = ("annotation/", "measurement/")
+"""Members that must be there. Previews and schemas may be left out of an upload: no pixel depends on them."""
+
+
+def inspect_safe_folder(blobs: Blobs, ref: str) -> ProductFacts:
+    """Facts of ``products/….SAFE``. Reads the manifest and lists the folder."""
+    folder = ref.removeprefix("products/")
+    try:
+        data = blobs.read(names.CONTAINER_PRODUCTS, f"{folder}/{MANIFEST}", length=MAX_XML_BYTES + 1)
+    except BlobMissingError as error:
+        raise ProductMissingError(
+            f"{ref} has no {MANIFEST}: it has not arrived (the manifest is uploaded last)"
+        ) from error
+    manifest = _manifest(data, ref)
+    there = {
+        facts.name.removeprefix(f"{folder}/"): facts for facts in blobs.list(names.CONTAINER_PRODUCTS, f"{folder}/")
+    }
+    for member in manifest.files:
+        if not member.path.startswith(DECIDES_PIXELS):
+            continue
+        found = there.get(member.path)
+        if found is None:
+            raise BrokenProductError(
+                f"{ref} lacks {member.path}, which its manifest lists: upload it, then the manifest"
+            )
+        if found.size_bytes != member.size_bytes:
+            raise BrokenProductError(
+                f"{ref}/{member.path} has {found.size_bytes} bytes, in its manifest {member.size_bytes}: upload it again"
+            )
+    content = _hash(f"{member.path}|{member.size_bytes}|{member.md5}" for member in manifest.files)
+    size_bytes = sum(facts.size_bytes for facts in there.values())
+    return _facts(Source(ref=ref, content=content, size_bytes=size_bytes, kind="folder"), manifest)
+
+
+def inspect_safe_zip(blobs: Blobs, ref: str, blob: BlobFacts) -> ProductFacts:
+    """Facts of ``products/….zip``. Reads the central directory and the manifest, by range."""
+    with RangedBlob(blobs, blob.container, blob.name, blob.size_bytes) as file:
+        try:
+            # zipfile asks for no more than RawIOBase has
+            with zipfile.ZipFile(cast(IO[bytes], file)) as archive:
+                members = [member for member in archive.infolist() if not member.is_dir()]
+                _refuse_unsafe(ref, archive.infolist())
+                data = _read_manifest(archive, members, ref)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise BrokenProductError(f"{ref} is not a whole zip ({error}): upload it again") from error
+    content = _hash(f"{member.filename}|{member.file_size}|{member.CRC:08x}" for member in members)
+    return _facts(Source(ref=ref, content=content, size_bytes=blob.size_bytes, kind="file"), _manifest(data, ref))
+
+
+def _read_manifest(archive: zipfile.ZipFile, members: Iterable[zipfile.ZipInfo], ref: str) -> bytes:
+    found = [member for member in members if member.filename.count("/") <= 1 and member.filename.endswith(MANIFEST)]
+    if len(found) != 1:
+        raise BrokenProductError(f"{ref} holds {len(found)} SAFE manifests; expected one, in its top folder")
+    if found[0].file_size > MAX_XML_BYTES:
+        raise UnsafeProductError(f"{ref}: a manifest of {found[0].file_size} bytes; no product has that")
+    with archive.open(found[0]) as member:
+        return member.read(MAX_XML_BYTES + 1)
+
+
+def _refuse_unsafe(ref: str, members: Iterable[zipfile.ZipInfo]) -> None:
+    for member in members:
+        name = member.filename.replace("\\", "/")
+        if name.startswith("/") or ":" in name.split("/")[0] or ".." in name.split("/"):
+            raise UnsafeProductError(f"{ref}: member {member.filename[:200]!r} leaves the folder it is unpacked to")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise UnsafeProductError(f"{ref}: member {member.filename[:200]!r} is a link")
+
+
+def _manifest(data: bytes, ref: str) -> SafeManifest:
+    try:
+        return parse_safe_manifest(parse_xml(data, f"{ref}/{MANIFEST}"), ref)
+    except ManifestError as error:
+        raise BrokenProductError(str(error)) from error
+
+
+def _facts(source: Source, manifest: SafeManifest) -> ProductFacts:
+    name = parse_sentinel1(source.ref)
+    if name.product_type not in ("GRDF", "GRDH", "GRDM"):
+        raise UnknownProductError(f"{source.ref} is a Sentinel-1 {name.product_type}; this version makes images of GRD")
+    return ProductFacts(
+        source=source,
+        mission="sentinel-1",
+        name=name.stem,
+        pass_key=f"{name.pass_key}-{name.mode}",
+        footprint_lonlat=manifest.footprint_lonlat,
+    )
+
+
+def _hash(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

@@ -1,0 +1,82 @@
+"""A job's own row: made once, changed by compare and swap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orthocontracts import names
+from orthocontracts.digests import job_id_of
+from orthocontracts.messages import Fault, JobEvent
+from orthocontracts.requests import Request
+from orthofunctions.domain.records import JobRecord
+from orthofunctions.ports import Ports, RowChangedError, RowExistsError
+
+MAX_SWAPS = 20
+
+
+class BusyRowError(Exception):
+    """A row that others changed each time we tried. The message that asked for it comes again later."""
+
+
+def open_job(ports: Ports, request: Request, source: str) -> JobRecord:
+    """The row of a request's job, made where it is not there yet."""
+    job = JobRecord(
+        user=request.user,
+        job_id=job_id_of(request.user, request.request_id),
+        request_id=request.request_id,
+        process=request.process,
+        created_at=ports.clock.now(),
+        source=source,
+    )
+    try:
+        row = ports.tables.insert(JobRecord.TABLE, job.to_row())
+    except RowExistsError:
+        there = find_job(ports, job.user, job.job_id)
+        if there is None:
+            raise BusyRowError(f"job {job.job_id}") from None
+        return there
+    return job.changed(etag=row.etag)
+
+
+def find_job(ports: Ports, user: str, job_id: str) -> JobRecord | None:
+    row = ports.tables.get(JobRecord.TABLE, user, job_id)
+    return JobRecord.from_row(row) if row else None
+
+
+def change_job(ports: Ports, job: JobRecord, change: Callable[[JobRecord], JobRecord | None]) -> JobRecord:
+    """Apply a change to the row as it is now, again where it changed meanwhile; None leaves it as it is."""
+    for _ in range(MAX_SWAPS):
+        changed = change(job)
+        if changed is None:
+            return job
+        try:
+            row = ports.tables.replace(JobRecord.TABLE, changed.to_row())
+        except RowChangedError:
+            now = find_job(ports, job.user, job.job_id)
+            if now is None:
+                raise
+            job = now
+        else:
+            return changed.changed(etag=row.etag)
+    raise BusyRowError(f"job {job.job_id}")
+
+
+def fail_job(ports: Ports, job: JobRecord, fault: Fault) -> JobRecord:
+    """A request that cannot become tasks: its job ends with the reason. One that was planned stays as it is."""
+    failed = change_job(
+        ports,
+        job,
+        lambda now: (
+            None
+            if now.planned or now.fault_kind
+            else now.changed(planned=True, fault_kind=fault.kind, fault_message=fault.message)
+        ),
+    )
+    announce(ports, failed.job_id, "failed")
+    return failed
+
+
+def announce(ports: Ports, job_id: str, state: str) -> None:
+    """Tell whoever watches. Best effort."""
+    event = JobEvent(job_id=job_id, state=state, at=ports.clock.now())
+    ports.bell.publish(names.topic_job_events(job_id), event.to_json())

@@ -1,0 +1,124 @@
+"""A request becomes a job with outputs and tasks: the one planner behind all doors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from orthocontracts import names
+from orthocontracts.requests import Request
+from orthocontracts.states import OutputState
+from orthocontracts.tasks import TaskSpec
+from orthofunctions.domain.faults import AuxiliaryMissingError, PlanError
+from orthofunctions.domain.planning import Limits, make_plan
+from orthofunctions.domain.plans import Plan
+from orthofunctions.domain.records import JobRecord, OutputRecord, TaskRecord
+from orthofunctions.ports import BlobMissingError, Ports, RowExistsError
+from orthofunctions.usecases.claims import settle_output
+from orthofunctions.usecases.inspect import inspect_products, resolve_terrain
+from orthofunctions.usecases.jobs import announce, change_job, fail_job, open_job
+from orthofunctions.usecases.pending import enqueue, wake
+from orthofunctions.usecases.upload import default_order
+
+logger = logging.getLogger(__name__)
+
+PARALLEL_OUTPUTS = 8
+
+
+def plan_request(ports: Ports, request: Request, limits: Limits) -> JobRecord:
+    """Plan a request, or go on where an earlier delivery of it was cut off.
+
+    A request that cannot be planned ends its job with the reason and returns: asking again would not help. Trouble with
+    storage raises, and the queue delivers the request again.
+    """
+    job = open_job(ports, request, "queue")
+    if job.planned or job.cancelled:
+        return job
+    try:
+        plan = _plan_once(ports, job, request, limits)
+    except PlanError as error:
+        logger.warning(
+            "cannot plan: %s", error, extra={"action": "plan_failed", "job_id": job.job_id, "kind": error.kind}
+        )
+        return fail_job(ports, job, error.fault())
+    n_tasks = _carry_out(ports, job, plan)
+    job = change_job(
+        ports, job, lambda now: None if now.planned else now.changed(planned=True, n_outputs=len(plan.outputs))
+    )
+    logger.info(
+        "%d outputs, %d new tasks", len(plan.outputs), n_tasks, extra={"action": "planned", "job_id": job.job_id}
+    )
+    announce(ports, job.job_id, "planned")
+    if n_tasks:
+        wake(ports, f"planned {job.job_id}")
+    return job
+
+
+def read_plan(ports: Ports, job_id: str) -> Plan | None:
+    """The stored plan of a job."""
+    try:
+        return Plan.model_validate_json(ports.blobs.read(names.CONTAINER_PLANS, names.plan_blob(job_id)))
+    except BlobMissingError:
+        return None
+
+
+def _plan_once(ports: Ports, job: JobRecord, request: Request, limits: Limits) -> Plan:
+    """The job's plan, written before anything follows from it: what another delivery wrote first counts."""
+    stored = read_plan(ports, job.job_id)
+    if stored is not None:
+        return stored
+    terrain = request.terrain
+    if terrain is None:
+        order = default_order(ports)
+        if order is None:
+            raise AuxiliaryMissingError(
+                "the request names no terrain, and the site has no default: name a dem or height_m"
+            )
+        terrain = order.terrain
+    plan = make_plan(
+        job.job_id,
+        request,
+        inspect_products(ports.blobs, request.products),
+        resolve_terrain(ports.blobs, terrain),
+        limits=limits,
+        now=ports.clock.now(),
+    )
+    if ports.blobs.create(names.CONTAINER_PLANS, names.plan_blob(job.job_id), plan.to_json().encode()):
+        return plan
+    return _plan_once(ports, job, request, limits)
+
+
+def _carry_out(ports: Ports, job: JobRecord, plan: Plan) -> int:
+    """Settle every output, then make the tasks that have any left to make. Returns how many."""
+    with ThreadPoolExecutor(min(PARALLEL_OUTPUTS, len(plan.outputs))) as pool:
+        outputs = list(pool.map(lambda planned: settle_output(ports, job, planned), plan.outputs))
+    made = 0
+    for spec in plan.tasks:
+        claimed = [one for one in outputs if one.task_id == spec.task_id and one.state is OutputState.WANTED]
+        if claimed:
+            _make_task(ports, spec, claimed)
+            made += 1
+    return made
+
+
+def _make_task(ports: Ports, spec: TaskSpec, claimed: Sequence[OutputRecord]) -> None:
+    digests = {output.digest for output in claimed}
+    task = TaskRecord(
+        job_id=spec.job_id,
+        task_id=spec.task_id,
+        user=spec.user,
+        created_at=spec.created_at,
+        deadline=spec.deadline,
+        patience_s=spec.patience_s,
+        megapixels=sum(output.grid.megapixels for output in spec.outputs if output.digest in digests),
+        input_bytes=sum(source.size_bytes for source in spec.products),
+        result_version=spec.result_version,
+    )
+    if ports.tables.get(TaskRecord.TABLE, task.job_id, task.task_id) is not None:
+        return  # an earlier delivery made it; it may be well under way
+    enqueue(ports, task)
+    try:
+        ports.tables.insert(TaskRecord.TABLE, task.to_row())
+    except RowExistsError:
+        logger.info("made meanwhile", extra={"action": "task_exists", "job_id": task.job_id, "task_id": task.task_id})

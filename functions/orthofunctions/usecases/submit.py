@@ -1,0 +1,111 @@
+"""What every door ends in: a job that can be asked about, and a message on queue ``requests``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from pydantic import ValidationError
+
+from orthocontracts import names
+from orthocontracts.messages import MAX_MESSAGE_BYTES
+from orthocontracts.requests import Request, RequestEnvelope
+from orthofunctions.domain.records import JobRecord
+from orthofunctions.ports import BlobMissingError, Ports
+from orthofunctions.usecases.jobs import announce, open_job
+
+MAX_REQUEST_BYTES = 1024 * 1024
+EXCERPT_CHARS = 2000
+
+
+class RequestUnreadableError(Exception):
+    """A message that is no request. ``kind`` and the message go into the record an operator reads."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def submit(ports: Ports, request: Request, source: str, *, inline_bytes: int = MAX_MESSAGE_BYTES) -> JobRecord:
+    """Accept a request: its job at once, its planning by the queue. Repeating it is harmless.
+
+    Parameters
+    ----------
+    source : str
+        The door: "http" or "upload".
+    inline_bytes : int
+        Requests larger than this travel as a blob and are named in the message.
+    """
+    job = open_job(ports, request, source)
+    envelope = RequestEnvelope(request=request).to_json()
+    if len(envelope.encode()) > inline_bytes:
+        # always the same bytes for the same job, so whoever writes first is right
+        ports.blobs.create(names.CONTAINER_REQUESTS, f"{job.job_id}.json", request.to_json().encode())
+        envelope = RequestEnvelope(blob=f"{names.CONTAINER_REQUESTS}/{job.job_id}.json").to_json()
+    ports.queues.send(names.QUEUE_REQUESTS, envelope)
+    announce(ports, job.job_id, "accepted")
+    return job
+
+
+def read_request(ports: Ports, body: str) -> Request:
+    """The request of a message on queue ``requests``.
+
+    Raises
+    ------
+    RequestUnreadableError
+        Where it is not JSON, not a request, or names a blob that is not there.
+    """
+    envelope = _parsed(body)
+    if envelope.request is not None:
+        return envelope.request
+    assert envelope.blob is not None  # the envelope has one of both
+    container, _, name = envelope.blob.partition("/")
+    try:
+        data = ports.blobs.read(container, name, length=MAX_REQUEST_BYTES + 1)
+    except BlobMissingError as error:
+        raise RequestUnreadableError("RequestBlobMissing", str(error)) from error
+    if len(data) > MAX_REQUEST_BYTES:
+        raise RequestUnreadableError("RequestTooLarge", f"{envelope.blob} holds more than {MAX_REQUEST_BYTES} bytes")
+    try:
+        return Request.model_validate_json(data)
+    except ValidationError as error:
+        raise RequestUnreadableError("NotARequest", explain(error)) from error
+
+
+def reject(ports: Ports, body: str, error: RequestUnreadableError) -> str:
+    """Keep what an operator needs to find the sender: ``control/rejected/<id>.json``. Returns the id.
+
+    The id follows from the body, so a message sent a thousand times is one record.
+    """
+    identifier = hashlib.sha256(body.encode()).hexdigest()[:20]
+    record = {
+        "id": identifier,
+        "at": ports.clock.now().isoformat(),
+        "queue": names.QUEUE_REQUESTS,
+        "kind": error.kind,
+        "message": str(error)[:EXCERPT_CHARS],
+        "excerpt": body[:EXCERPT_CHARS],
+    }
+    ports.blobs.write(names.CONTAINER_CONTROL, f"rejected/{identifier}.json", json.dumps(record).encode())
+    return identifier
+
+
+def explain(error: ValidationError) -> str:
+    """The first few faults of a document in one line, without repeating what was sent."""
+    faults = error.errors(include_url=False, include_input=False)
+    shown = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'document'}: {fault['msg']}" for fault in faults[:5])
+    return shown + (f"; and {len(faults) - 5} more" if len(faults) > 5 else "")
+
+
+def _parsed(body: str) -> RequestEnvelope:
+    """An envelope. A bare request is taken too: whoever writes to the queue by hand need not know the envelope."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RequestUnreadableError("NotJson", f"not JSON: {str(error)[:200]}") from error
+    try:
+        if isinstance(document, dict) and "products" in document:
+            return RequestEnvelope(request=Request.model_validate_json(body))
+        return RequestEnvelope.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestUnreadableError("NotARequest", explain(error)) from error

@@ -120,3 +120,17 @@ class EmptyIntersectionError(KernelError):
         )
         self.products = products
         self.grid = grid
+
+
+class RadiometryError(KernelError):
+    """A radiometry that a band cannot give."""
+
+    def __init__(self, path: object, band: str, radiometry: str) -> None:
+        super().__init__(f"{path}: band {band} has no calibration for {radiometry}; expected radiometry='dn'")
+        self.path = str(path)
+        self.band = band
+        self.radiometry = radiometry
+
+
+class OptionError(KernelError):
+    """An option of `orthorectify` that is unknown, or that contradicts another."""

@@ -1,0 +1,1 @@
+"""Sentinel-1: SAFE containers, annotations, range-Doppler geometry, calibration."""

@@ -1,0 +1,49 @@
+"""Why a release should be recalled, if it should. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from orthocontracts.states import TaskState
+from orthofunctions.domain.pools import PoolSpec
+from orthofunctions.domain.records import TaskRecord
+from orthofunctions.domain.rules import Rules
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What was seen around a release: its queue's length first, then that ``results`` is empty, then the task's row.
+
+    In this order an empty pool queue proves something: a worker reports before it deletes its message, so a release
+    whose message is gone and whose report is not waiting either will never be heard of again.
+    """
+
+    pool: PoolSpec | None
+    pool_gone: bool
+    messages: int
+    ticket_there: bool
+
+
+def why_recall(task: TaskRecord, around: Surroundings, now: datetime, rules: Rules) -> str | None:
+    """The reason to recall a released or running task, or None."""
+    if around.pool is None:
+        return f"pool {task.pool} is no longer configured"
+    if task.released_at is None:
+        return "its row does not say when it was released"
+    since_release = now - task.released_at
+    # The round that released it may still be writing its ticket and message.
+    if since_release > timedelta(seconds=rules.write_grace_s):
+        if not around.ticket_there:
+            return "its ticket was never written, or is lost"
+        if around.messages == 0:
+            return "its queue message was never sent, or is lost"
+    if around.pool_gone:
+        return f"every worker of pool {around.pool.name} has gone"
+    if task.state is TaskState.RELEASED and since_release > timedelta(seconds=around.pool.start_limit_s):
+        return f"no worker of pool {around.pool.name} took it within {around.pool.start_limit_s:g} s"
+    if task.state is TaskState.RUNNING and task.started_at is not None:
+        limit_s = rules.time_limit_s + rules.run_grace_s
+        if now - task.started_at > timedelta(seconds=limit_s):
+            return f"{task.agent} was not heard from within {limit_s:g} s of starting it"
+    return None

@@ -1,0 +1,110 @@
+"""What a pool can take right now, from what its workers said and from what was released to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from orthofunctions.domain.pools import PoolSpec
+from orthofunctions.domain.records import ActiveRecord, AgentRecord
+from orthofunctions.domain.rules import Rules
+
+
+class Basis(StrEnum):
+    """What a capacity figure rests on."""
+
+    ADVERTISED = "advertised"  # by workers that are alive
+    LAST_KNOWN = "last known"  # nobody was heard from for a while
+    ASSUMED = "assumed"  # nobody was heard from for longer: all the slots it has
+    NONE = "none"  # its workers said goodbye, or were silent for too long
+    CONFIGURED = "configured"  # a cloud pool: workers come when there is work
+
+
+@dataclass(frozen=True)
+class PoolState:
+    """A pool in a round: per result version, the slots it has and those our own releases take.
+
+    ``busy`` counts releases, not what workers say they run: a worker's status is seconds old, our rows are not.
+    """
+
+    spec: PoolSpec
+    basis: Basis
+    slots: Mapping[int, int] = field(default_factory=dict)
+    busy: Mapping[int, int] = field(default_factory=dict)
+
+    def free(self, result_version: int) -> int:
+        """Slots a round may fill. Never more than the pool's ``max_slots`` in all, whatever workers advertise."""
+        slots = self.slots.get(result_version, 0)
+        if slots <= 0:
+            return 0
+        room = min(slots, self.spec.max_slots) + self.spec.queue_ahead - self.busy.get(result_version, 0)
+        room_in_all = self.spec.max_slots + self.spec.queue_ahead - sum(self.busy.values())
+        return max(0, min(room, room_in_all))
+
+
+def is_live(agent: AgentRecord, now: datetime, rules: Rules) -> bool:
+    """Whether a worker was heard from lately and did not say it has gone."""
+    return agent.state != "offline" and now - agent.received_at <= timedelta(seconds=rules.aged_out_s)
+
+
+def free_slots(agent: AgentRecord) -> int:
+    """Slots of a worker that run nothing, by its own word; none while it drains."""
+    if agent.state != "online":
+        return 0
+    return max(0, agent.slots - len(json.loads(agent.running)))
+
+
+def pool_gone(spec: PoolSpec, agents: Iterable[AgentRecord], now: datetime, rules: Rules) -> bool:
+    """Whether every worker an on-prem pool ever had has said goodbye and none has come back for a keepalive.
+
+    Silence is not goodbye: the broker may be down. A cloud pool without workers is one that waits for work.
+    """
+    known = list(agents)
+    settled = now - timedelta(seconds=rules.keepalive_s)
+    return (
+        spec.kind == "onprem"
+        and bool(known)
+        and all(agent.state == "offline" and agent.received_at <= settled for agent in known)
+    )
+
+
+def pool_state(
+    spec: PoolSpec,
+    *,
+    agents: Sequence[AgentRecord],
+    active: Iterable[ActiveRecord],
+    current_version: int,
+    now: datetime,
+    rules: Rules,
+) -> PoolState:
+    """The pool as a round sees it. ``agents`` and ``active`` are those of this pool."""
+    busy: dict[int, int] = {}
+    for release in active:
+        busy[release.result_version] = busy.get(release.result_version, 0) + 1
+    if spec.kind == "cloud":
+        return PoolState(spec, Basis.CONFIGURED, {current_version: spec.max_slots}, busy)
+    live = [agent for agent in agents if is_live(agent, now, rules)]
+    if live:
+        return PoolState(spec, Basis.ADVERTISED, _advertised(live), busy)
+    silent = [agent for agent in agents if agent.state != "offline"]
+    if not silent:
+        return PoolState(spec, Basis.NONE, {}, busy)
+    silence_s = (now - max(agent.received_at for agent in silent)).total_seconds()
+    if silence_s <= rules.last_known_s:
+        return PoolState(spec, Basis.LAST_KNOWN, _advertised(silent), busy)
+    if silence_s <= 2 * rules.last_known_s:
+        versions = {agent.result_version for agent in silent}
+        return PoolState(spec, Basis.ASSUMED, dict.fromkeys(versions, spec.max_slots), busy)
+    return PoolState(spec, Basis.NONE, {}, busy)
+
+
+def _advertised(agents: Iterable[AgentRecord]) -> dict[int, int]:
+    slots: dict[int, int] = {}
+    for agent in agents:
+        # What a draining worker still runs is in ``busy``, so it must be in the slots too.
+        usable = agent.slots if agent.state == "online" else len(json.loads(agent.running))
+        slots[agent.result_version] = slots.get(agent.result_version, 0) + usable
+    return slots

@@ -1,0 +1,158 @@
+"""Reports of workers: what they started, finished or handed back.
+
+No order between reports is assumed and each may come twice. Success counts from any delivery of any release, failure
+only from the latest started delivery of the current one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from datetime import timedelta
+
+from pydantic import ValidationError
+
+from orthocontracts import names
+from orthocontracts.messages import Control, Fault, Report
+from orthocontracts.states import TaskState, move
+from orthocontracts.tasks import job_of_task
+from orthofunctions.domain.attempts import used_up
+from orthofunctions.domain.records import ActiveRecord, TaskRecord
+from orthofunctions.domain.rules import Rules
+from orthofunctions.ports import Ports, RowChangedError
+from orthofunctions.usecases.commit import BAD_DELIVERY, adopt, commit
+from orthofunctions.usecases.digests import Outcome, fail_digest, outcomes
+from orthofunctions.usecases.events import tell_task
+from orthofunctions.usecases.keep import keep_for_operators
+from orthofunctions.usecases.plans import PlanLostError, planned_task
+from orthofunctions.usecases.rows import load, release_key, swap
+from orthofunctions.usecases.tasks import UNDER_RELEASE, give_up, load_task, log_fields, requeue, settle
+
+logger = logging.getLogger(__name__)
+
+SILENT = "SilentDelivery"
+HANDED_BACK = "HandedBack"
+
+
+def collect(ports: Ports, rules: Rules, body: str) -> None:
+    """Take in one message of queue ``results``.
+
+    Raises
+    ------
+    RowChangedError
+        Where a row kept changing under us: the message is delivered again.
+    """
+    try:
+        report = Report.model_validate_json(body)
+    except ValidationError as error:
+        keep_for_operators(ports, names.QUEUE_RESULTS, body, f"not a report: {error.errors()[0]['msg']}")
+        return
+    handle = {"started": _started, "returned": _returned, "finished": _finished}[report.kind]
+    for _ in range(10):
+        task = load_task(ports, job_of_task(report.task_id), report.task_id)
+        if task is None:
+            keep_for_operators(ports, names.QUEUE_RESULTS, body, "there is no such task")
+            return
+        if handle(ports, rules, report, task):
+            return
+    raise RowChangedError(f"task {report.task_id} kept changing while its report was read")
+
+
+def is_current(report: Report, task: TaskRecord) -> bool:
+    """Whether the report is of the delivery that holds the task now, or of a later one not yet heard of."""
+    return report.release == task.release and task.state in UNDER_RELEASE and report.delivery >= task.delivery
+
+
+def _started(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bool:
+    if not is_current(report, task):
+        _stop_useless(ports, report, task)
+        return True
+    running = task.state is TaskState.RUNNING
+    if running and report.delivery == task.delivery:
+        return True
+    # The delivery before this one lost its message and never said how it ended.
+    counted = task.changed(silences=task.silences + 1) if running else task
+    if running and used_up(counted, rules):
+        fault = Fault(kind=SILENT, message=f"{counted.silences} deliveries ended in silence, the last on {task.agent}")
+        return give_up(ports, counted, fault)
+    now = ports.clock.now()
+    changed = counted.changed(
+        state=TaskState.RUNNING if running else move(task.task_id, task.state, TaskState.RUNNING),
+        delivery=report.delivery,
+        agent=report.agent,
+        started_at=now,
+    )
+    try:
+        changed = swap(ports.tables, changed)
+    except RowChangedError:
+        return False
+    _note_start(ports, rules, changed)
+    logger.info("started on %s", report.agent, extra=log_fields("started", changed))
+    tell_task(ports, changed)
+    return True
+
+
+def _note_start(ports: Ports, rules: Rules, task: TaskRecord) -> None:
+    """In the active row, for the doorbell's count; truth is the task's row."""
+    active = load(ports.tables, ActiveRecord, task.job_id, release_key(task.task_id, task.release))
+    if active is None or task.started_at is None:
+        return
+    end_by = task.started_at + timedelta(seconds=rules.time_limit_s + rules.run_grace_s)
+    with contextlib.suppress(RowChangedError):
+        swap(ports.tables, active.changed(started_at=task.started_at, end_by=end_by))
+
+
+def _stop_useless(ports: Ports, report: Report, task: TaskRecord) -> None:
+    """Stop a worker that began on a release which has ended."""
+    if task.state.is_final or report.release < task.release or task.state is TaskState.PENDING:
+        ports.blobs.delete(names.ticket_container(report.pool), names.ticket_blob(report.task_id, report.release))
+        control = Control(action="cancel", task_id=report.task_id, release=report.release)
+        ports.bell.publish(names.topic_control(report.agent), control.to_json())
+
+
+def _returned(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bool:
+    if not is_current(report, task):
+        return True
+    message = f"{report.agent} handed the task back: {report.reason or 'no reason given'}"
+    return requeue(ports, rules, task, fault=Fault(kind=HANDED_BACK, message=message))
+
+
+def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bool:
+    try:
+        planned = planned_task(ports, task.job_id, task.task_id)
+    except PlanLostError as error:
+        return task.state.is_final or give_up(ports, task, Fault(kind="PlanLost", message=str(error), permanent=True))
+    faults: dict[str, Fault] = {}
+    for verdict in report.verdicts:
+        if verdict.digest not in planned.digests:
+            logger.warning("report on an output the task does not make", extra=log_fields("foreign_verdict", task))
+        elif verdict.files:
+            fault = commit(ports, planned, report, verdict)
+            if fault is not None:
+                faults[verdict.digest] = fault
+        else:
+            faults[verdict.digest] = verdict.fault or Fault(kind=BAD_DELIVERY, message="neither files nor a reason")
+    wanted = still_open(ports, task, planned.digests)
+    if not wanted:
+        return settle(ports, task.job_id, task.task_id, planned.digests, fault=_first(faults), reporter=report.agent)
+    if not is_current(report, task):
+        return True
+    silent = Fault(kind=BAD_DELIVERY, message=report.reason or "the report has no verdict on this output")
+    for digest in wanted:
+        fault = faults.setdefault(digest, silent)
+        if fault.permanent:
+            fail_digest(ports, task.task_id, digest, fault)
+    again = [digest for digest in wanted if not faults[digest].permanent]
+    if again:
+        return requeue(ports, rules, task, fault=faults[again[0]], failures=1)
+    return settle(ports, task.job_id, task.task_id, planned.digests, fault=faults[wanted[0]], reporter=report.agent)
+
+
+def still_open(ports: Ports, task: TaskRecord, digests: tuple[str, ...]) -> list[str]:
+    """Outputs the task must still make. The catalogue is asked first: a commit may have died half way."""
+    became = outcomes(ports, task.task_id, digests)
+    return [digest for digest in digests if became[digest] is Outcome.OPEN and not adopt(ports, digest)]
+
+
+def _first(faults: dict[str, Fault]) -> Fault | None:
+    return next(iter(faults.values()), None)

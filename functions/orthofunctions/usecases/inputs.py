@@ -1,0 +1,61 @@
+"""The files a task needs, each with a link to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from orthocontracts.outputs import Source
+from orthocontracts.products import rpc_sidecars
+from orthocontracts.tasks import TaskSpec
+from orthocontracts.tickets import InputFile
+from orthofunctions.ports import BlobFacts, Ports
+
+
+class InputMissingError(Exception):
+    """A product or auxiliary file was there when the task was planned and is gone now."""
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(f"{ref} is gone: it was there when the request was planned. Upload it and request again.")
+        self.ref = ref
+
+
+def input_files(ports: Ports, spec: TaskSpec, expires_at: datetime) -> tuple[InputFile, ...]:
+    """Links to every file of the task's products, DEM and geoid.
+
+    Raises
+    ------
+    InputMissingError
+        Where one is gone.
+    """
+    sources = [*spec.products, *(one for one in (spec.terrain.dem, spec.terrain.geoid) if one is not None)]
+    files = {}
+    for source in sources:
+        for facts in _members(ports, source):
+            path = f"{facts.container}/{facts.name}"
+            files[path] = InputFile(
+                path=path,
+                url=ports.links.read_url(facts.container, facts.name, expires_at),
+                size_bytes=facts.size_bytes,
+                md5=facts.md5,
+            )
+    return tuple(files.values())
+
+
+def _members(ports: Ports, source: Source) -> Iterator[BlobFacts]:
+    container, name = source.ref.split("/", 1)
+    if source.kind == "folder":
+        found = list(ports.blobs.list(container, f"{name}/"))
+        if not found:
+            raise InputMissingError(source.ref)
+        yield from found
+        return
+    facts = ports.blobs.facts(container, name)
+    if facts is None:
+        raise InputMissingError(source.ref)
+    yield facts
+    if name.lower().endswith((".tif", ".tiff")):
+        for sidecar in rpc_sidecars(name):
+            beside = ports.blobs.facts(container, sidecar)
+            if beside is not None:
+                yield beside

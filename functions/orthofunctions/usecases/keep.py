@@ -1,0 +1,21 @@
+"""Messages nobody could use are kept for operators, not thrown away."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+
+from orthocontracts import names
+from orthofunctions.ports import Ports
+
+logger = logging.getLogger(__name__)
+
+
+def keep_for_operators(ports: Ports, queue: str, body: str, why: str) -> str:
+    """Write a message to ``control/poison/<queue>/<id>.json``; the same message is kept once. Returns its id."""
+    message_id = hashlib.sha256(body.encode(errors="replace")).hexdigest()[:24]
+    kept = {"queue": queue, "why": why[:2000], "kept_at": ports.clock.now().isoformat(), "body": body}
+    ports.blobs.create(names.CONTAINER_CONTROL, f"poison/{queue}/{message_id}.json", json.dumps(kept).encode())
+    logger.warning("kept a message nobody can use: %s", why, extra={"action": "kept", "queue": queue, "id": message_id})
+    return message_id

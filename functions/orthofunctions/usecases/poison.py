@@ -1,0 +1,91 @@
+"""Poison queues: what no function could process, reconciled with the rows."""
+
+from __future__ import annotations
+
+import logging
+
+from pydantic import ValidationError
+
+from orthocontracts import names
+from orthocontracts.messages import Fault, Release, Report
+from orthocontracts.tasks import job_of_task
+from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthofunctions.domain.rules import Rules
+from orthofunctions.ports import Ports
+from orthofunctions.usecases.collect import is_current
+from orthofunctions.usecases.jobs import fail_job, open_job
+from orthofunctions.usecases.keep import keep_for_operators
+from orthofunctions.usecases.recall import recall
+from orthofunctions.usecases.site import load_pools
+from orthofunctions.usecases.submit import RequestUnreadableError, read_request
+from orthofunctions.usecases.tasks import UNDER_RELEASE, load_task
+
+logger = logging.getLogger(__name__)
+
+POISONED = "Poisoned"
+AT_ONCE = 32
+
+
+def reconcile_poison(ports: Ports, rules: Rules, current_version: int = KERNEL_RESULT_VERSION) -> int:
+    """Empty the poison queues. Every message is kept for operators before anything follows from it.
+
+    Returns
+    -------
+    int
+        How many messages there were.
+    """
+    n_messages = 0
+    pool_queues = [names.pool_queue(spec.name, current_version) for spec in load_pools(ports)]
+    for queue in (*names.QUEUES, *pool_queues):
+        # One at a time: a message that has been taken and whose function dies is lost, the others are not.
+        for _ in range(AT_ONCE):
+            taken = ports.queues.drain(names.poison_queue(queue), 1)
+            if not taken:
+                break
+            keep_for_operators(ports, queue, taken[0], "failed too often")
+            _reconcile(ports, rules, queue, taken[0])
+            n_messages += 1
+    return n_messages
+
+
+def _reconcile(ports: Ports, rules: Rules, queue: str, body: str) -> None:
+    if queue == names.QUEUE_REQUESTS:
+        _request(ports, body)
+    elif queue == names.QUEUE_RESULTS:
+        _report(ports, rules, body)
+    elif queue == names.QUEUE_DISPATCH:
+        logger.warning("a wake failed too often; the timer goes on", extra={"action": "poison", "queue": queue})
+    elif queue != names.QUEUE_CAPACITY:
+        _release(ports, rules, body)
+
+
+def _request(ports: Ports, body: str) -> None:
+    """A request that could not be planned ends its job with the reason, where it can be read at all."""
+    try:
+        request = read_request(ports, body)
+    except RequestUnreadableError:
+        return
+    fault = Fault(kind=POISONED, message="planning failed again and again; operators have been told")
+    fail_job(ports, open_job(ports, request, "queue"), fault)
+
+
+def _report(ports: Ports, rules: Rules, body: str) -> None:
+    """A report nobody could take in: its delivery counts as failed, unless the catalogue says otherwise."""
+    try:
+        report = Report.model_validate_json(body)
+    except ValidationError:
+        return
+    task = load_task(ports, job_of_task(report.task_id), report.task_id)
+    if task is not None and report.kind != "started" and is_current(report, task):
+        recall(ports, rules, task, f"the report of {report.agent} could not be processed", failed=True)
+
+
+def _release(ports: Ports, rules: Rules, body: str) -> None:
+    """A release whose message nobody could run to an end."""
+    try:
+        message = Release.model_validate_json(body)
+    except ValidationError:
+        return
+    task = load_task(ports, job_of_task(message.task_id), message.task_id)
+    if task is not None and task.release == message.release and task.state in UNDER_RELEASE:
+        recall(ports, rules, task, "its queue message was delivered too often", failed=True)

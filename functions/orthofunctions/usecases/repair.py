@@ -1,0 +1,133 @@
+"""Making again what the storage lost, and throwing away what nobody needs. Runs seldom: it reads whole tables.
+
+The order of writes never loses a row. A storage that loses its last seconds does, and so does a call that nobody
+repeats.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from orthocontracts import names
+from orthocontracts.messages import Fault
+from orthocontracts.outputs import CatalogueEntry
+from orthocontracts.states import OutputState, TaskState
+from orthocontracts.tasks import job_of_task
+from orthofunctions.domain.pending_index import index_row
+from orthofunctions.domain.records import ActiveRecord, AgentRecord, DigestRecord, DigestState, OutputRecord, TaskRecord
+from orthofunctions.domain.rules import Rules
+from orthofunctions.ports import BlobMissingError, Ports, RowExistsError
+from orthofunctions.usecases.commit import adopt
+from orthofunctions.usecases.digests import STATE_KEY, end_output, fail_digest
+from orthofunctions.usecases.pending import enqueue, wake
+from orthofunctions.usecases.rows import find, load, release_key, remove
+from orthofunctions.usecases.site import load_pools
+from orthofunctions.usecases.tasks import UNDER_RELEASE, load_task
+
+logger = logging.getLogger(__name__)
+
+AGENT_KEPT = timedelta(days=1)
+
+
+def repair(ports: Ports, rules: Rules) -> int:
+    """Make index rows of pending tasks and active rows of released ones again. Returns how many were missing."""
+    n_made = 0
+    for task in find(ports.tables, TaskRecord, state=str(TaskState.PENDING)):
+        place = index_row(task)
+        if ports.tables.get(names.TABLE_PENDING, place.partition, place.key) is None:
+            enqueue(ports, task)
+            n_made += 1
+    for state in UNDER_RELEASE:
+        for task in find(ports.tables, TaskRecord, state=str(state)):
+            n_made += _make_active_again(ports, rules, task)
+    if n_made:
+        logger.warning("made %d lost rows again", n_made, extra={"action": "repaired"})
+        wake(ports, "repaired")
+    return n_made
+
+
+def _make_active_again(ports: Ports, rules: Rules, task: TaskRecord) -> int:
+    settled = ports.clock.now() - timedelta(seconds=rules.write_grace_s)
+    if task.released_at is None or task.released_at > settled or task.pool is None:
+        return 0
+    spec = next((one for one in load_pools(ports) if one.name == task.pool), None)
+    active = ActiveRecord(
+        job_id=task.job_id,
+        release_key=release_key(task.task_id, task.release),
+        task_id=task.task_id,
+        release=task.release,
+        pool=task.pool,
+        result_version=task.result_version,
+        released_at=task.released_at,
+        start_by=task.released_at + timedelta(seconds=spec.start_limit_s if spec else 0),
+        started_at=task.started_at,
+    )
+    try:
+        ports.tables.insert(names.TABLE_ACTIVE, active.to_row())
+    except RowExistsError:
+        return 0
+    return 1
+
+
+def repair_outputs(ports: Ports) -> int:
+    """End outputs that still wait for a digest which has ended, or for a task that has. Returns how many.
+
+    A digest that failed or was abandoned is left alone: whoever waits beside it is about to claim it anew.
+    """
+    n_ended = 0
+    for output in find(ports.tables, OutputRecord, state=str(OutputState.WANTED)):
+        if adopt(ports, output.digest):
+            end_output(ports, output.job_id, output.digest, OutputState.COMMITTED, None)
+            n_ended += 1
+            continue
+        digest = load(ports.tables, DigestRecord, output.digest, STATE_KEY)
+        if digest is None or digest.state is not DigestState.OPEN:
+            continue
+        task = load_task(ports, job_of_task(digest.task_id), digest.task_id)
+        if task is not None and task.state.is_final:
+            lost = Fault(kind="Lost", message="its task ended without it; request it again")
+            fail_digest(ports, task.task_id, output.digest, lost)
+            n_ended += 1
+    return n_ended
+
+
+def sweep_results(ports: Ports, rules: Rules) -> int:
+    """Delete delivered files that no catalogue entry names, a day after their release has closed.
+
+    Returns how many were deleted. A file's last write is the latest sign of life of its release; the time limit is
+    added because a release may have stayed open for that long after it.
+    """
+    oldest = ports.clock.now() - timedelta(seconds=rules.keep_results_s + rules.time_limit_s)
+    named: dict[str, frozenset[str]] = {}
+    n_deleted = 0
+    for blob in ports.blobs.list(names.CONTAINER_RESULTS):
+        folder, _, rest = blob.name.partition("/")
+        task_id = folder.rpartition("-")[0]
+        digest = rest.rpartition("/")[2].partition(".")[0]
+        if blob.last_modified > oldest or not task_id or not digest:
+            continue
+        if ports.tables.get(names.TABLE_ACTIVE, job_of_task(task_id), folder) is not None:
+            continue
+        if digest not in named:
+            named[digest] = _named_by_catalogue(ports, digest)
+        if f"{blob.container}/{blob.name}" not in named[digest]:
+            ports.blobs.delete(blob.container, blob.name)
+            n_deleted += 1
+    return n_deleted
+
+
+def sweep_agents(ports: Ports) -> None:
+    """Forget workers nobody has heard from for a day."""
+    for agent in find(ports.tables, AgentRecord):
+        if ports.clock.now() - agent.received_at > AGENT_KEPT:
+            remove(ports.tables, agent)
+
+
+def _named_by_catalogue(ports: Ports, digest: str) -> frozenset[str]:
+    """The files of an entry. One that cannot be read raises: better to keep files than to delete the wrong ones."""
+    try:
+        text = ports.blobs.read(names.CONTAINER_CATALOGUE, names.catalogue_blob(digest))
+    except BlobMissingError:
+        return frozenset()
+    return frozenset(facts.blob for facts in CatalogueEntry.model_validate_json(text).files.values())

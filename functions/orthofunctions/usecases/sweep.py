@@ -1,0 +1,109 @@
+"""The sweep: finds releases that will not end well, and completes what someone left half done."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from orthocontracts import names
+from orthocontracts.states import TaskState
+from orthocontracts.tasks import job_of_task
+from orthofunctions.domain.overdue import Surroundings, why_recall
+from orthofunctions.domain.pool_state import is_live, pool_gone
+from orthofunctions.domain.records import ActiveRecord, TaskRecord
+from orthofunctions.domain.rules import Rules
+from orthofunctions.ports import Ports
+from orthofunctions.usecases.recall import recall
+from orthofunctions.usecases.rows import remove
+from orthofunctions.usecases.signals import ring
+from orthofunctions.usecases.site import Site
+from orthofunctions.usecases.tasks import UNDER_RELEASE, load_task
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Queue lengths in the order that lets an empty pool queue prove something (see ``Surroundings``)."""
+
+    of_pools: dict[str, int]
+    results: int
+
+    @classmethod
+    def read(cls, ports: Ports, site: Site) -> Lengths:
+        queues = {names.pool_queue(one.pool, one.result_version) for one in site.active}
+        of_pools = {queue: ports.queues.length(queue) for queue in sorted(queues)}
+        return cls(of_pools, ports.queues.length(names.QUEUE_RESULTS))
+
+
+def sweep(ports: Ports, rules: Rules) -> int:
+    """Look at every active release. Returns how many were recalled."""
+    site = Site.read(ports)
+    lengths = Lengths.read(ports, site)
+    n_recalled = 0
+    orphans: dict[str, int] = {}
+    for active in site.active:
+        task = load_task(ports, active.job_id, active.task_id)
+        if not _is_current(active, task):
+            _clear_away(ports, rules, active, task)
+            continue
+        assert task is not None
+        if lengths.results == 0 and (why := _why_recall(ports, rules, site, lengths, task)):
+            n_recalled += recall(ports, rules, task, why)
+        elif _worker_gone(site, task, ports.clock.now(), rules):
+            orphans[active.pool] = orphans.get(active.pool, 0) + 1
+    for pool, waiting in orphans.items():
+        ring(ports, rules, site, pool, waiting)  # its message comes back within a minute; someone should be awake
+    sweep_tickets(ports, rules, site)
+    return n_recalled
+
+
+def sweep_tickets(ports: Ports, rules: Rules, site: Site) -> None:
+    """Delete tickets whose release is not the one under way."""
+    for spec in site.pools:
+        for blob in list(ports.blobs.list(names.ticket_container(spec.name))):
+            task_id, _, number = blob.name.removesuffix(".json").rpartition("-")
+            task = load_task(ports, job_of_task(task_id), task_id)
+            current = task is not None and task.state in UNDER_RELEASE and number == str(task.release)
+            if not current:
+                logger.info("deleted the ticket of an ended release", extra={"action": "swept", "ticket": blob.name})
+                ports.blobs.delete(blob.container, blob.name)
+
+
+def _is_current(active: ActiveRecord, task: TaskRecord | None) -> bool:
+    return task is not None and task.state in UNDER_RELEASE and task.release == active.release
+
+
+def _clear_away(ports: Ports, rules: Rules, active: ActiveRecord, task: TaskRecord | None) -> None:
+    """Delete the active row of a release that has ended, or never was.
+
+    A row of a release that is still to come is left until no round can be about to make it true.
+    """
+    ahead = task is None or active.release > task.release
+    if ahead and ports.clock.now() - active.released_at <= timedelta(seconds=rules.write_grace_s):
+        return
+    ports.blobs.delete(names.ticket_container(active.pool), names.ticket_blob(active.task_id, active.release))
+    remove(ports.tables, active)
+
+
+def _why_recall(ports: Ports, rules: Rules, site: Site, lengths: Lengths, task: TaskRecord) -> str | None:
+    assert task.pool is not None
+    spec = site.spec(task.pool)
+    queue = names.pool_queue(task.pool, task.result_version)
+    ticket = ports.blobs.facts(names.ticket_container(task.pool), names.ticket_blob(task.task_id, task.release))
+    around = Surroundings(
+        pool=spec,
+        pool_gone=spec is not None and pool_gone(spec, site.agents_of(spec.name), ports.clock.now(), rules),
+        # A queue we did not measure counts as full: the active row named another pool.
+        messages=lengths.of_pools.get(queue, 1),
+        ticket_there=ticket is not None,
+    )
+    return why_recall(task, around, ports.clock.now(), rules)
+
+
+def _worker_gone(site: Site, task: TaskRecord, now: datetime, rules: Rules) -> bool:
+    if task.state is not TaskState.RUNNING or task.pool is None:
+        return False
+    mine = [agent for agent in site.agents_of(task.pool) if agent.agent == task.agent]
+    return bool(mine) and not is_live(mine[0], now, rules)

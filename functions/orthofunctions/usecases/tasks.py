@@ -1,0 +1,174 @@
+"""The moves of a task's row after its release: back to pending, or to its end.
+
+Each move is one compare-and-swap. What must be there before it (the index row, the closed digests) is written before
+it, what it makes superfluous (ticket, active row) is deleted after it: whoever dies in between leaves only what the
+next report, round or sweep completes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from orthocontracts import names
+from orthocontracts.messages import Fault
+from orthocontracts.states import TaskState, move
+from orthofunctions.domain.attempts import not_before, used_up
+from orthofunctions.domain.records import OutputRecord, TaskRecord
+from orthofunctions.domain.rules import Rules
+from orthofunctions.ports import Ports, RowChangedError
+from orthofunctions.usecases.digests import Outcome, fail_digest, outcomes
+from orthofunctions.usecases.events import tell_agent_to_stop, tell_task
+from orthofunctions.usecases.pending import enqueue, wake
+from orthofunctions.usecases.plans import PlanLostError, planned_task
+from orthofunctions.usecases.rows import close_release, find, load, swap
+
+logger = logging.getLogger(__name__)
+
+UNDER_RELEASE = (TaskState.RELEASED, TaskState.RUNNING)
+
+
+def load_task(ports: Ports, job_id: str, task_id: str) -> TaskRecord | None:
+    return load(ports.tables, TaskRecord, job_id, task_id)
+
+
+def log_fields(action: str, task: TaskRecord) -> dict[str, object]:
+    return {"action": action, "job": task.job_id, "task": task.task_id, "release": task.release}
+
+
+def requeue(
+    ports: Ports,
+    rules: Rules,
+    task: TaskRecord,
+    *,
+    fault: Fault,
+    failures: int = 0,
+    silences: int = 0,
+    stop_agent: bool = False,
+) -> bool:
+    """End the current release and let the task wait again, or fail it where its attempts are used up.
+
+    A release that ends without an attempt (handed back, never started) waits at once; others back off first.
+
+    Returns
+    -------
+    bool
+        False where the row was changed meanwhile: then nothing happened.
+    """
+    counted = task.changed(failures=task.failures + failures, silences=task.silences + silences)
+    tried = failures + silences > 0
+    if tried and used_up(counted, rules):
+        return give_up(ports, counted, fault)
+    pending = counted.changed(
+        state=move(task.task_id, task.state, TaskState.PENDING),
+        not_before=not_before(counted, rules, ports.clock.now()) if tried else None,
+        fault_kind=fault.kind,
+        fault_message=fault.message,
+    )
+    enqueue(ports, pending)
+    try:
+        pending = swap(ports.tables, pending)
+    except RowChangedError:
+        return False
+    logger.info("waits again: %s", fault.message, extra=log_fields("requeued", pending))
+    if stop_agent:
+        tell_agent_to_stop(ports, task)
+    end_release(ports, task)
+    tell_task(ports, pending)
+    wake(ports, "a task waits again")
+    return True
+
+
+def give_up(ports: Ports, task: TaskRecord, fault: Fault) -> bool:
+    """Fail a task and every output that is still wanted from it.
+
+    ``task`` carries the new counts of attempts and the ETag it was read with. False where the row was changed.
+    """
+    digests = digests_of(ports, task)
+    for digest in digests:
+        fail_digest(ports, task.task_id, digest, fault)
+    became = outcomes(ports, task.task_id, digests)
+    return end_task(ports, task, _final_state(became.values(), fault), fault)
+
+
+def digests_of(ports: Ports, task: TaskRecord) -> tuple[str, ...]:
+    """What a task makes: by its plan, or where that is lost by the outputs of its job that name it."""
+    try:
+        return planned_task(ports, task.job_id, task.task_id).digests
+    except PlanLostError:
+        outputs = find(ports.tables, OutputRecord, partition=task.job_id, task_id=task.task_id)
+        return tuple(output.digest for output in outputs)
+
+
+def settle(
+    ports: Ports,
+    job_id: str,
+    task_id: str,
+    digests: Collection[str],
+    *,
+    fault: Fault | None = None,
+    reporter: str | None = None,
+) -> bool:
+    """End the task if none of its outputs is open any longer: its state follows from theirs. Any number of times.
+
+    ``reporter`` is the agent whose report this follows from: it has stopped already.
+
+    Returns
+    -------
+    bool
+        Whether the task has ended.
+    """
+    became = outcomes(ports, task_id, digests)
+    if Outcome.OPEN in became.values():
+        return False
+    while True:
+        task = load_task(ports, job_id, task_id)
+        if task is None:
+            return True
+        if task.state.is_final:
+            end_release(ports, task)
+            return True
+        if end_task(ports, task, _final_state(became.values(), fault), fault, reporter):
+            return True
+
+
+def end_task(
+    ports: Ports, task: TaskRecord, state: TaskState, fault: Fault | None, reporter: str | None = None
+) -> bool:
+    """One move to a final state, and what follows from it. False where the row was changed meanwhile."""
+    reason: tuple[str | None, str | None] = (None, None)
+    if state is TaskState.FAILED:
+        reason = (fault.kind, fault.message) if fault else (task.fault_kind, task.fault_message)
+    ended = task.changed(
+        state=move(task.task_id, task.state, state),
+        ended_at=ports.clock.now(),
+        fault_kind=reason[0],
+        fault_message=reason[1],
+    )
+    try:
+        ended = swap(ports.tables, ended)
+    except RowChangedError:
+        return False
+    logger.info("task %s", ended.state, extra=log_fields("ended", ended))
+    if task.state in UNDER_RELEASE and task.agent != reporter:
+        tell_agent_to_stop(ports, task)
+    end_release(ports, ended)
+    tell_task(ports, ended)
+    wake(ports, "a task ended")
+    return True
+
+
+def end_release(ports: Ports, task: TaskRecord) -> None:
+    """Take away what let the current release run. Its worker, if there still is one, finds the ticket gone."""
+    if task.release == 0 or task.pool is None:
+        return
+    ports.blobs.delete(names.ticket_container(task.pool), names.ticket_blob(task.task_id, task.release))
+    close_release(ports.tables, task, task.release)
+
+
+def _final_state(became: Collection[Outcome], fault: Fault | None) -> TaskState:
+    if Outcome.FAILED in became:
+        return TaskState.FAILED
+    if Outcome.COMMITTED in became:
+        return TaskState.SUCCEEDED
+    return TaskState.FAILED if fault is not None else TaskState.CANCELLED

@@ -247,7 +247,7 @@ def _horizontal(crs: CrsLike) -> pyproj.CRS:
     found = _crs(crs)
     if found.is_compound:
         found = found.sub_crs_list[0]
-    if found.is_geographic and len(found.axis_info) == 3:
+    if len(found.axis_info) == 3:
         found = found.to_2d()
     if not (found.is_geographic or found.is_projected):
         raise GridError(f"{found.name} is neither a map projection nor longitude and latitude")

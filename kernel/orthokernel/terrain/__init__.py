@@ -1,5 +1,6 @@
 """Ground heights above the WGS 84 ellipsoid: DEM plus geoid, added here and nowhere else."""
 
-from orthokernel.terrain.terrain import Terrain, TerrainBlock, TerrainFlag
+from orthokernel.terrain.flags import TerrainFlag
+from orthokernel.terrain.terrain import Terrain, TerrainBlock
 
 __all__ = ["Terrain", "TerrainBlock", "TerrainFlag"]

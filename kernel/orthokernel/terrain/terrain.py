@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntFlag
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orthokernel.grid import Grid
+from orthokernel.errors import OutsideDemError, TerrainError
+from orthokernel.grid import Grid, to_lonlat
+from orthokernel.terrain.bilinear import fill_block
+from orthokernel.terrain.datum import check_geoid_agrees
+from orthokernel.terrain.files import raster_paths
+from orthokernel.terrain.flags import NODATA, UNUSABLE
+from orthokernel.terrain.mosaic import Mosaic
+from orthokernel.terrain.nodes import Exact, refined_nodes
+from orthokernel.terrain.sampling import sample_mosaic
 
 Float64Array = NDArray[np.float64]
+LonLatBounds = tuple[float, float, float, float]
 VoidPolicy = Literal["fill", "nodata"]
 
-
-class TerrainFlag(IntFlag):
-    """What a height is, where it is not plainly the DEM's; taken from the DEM cell that holds the point."""
-
-    SEA = 1  # no DEM tile: the height is the geoid's (0 without a geoid)
-    FILLED = 2  # a void of the DEM, filled from its surroundings
-    NODATA = 4  # no height: NaN
+_SPACING_SLACK = 1e-6
+_OVERLAP_SAMPLES = 65
+_GLOBE: LonLatBounds = (-180.0, -90.0, 180.0, 90.0)
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,29 @@ class TerrainBlock:
 
 
 class Terrain:
-    """Heights of the ground. See `__init__` for files, `constant` for a plane above the ellipsoid.
+    """Heights of the ground above the WGS 84 ellipsoid: DEM plus geoid.
 
-    Safe to share between threads; picklable (caches stay behind).
+    Parameters
+    ----------
+    dem : path, or a list of paths
+        A raster of heights (GeoTIFF, SRTM ``.hgt``, DTED, VRT), a folder of them, or a list of both, in one coordinate
+        system. A vertical or compound system is read for its name and unit only.
+    geoid : path or None
+        Raster of geoid heights (for instance ``egm96_15.gtx``), added to the DEM. None: the DEM's heights are above
+        the ellipsoid.
+    void_policy : {"fill", "nodata"}
+        What to do with voids inside the DEM: fill them from their rims up to 64 cells away, or leave them without
+        height.
+
+    Raises
+    ------
+    TerrainError
+        A file cannot be read, or its vertical system contradicts ``geoid``.
+
+    Notes
+    -----
+    Where there is no DEM tile the height is the geoid's (0 without one), flagged SEA. Safe to share between threads;
+    pickles by its paths.
     """
 
     def __init__(
@@ -60,35 +85,192 @@ class Terrain:
         geoid: str | Path | None,
         void_policy: VoidPolicy = "fill",
     ) -> None:
-        raise NotImplementedError
+        if void_policy not in ("fill", "nodata"):
+            raise TerrainError("void_policy", repr(void_policy), "'fill' or 'nodata'")
+        self._constant_m: float | None = None
+        self._void_policy: VoidPolicy = void_policy
+        self._dem: Mosaic | None = Mosaic(raster_paths(dem), fill=void_policy == "fill")
+        check_geoid_agrees(self._dem.datum, self._dem.paths[0], geoid)
+        self._geoid = None if geoid is None else Mosaic(raster_paths(geoid), fill=False)
 
     @classmethod
     def constant(cls, height_m: float) -> Terrain:
-        """A terrain of one height above the ellipsoid."""
-        raise NotImplementedError
+        """A terrain of one height above the ellipsoid, everywhere."""
+        if not math.isfinite(height_m):
+            raise TerrainError("constant height", repr(height_m), "a finite number of metres")
+        terrain = cls.__new__(cls)
+        terrain._constant_m = float(height_m)
+        terrain._void_policy = "fill"
+        terrain._dem = terrain._geoid = None
+        return terrain
 
     @property
-    def bounds(self) -> tuple[float, float, float, float]:
-        """``(west, south, east, north)`` of the DEM in degrees."""
-        raise NotImplementedError
+    def spacing_m(self) -> float:
+        """Height of a DEM cell, in metres; infinite for a constant terrain."""
+        return math.inf if self._dem is None else self._dem.spacing_m
+
+    @property
+    def bounds(self) -> LonLatBounds:
+        """``(west, south, east, north)`` of the DEM in degrees; the globe for a constant terrain."""
+        if self._dem is None:
+            return _GLOBE
+        to_wgs84 = to_lonlat(self._dem.datum.horizontal)
+        boxes = np.array([to_wgs84.transform_bounds(*box) for box in self._dem.tile_bounds()])
+        west, south = boxes[:, 0].min(), boxes[:, 1].min()
+        east, north = boxes[:, 2].max(), boxes[:, 3].max()
+        return float(west), float(south), float(east), float(north)
 
     def describe(self) -> dict[str, object]:
-        """What the heights were made from, for provenance: JSON types only."""
-        raise NotImplementedError
+        """What the heights are made from, for provenance: JSON types only, file names without folders."""
+        if self._dem is None:
+            return {"constant_height_m": self._constant_m}
+        return {
+            "dem": sorted(Path(path).name for path in self._dem.paths),
+            "dem_crs": self._dem.datum.horizontal.name,
+            "dem_vertical_crs": self._dem.datum.vertical_name,
+            "dem_spacing_m": round(self._dem.spacing_m, 3),
+            "geoid": None if self._geoid is None else Path(self._geoid.paths[0]).name,
+            "void_policy": self._void_policy,
+        }
 
     def require_overlap(self, grid: Grid) -> None:
-        """Raise `OutsideDemError` unless the DEM covers some of the grid. Call once per output, not per block:
-        a block at sea is fine where others have land."""
-        raise NotImplementedError
+        """Refuse a grid that the DEM does not touch at all.
+
+        To be called once per output, not per block: a block at sea is fine where others have land.
+
+        Raises
+        ------
+        OutsideDemError
+            With the bounds of both.
+        """
+        if self._dem is None:
+            return
+        n = _OVERLAP_SAMPLES
+        rows = np.linspace(-0.5, grid.n_rows - 0.5, n)[:, None]
+        cols = np.linspace(-0.5, grid.n_cols - 0.5, n)[None, :]
+        lon, lat = grid.lonlat(rows, cols)
+        if self._dem.touches(*self._dem.rowcol(lon, lat, None)):
+            return
+        # A DEM may be smaller than the mesh of the samples: look for its own points in the grid, too.
+        to_wgs84 = to_lonlat(self._dem.datum.horizontal)
+        for left, bottom, right, top in self._dem.tile_bounds():
+            x, y = np.meshgrid(np.linspace(left, right, 9), np.linspace(bottom, top, 9))
+            row, col = grid.rowcol(*to_wgs84.transform(x, y))
+            inside = (row >= -0.5) & (row <= grid.n_rows - 0.5) & (col >= -0.5) & (col <= grid.n_cols - 0.5)
+            if inside.any():
+                return
+        ring = grid.footprint_lonlat()
+        west, south = ring.min(axis=0)
+        east, north = ring.max(axis=0)
+        raise OutsideDemError((float(west), float(south), float(east), float(north)), self.bounds)
 
     def heights(self, lon_deg: ArrayLike, lat_deg: ArrayLike) -> tuple[Float64Array, NDArray[np.uint8]]:
-        """Exact ``height_m, flags`` at points, broadcast; DEM and geoid each bilinear between their own samples."""
-        raise NotImplementedError
+        """Exact heights at points.
+
+        Parameters
+        ----------
+        lon_deg, lat_deg : array_like
+            WGS 84 degrees, broadcast.
+
+        Returns
+        -------
+        height_m : float64
+            DEM (bilinear between cell centres, unfiltered) plus geoid (likewise), above the ellipsoid; NaN where
+            NODATA.
+        flags : uint8
+            `TerrainFlag` bits.
+        """
+        lon, lat = np.broadcast_arrays(np.asarray(lon_deg, np.float64), np.asarray(lat_deg, np.float64))
+        shape = lon.shape
+        lon, lat = np.ascontiguousarray(lon).reshape(-1), np.ascontiguousarray(lat).reshape(-1)
+        if self._dem is None:
+            finite = np.isfinite(lon) & np.isfinite(lat)
+            height = np.where(finite, np.float64(self._constant_m or 0.0), np.nan)
+            flags = np.where(finite, 0, NODATA).astype(np.uint8)
+        else:
+            height, flags = sample_mosaic(self._dem, lon, lat)
+            height = height + self._geoid_heights(lon, lat)
+            flags[np.isnan(height)] = NODATA
+        return height.reshape(shape), flags.reshape(shape)
 
     def height_range(self, west: float, south: float, east: float, north: float) -> tuple[float, float]:
-        """Bounds ``(lowest_m, highest_m)`` of the heights over an area in degrees; west may exceed east at ±180."""
-        raise NotImplementedError
+        """Bounds ``(lowest_m, highest_m)`` of the heights over an area in degrees; NaN where it has none.
+
+        Never narrower than the heights, sometimes wider. Longitudes may run beyond ±180.
+        """
+        if self._dem is None:
+            assert self._constant_m is not None
+            return self._constant_m, self._constant_m
+        lon, lat = np.meshgrid(np.linspace(west, east, 17), np.clip(np.linspace(south, north, 17), -90, 90))
+        low, high = _mosaic_range(self._dem, lon, lat)
+        if self._geoid is not None:
+            geoid_low, geoid_high = _mosaic_range(self._geoid, lon, lat)
+            low, high = low + geoid_low, high + geoid_high
+        return low, high
 
     def block(self, grid_window: Grid) -> TerrainBlock:
-        """Heights at the pixel centres of a window (about 1 to 4 Mpx) of a grid."""
-        raise NotImplementedError
+        """Heights at the pixel centres of a window (a few Mpx) of a grid.
+
+        Where the grid is coarser than the DEM by two or more, cells are first averaged to match.
+        """
+        shape = grid_window.shape
+        if self._dem is None:
+            assert self._constant_m is not None
+            height = np.full(shape, self._constant_m, np.float32)
+            return TerrainBlock(height, np.zeros(shape, np.uint8), 1.0, self._constant_m, self._constant_m)
+        level = max(1, math.floor(grid_window.spacing_m / self._dem.spacing_m + _SPACING_SLACK))
+        nodes, step = refined_nodes(grid_window, self._exact_nodes(self._dem, grid_window, level))
+        height, flags = np.empty(shape, np.float32), np.empty(shape, np.uint8)
+        row, col = nodes[0][np.isfinite(nodes[0])], nodes[1][np.isfinite(nodes[1])]
+        if not row.size or not col.size:
+            height.fill(np.nan)
+            flags.fill(NODATA)
+            return TerrainBlock(height, flags, 0.0, math.nan, math.nan)
+        row0, row1 = int(np.floor(row.min())) - 1, int(np.floor(row.max())) + 3
+        col0, col1 = int(np.floor(col.min())) - 1, int(np.floor(col.max())) + 3
+        values, classes = self._dem.region(level, row0, row1, col0, col1)
+        nodes[0] -= row0
+        nodes[1] -= col0
+        row_stats = np.empty((shape[0], 3))
+        fill_block(values, classes, not classes.any(), nodes, step, height, flags, row_stats)
+        low, high = float(row_stats[:, 0].min()), float(row_stats[:, 1].max())
+        if low > high:
+            low = high = math.nan
+        return TerrainBlock(height, flags, float(row_stats[:, 2].sum()) / height.size, low, high)
+
+    def _geoid_heights(self, lon_deg: Float64Array, lat_deg: Float64Array) -> Float64Array:
+        """Geoid heights at points ``(N,)``; NaN off a regional geoid, 0 without one."""
+        if self._geoid is None:
+            return np.zeros(lon_deg.shape)
+        height, classes = sample_mosaic(self._geoid, lon_deg, lat_deg)
+        height[(classes & UNUSABLE) != 0] = np.nan
+        return height
+
+    def _exact_nodes(self, dem: Mosaic, grid: Grid, level: int) -> Exact:
+        """The function that `refined_nodes` interpolates: DEM row and column at a level, and geoid height."""
+        centre = grid.lonlat((grid.n_rows - 1) / 2, (grid.n_cols - 1) / 2)
+        near_col = float(dem.rowcol(*centre, None)[1])
+
+        def exact(rows: Float64Array, cols: Float64Array) -> Float64Array:
+            lon, lat = grid.lonlat(rows, cols)
+            row, col = dem.rowcol(lon, lat, near_col if math.isfinite(near_col) else None)
+            geoid_m = self._geoid_heights(lon.reshape(-1), lat.reshape(-1)).reshape(lon.shape)
+            nodes = np.stack([(row - (level - 1) / 2) / level, (col - (level - 1) / 2) / level, geoid_m])
+            nodes[~np.isfinite(nodes)] = np.nan
+            return nodes
+
+        return exact
+
+
+def _mosaic_range(mosaic: Mosaic, lon_deg: Float64Array, lat_deg: Float64Array) -> tuple[float, float]:
+    """Lowest and highest cell of a mosaic around a mesh of points."""
+    middle = tuple(n // 2 for n in lon_deg.shape)
+    near_col = float(mosaic.rowcol(lon_deg[middle], lat_deg[middle], None)[1])
+    row, col = mosaic.rowcol(lon_deg, lat_deg, near_col)
+    row, col = row[np.isfinite(row)], col[np.isfinite(col)]
+    if not row.size or not col.size:
+        return math.nan, math.nan
+    # The outline of the mesh bulges between its points on a map: a few cells more.
+    return mosaic.value_range(
+        math.floor(row.min()) - 3, math.floor(row.max()) + 5, math.floor(col.min()) - 3, math.floor(col.max()) + 5
+    )

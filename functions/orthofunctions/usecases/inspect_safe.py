@@ -52,7 +52,7 @@ def inspect_safe_folder(blobs: Blobs, ref: str) -> ProductFacts:
             )
         if found.size_bytes != member.size_bytes:
             raise BrokenProductError(
-                f"{ref}/{member.path} has {found.size_bytes} bytes, in its manifest {member.size_bytes}: upload it again"
+                f"{ref}/{member.path} has {found.size_bytes} bytes, not the {member.size_bytes} of its manifest: upload it again"
             )
     content = _hash(f"{member.path}|{member.size_bytes}|{member.md5}" for member in manifest.files)
     size_bytes = sum(facts.size_bytes for facts in there.values())

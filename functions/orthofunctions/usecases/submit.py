@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 
 from pydantic import ValidationError
@@ -15,11 +14,10 @@ from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.jobs import announce, open_job
 
 MAX_REQUEST_BYTES = 1024 * 1024
-EXCERPT_CHARS = 2000
 
 
 class RequestUnreadableError(Exception):
-    """A message that is no request. ``kind`` and the message go into the record an operator reads."""
+    """A message that is no request. Delivering it again would not help; operators read ``kind`` and the message."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -70,24 +68,6 @@ def read_request(ports: Ports, body: str) -> Request:
         return Request.model_validate_json(data)
     except ValidationError as error:
         raise RequestUnreadableError("NotARequest", explain(error)) from error
-
-
-def reject(ports: Ports, body: str, error: RequestUnreadableError) -> str:
-    """Keep what an operator needs to find the sender: ``control/rejected/<id>.json``. Returns the id.
-
-    The id follows from the body, so a message sent a thousand times is one record.
-    """
-    identifier = hashlib.sha256(body.encode()).hexdigest()[:20]
-    record = {
-        "id": identifier,
-        "at": ports.clock.now().isoformat(),
-        "queue": names.QUEUE_REQUESTS,
-        "kind": error.kind,
-        "message": str(error)[:EXCERPT_CHARS],
-        "excerpt": body[:EXCERPT_CHARS],
-    }
-    ports.blobs.write(names.CONTAINER_CONTROL, f"rejected/{identifier}.json", json.dumps(record).encode())
-    return identifier
 
 
 def explain(error: ValidationError) -> str:

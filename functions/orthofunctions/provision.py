@@ -1,0 +1,55 @@
+"""``python -m orthofunctions.provision``: make every queue, container and table that is not there yet."""
+
+from __future__ import annotations
+
+import sys
+
+from orthocontracts import names
+from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthofunctions.adapters.blobs import AzureBlobs
+from orthofunctions.adapters.queues import AzureQueues
+from orthofunctions.adapters.tables import AzureTables
+from orthofunctions.adapters.transport import new_session
+from orthofunctions.domain.pools import parse_pools
+from orthofunctions.ports import BlobMissingError
+from orthofunctions.settings import Settings
+
+
+def provision(connection_string: str) -> list[str]:
+    """Make what the functions and workers need, pools of ``settings/pools.json`` included. Any number of times.
+
+    Returns
+    -------
+    list of str
+        Names of all that is there now.
+    """
+    with new_session() as session:
+        blobs = AzureBlobs.connect(connection_string, session)
+        queues = AzureQueues.connect(connection_string, session)
+        tables = AzureTables.connect(connection_string, session)
+        for container in names.CONTAINERS:
+            blobs.make_container(container)
+        for table in names.TABLES:
+            tables.make_table(table)
+        try:
+            pools = parse_pools(blobs.read(names.CONTAINER_SETTINGS, names.BLOB_POOLS))
+        except BlobMissingError:
+            pools = parse_pools(None)
+        all_queues = [*names.QUEUES, *(names.poison_queue(queue) for queue in names.QUEUES)]
+        all_queues += [names.pool_queue(pool.name, KERNEL_RESULT_VERSION) for pool in pools]
+        for queue in all_queues:
+            queues.make_queue(queue)
+        tickets = [names.ticket_container(pool.name) for pool in pools]
+        for container in tickets:
+            blobs.make_container(container)
+    return [*names.CONTAINERS, *tickets, *all_queues, *names.TABLES]
+
+
+def main() -> int:
+    made = provision(Settings().storage.get_secret_value())
+    sys.stdout.write(f"{len(made)} containers, queues and tables are there\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""What the functions are told by their environment. Read once, in ``bootstrap``."""
+
+from __future__ import annotations
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from orthofunctions.domain.planning import Limits
+from orthofunctions.domain.rules import Rules
+
+_RULES = Rules()
+_LIMITS = Limits()
+
+
+class Settings(BaseSettings):
+    """App settings, each named ``ORTHOBURST_`` and the field in capitals. Secrets never show in a ``repr``."""
+
+    model_config = SettingsConfigDict(env_prefix="ORTHOBURST_", extra="ignore", frozen=True)
+
+    storage: SecretStr = Field(
+        validation_alias=AliasChoices("ORTHOBURST_STORAGE", "AzureWebJobsStorage"),
+        description="Connection string of the storage account with products, queues and tables; "
+        "AzureWebJobsStorage where it is not set.",
+    )
+    broker: SecretStr | None = Field(
+        default=None,
+        description="MQTT broker: mqtt://host:1883, mqtts://, ws:// or wss://. Without one agents poll.",
+    )
+    broker_user: str | None = Field(default=None, description="User name at the broker.")
+    broker_password: SecretStr | None = Field(default=None, description="Password at the broker.")
+    broker_ca_file: str | None = Field(
+        default=None, description="PEM file with the broker's certificate authority; the system's where it is not set."
+    )
+    api_key_sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of the API key that callers send as bearer token. "
+        "Without it the API answers on loopback only.",
+    )
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024, description="Largest request body the API reads.")
+    link_minutes: float = Field(default=60.0, gt=0, description="How long links to results stay valid.")
+
+    max_outputs_per_task: int = Field(
+        default=_LIMITS.max_outputs_per_task, ge=1, description="Most images that one task makes."
+    )
+    max_megapixels_per_task: float = Field(
+        default=_LIMITS.max_megapixels_per_task, gt=0, description="Most million pixels one task makes of many images."
+    )
+    max_outputs_per_job: int = Field(
+        default=_LIMITS.max_outputs_per_job, ge=1, description="Most images that one request may ask for."
+    )
+
+    patience_s: float = Field(
+        default=_RULES.patience_s,
+        ge=0,
+        description="How long a task without deadline or patience of its own waits for the HPC centre.",
+    )
+    max_attempts: int = Field(default=_RULES.max_attempts, ge=1, description="Failures and silences a task may have.")
+    backoff_s: float = Field(default=_RULES.backoff_s, ge=0, description="Wait after the first failed attempt.")
+    max_backoff_s: float = Field(default=_RULES.max_backoff_s, ge=0, description="Longest wait between two attempts.")
+    time_limit_s: float = Field(default=_RULES.time_limit_s, gt=0, description="Longest a delivery may run.")
+    run_grace_s: float = Field(
+        default=_RULES.run_grace_s, ge=0, description="On top of the time limit before a silent run is recalled."
+    )
+    write_grace_s: float = Field(
+        default=_RULES.write_grace_s, ge=0, description="After which an incomplete release is taken back."
+    )
+    keepalive_s: float = Field(default=_RULES.keepalive_s, gt=0, description="How often workers publish their status.")
+    last_known_s: float = Field(
+        default=_RULES.last_known_s, ge=0, description="How long a pool nobody hears from counts as last known."
+    )
+    keep_results_s: float = Field(
+        default=_RULES.keep_results_s, ge=0, description="How long delivered files that nothing names are kept."
+    )
+    max_candidates: int = Field(default=_RULES.max_candidates, ge=1, description="Pending tasks a round looks at.")
+    month_budget_eur: float | None = Field(
+        default=_RULES.month_budget_eur, ge=0, description="Cloud money a month may reserve; no limit where not set."
+    )
+
+    def rules(self) -> Rules:
+        return Rules(**{name: getattr(self, name) for name in Rules.__dataclass_fields__})
+
+    def limits(self) -> Limits:
+        return Limits(**{name: getattr(self, name) for name in Limits.__dataclass_fields__})
+
+
+def settings_table() -> str:
+    """Every variable, its default and what it does, as a Markdown table."""
+    lines = ["| variable | default | what it does |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "required" if field.is_required() else "" if field.default is None else field.default
+        lines.append(f"| `ORTHOBURST_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines)

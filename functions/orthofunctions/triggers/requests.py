@@ -1,0 +1,27 @@
+"""Door two, where all doors end: a message on queue ``requests`` is planned."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from orthocontracts import names
+from orthofunctions.bootstrap import system
+from orthofunctions.triggers.connection import STORAGE
+from orthofunctions.usecases.keep import keep_for_operators
+from orthofunctions.usecases.plan import plan_request
+from orthofunctions.usecases.submit import RequestUnreadableError, read_request
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name("requests")
+@blueprint.queue_trigger("message", queue_name=names.QUEUE_REQUESTS, connection=STORAGE)
+def requests(message: func.QueueMessage) -> None:
+    ports, limits = system().ports, system().limits
+    body = message.get_body().decode(errors="replace")
+    try:
+        request = read_request(ports, body)
+    except RequestUnreadableError as error:
+        keep_for_operators(ports, names.QUEUE_REQUESTS, body, f"{error.kind}: {error}")
+        return
+    plan_request(ports, request, limits)

@@ -1,0 +1,39 @@
+"""What happens by the clock, whether or not a message asks for it."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from orthofunctions.bootstrap import system
+from orthofunctions.usecases.dispatch import dispatch
+from orthofunctions.usecases.repair import repair, repair_outputs, sweep_agents, sweep_results
+from orthofunctions.usecases.sweep import sweep
+
+blueprint = func.Blueprint()
+
+
+@blueprint.function_name("round")
+@blueprint.timer_trigger("timer", schedule="*/5 * * * * *")
+def run_round(timer: func.TimerRequest) -> None:
+    """Patience runs out without a message."""
+    dispatch(system().ports, system().rules)
+
+
+@blueprint.function_name("sweep")
+@blueprint.timer_trigger("timer", schedule="*/15 * * * * *")
+def run_sweep(timer: func.TimerRequest) -> None:
+    sweep(system().ports, system().rules)
+
+
+@blueprint.function_name("repair")
+@blueprint.timer_trigger("timer", schedule="35 * * * * *")
+def run_repair(timer: func.TimerRequest) -> None:
+    repair(system().ports, system().rules)
+    repair_outputs(system().ports)
+
+
+@blueprint.function_name("housekeeping")
+@blueprint.timer_trigger("timer", schedule="0 20 * * * *")
+def run_housekeeping(timer: func.TimerRequest) -> None:
+    sweep_results(system().ports, system().rules)
+    sweep_agents(system().ports)

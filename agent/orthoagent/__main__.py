@@ -1,0 +1,7 @@
+"""``python -m orthoagent``."""
+
+import sys
+
+from orthoagent.cli import main
+
+sys.exit(main())

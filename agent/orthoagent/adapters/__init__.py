@@ -1,0 +1,1 @@
+"""What touches the world: storage, HTTP, the broker, processes."""

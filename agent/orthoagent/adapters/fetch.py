@@ -1,0 +1,185 @@
+"""Inputs from their links to the scratch folder: streamed, resumed after a cut, size and MD5 checked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hashlib
+import logging
+import shutil
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import aiohttp
+
+from orthoagent.errors import FaultError
+from orthoagent.logs import log
+from orthoagent.patience import pauses_s
+from orthocontracts.tickets import InputFile
+
+CHUNK_BYTES = 1 << 20
+NO_PROGRESS_LIMIT_S = 300.0
+"""How long a source may give nothing at all before the task is given up for now."""
+SPARE_BYTES = 64 << 20
+
+OnBytes = Callable[[int], None]
+
+
+class _Cut(Exception):  # noqa: N818
+    """The transfer broke off; what arrived is kept and the rest is asked for."""
+
+
+class Fetcher:
+    """Fetches the inputs of a task, a few files at a time."""
+
+    def __init__(
+        self, http: aiohttp.ClientSession, *, parallel: int, no_progress_limit_s: float = NO_PROGRESS_LIMIT_S
+    ) -> None:
+        self._http = http
+        self._parallel = parallel
+        self._no_progress_limit_s = no_progress_limit_s
+
+    async def fetch(self, files: Sequence[InputFile], folder: Path, on_bytes: OnBytes) -> None:
+        """Bring every file below ``folder``.
+
+        Raises
+        ------
+        FaultError
+            For a path that leaves the folder, a full disk, a file that is gone, of another size or content than
+            planned, or that does not come.
+        """
+        paths = [_inside(folder, file.path) for file in files]
+        await asyncio.to_thread(_make_room, folder, sum(file.size_bytes for file in files))
+        turns = asyncio.Semaphore(self._parallel)
+
+        async def one(file: InputFile, path: Path) -> None:
+            async with turns:
+                await self._fetch_one(file, path, on_bytes)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for file, path in zip(files, paths, strict=True):
+                    group.create_task(one(file, path))
+        except* (FaultError, OSError) as several:
+            raise _first_fault(several, folder) from several
+
+    async def _fetch_one(self, file: InputFile, path: Path, on_bytes: OnBytes) -> None:
+        for attempt in (1, 2):
+            md5 = await self._download(file, path, on_bytes)
+            if file.md5 is None or md5 == file.md5.lower():
+                return
+            log("input_damaged", level=logging.WARNING, path=file.path, attempt=attempt, md5=md5, expected=file.md5)
+            on_bytes(-file.size_bytes)
+        raise FaultError("InputDamaged", f"{file.path}: its MD5 is {md5}, the plan says {file.md5}, twice in a row")
+
+    async def _download(self, file: InputFile, path: Path, on_bytes: OnBytes) -> str:
+        """Hex MD5 of the complete file."""
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        digest = hashlib.md5(usedforsecurity=False)
+        got, etag, last_byte_at, pauses = 0, None, time.monotonic(), pauses_s()
+        with await asyncio.to_thread(path.open, "wb") as out:
+            while True:
+                before = got
+                try:
+                    async with contextlib.aclosing(self._chunks(file, got, etag)) as chunks:
+                        async for chunk, etag_seen in chunks:
+                            etag = etag_seen
+                            await asyncio.to_thread(_store, out, digest.update, chunk)
+                            got += len(chunk)
+                            on_bytes(len(chunk))
+                            if got > file.size_bytes:
+                                raise _wrong_size(file, f"at least {got}")
+                    if got == file.size_bytes:
+                        return digest.hexdigest()
+                    why = f"ended after {got} of {file.size_bytes} bytes"
+                except _Cut as cut:
+                    why = str(cut)
+                if got > before:
+                    last_byte_at, pauses = time.monotonic(), pauses_s()
+                elif time.monotonic() - last_byte_at > self._no_progress_limit_s:
+                    raise FaultError(
+                        "InputUnreachable",
+                        f"{file.path}: nothing arrived for {self._no_progress_limit_s:.0f} s; last: {why}",
+                    )
+                log("fetch_resumes", level=logging.WARNING, path=file.path, at_byte=got, why=why)
+                await asyncio.sleep(next(pauses))
+
+    async def _chunks(
+        self, file: InputFile, start: int, etag: str | None
+    ) -> AsyncGenerator[tuple[bytes, str | None], None]:
+        headers = {"Accept-Encoding": "identity"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+            if etag is not None:
+                headers["If-Match"] = etag
+        try:
+            async with self._http.get(file.url, headers=headers) as answer:
+                _check_answer(file, answer, start)
+                async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+                    yield chunk, answer.headers.get("ETag")
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            # Its own text may quote the link.
+            raise _Cut(type(error).__name__) from None
+
+
+def _check_answer(file: InputFile, answer: aiohttp.ClientResponse, start: int) -> None:
+    """Raise for what is not the rest of the file; _Cut where another try may bring it."""
+    status = answer.status
+    if status in {404, 410}:
+        raise FaultError("InputMissing", f"{file.path}: it is no longer there (status {status})", permanent=True)
+    if status == 412:
+        raise FaultError("InputChanged", f"{file.path}: it was replaced while it was fetched")
+    if status in {401, 403}:
+        raise FaultError("InputRefused", f"{file.path}: the link is refused (status {status}): it may have expired")
+    if status == 416 or (status == 206 and not start):
+        raise _wrong_size(file, f"under {start}")
+    if start and status == 200:
+        raise FaultError("InputNotResumable", f"{file.path}: its server ignores ranges, and the transfer was cut")
+    if status not in {200, 206}:
+        raise _Cut(f"status {status}")
+    if answer.content_length is not None and start + answer.content_length != file.size_bytes:
+        raise _wrong_size(file, str(start + answer.content_length))
+
+
+def _wrong_size(file: InputFile, found: str) -> FaultError:
+    return FaultError(
+        "InputChanged",
+        f"{file.path}: it has {found} bytes, the plan says {file.size_bytes}: it was replaced since; ask again",
+        permanent=True,
+    )
+
+
+def _store(out: IO[bytes], update: Callable[[bytes], None], chunk: bytes) -> None:
+    out.write(chunk)
+    update(chunk)
+
+
+def _inside(folder: Path, path: str) -> Path:
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or not parts.parts or ".." in parts.parts or "\0" in path:
+        raise FaultError("UnsafePath", f"{path!r} leaves the task's folder", permanent=True)
+    return folder.joinpath(*parts.parts)
+
+
+def _make_room(folder: Path, needed_bytes: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if needed_bytes + SPARE_BYTES > free:
+        raise FaultError(
+            "DiskFull", f"the inputs need {needed_bytes / 1e6:.0f} MB of scratch, {free / 1e6:.0f} MB are free"
+        )
+
+
+def _first_fault(several: BaseExceptionGroup[FaultError | OSError], folder: Path) -> FaultError:
+    first: BaseException = several
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    if isinstance(first, FaultError):
+        return first
+    assert isinstance(first, OSError)
+    if first.errno == errno.ENOSPC:
+        return FaultError("DiskFull", "the worker's scratch disk filled up while the inputs were fetched")
+    return FaultError(type(first).__name__, str(first).replace(f"{folder}/", ""))

@@ -1,0 +1,175 @@
+"""Queues and tickets in the storage account, by the asynchronous SDK.
+
+Every answer of the service is turned into one of three: it worked, the thing is not ours any more, or storage is
+silent (down, throttling, refusing) and the caller may try again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import aiohttp
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.queue.aio import QueueClient, QueueServiceClient
+from pydantic import ValidationError
+
+from orthoagent.errors import LeaseLostError, StorageSilentError, TicketUnreadableError
+from orthoagent.logs import log, redact
+from orthocontracts import names
+from orthocontracts.messages import Release, Report
+from orthocontracts.tickets import Ticket
+
+CALL_LIMIT_S = 20.0
+_GONE = frozenset({"MessageNotFound", "PopReceiptMismatch", "QueueNotFound", "QueueBeingDeleted"})
+
+
+@contextlib.asynccontextmanager
+async def _asking(what: str, *, limit_s: float = CALL_LIMIT_S) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except HttpResponseError as error:
+        if _code(error) in _GONE:
+            raise LeaseLostError(f"{what}: {_code(error)}") from error
+        raise StorageSilentError(f"{what}: status {error.status_code} {_code(error)}") from error
+    except (AzureError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise StorageSilentError(f"{what}: {type(error).__name__} {redact(str(error))}") from error
+
+
+def _code(error: HttpResponseError) -> str:
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code) or "")
+
+
+@dataclass
+class Lease:
+    """A queue message that is ours for a while. All calls are one after the other: each changes the pop receipt."""
+
+    release: Release
+    delivery: int
+    _queue: QueueClient
+    _id: str
+    _receipt: str
+    _lease_s: int
+
+    def __post_init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self.is_closed = False
+
+    async def renew(self) -> None:
+        """Hide the message for another lease. Raises LeaseLostError, StorageSilentError."""
+        await self._hide_for(self._lease_s)
+
+    async def free(self) -> None:
+        """Let others take the message now."""
+        await self._hide_for(0)
+        self.is_closed = True
+
+    async def delete(self) -> None:
+        """Delete the message; one that is gone, or another's by now, is no error."""
+        async with self._turn:
+            if self.is_closed:
+                return
+            with contextlib.suppress(LeaseLostError):
+                async with _asking("delete the message"):
+                    await self._queue.delete_message(self._id, self._receipt)
+            self.is_closed = True
+
+    async def _hide_for(self, seconds: int) -> None:
+        async with self._turn:
+            if self.is_closed:
+                return
+            # A renewal that takes longer than the lease is worth nothing.
+            async with _asking("renew the lease", limit_s=min(CALL_LIMIT_S, self._lease_s)):
+                updated = await self._queue.update_message(self._id, self._receipt, visibility_timeout=seconds)
+            assert updated.pop_receipt is not None
+            self._receipt = updated.pop_receipt
+
+
+class PoolQueue:
+    """The pool's queue of releases."""
+
+    def __init__(self, service: QueueServiceClient, queue: str, *, lease_s: int) -> None:
+        # No decode policy: the SDK's own would raise for the one bad message and keep the good ones from us.
+        self._queue = service.get_queue_client(queue)
+        self._lease_s = lease_s
+        self.name = queue
+
+    async def take(self) -> Lease | None:
+        """The next release, or None. What is no release is deleted: the dispatcher, which alone writes here, recalls
+        what does not start in time. Raises StorageSilentError."""
+        while True:
+            try:
+                async with _asking("take a message"):
+                    message = await self._queue.receive_message(visibility_timeout=self._lease_s)
+            except LeaseLostError:
+                return None  # the queue is made with the first release
+            if message is None:
+                return None
+            assert message.pop_receipt is not None
+            try:
+                release = Release.model_validate_json(base64.b64decode(message.content, validate=True))
+            except (binascii.Error, ValidationError, ValueError, TypeError):
+                log("message_is_no_release", level=logging.ERROR, queue=self.name, message=message.id)
+                with contextlib.suppress(LeaseLostError):
+                    async with _asking("delete a message"):
+                        await self._queue.delete_message(message.id, message.pop_receipt)
+                continue
+            return Lease(
+                release, message.dequeue_count or 1, self._queue, message.id, message.pop_receipt, self._lease_s
+            )
+
+
+class Tickets:
+    """The pool's tickets, which this worker may read."""
+
+    def __init__(self, service: BlobServiceClient, pool: str) -> None:
+        self._container = service.get_container_client(names.ticket_container(pool))
+
+    async def read(self, task_id: str, release: int) -> Ticket | None:
+        """The ticket, or None where it was withdrawn. Raises TicketUnreadableError, StorageSilentError."""
+        try:
+            async with _asking("read the ticket"):
+                try:
+                    stream = await self._container.download_blob(names.ticket_blob(task_id, release))
+                    body = await stream.readall()
+                except ResourceNotFoundError:
+                    return None
+            ticket = Ticket.model_validate_json(body)
+        except ValidationError as error:
+            # Not the validation's own words: they quote the links.
+            where = "; ".join(".".join(map(str, item["loc"])) for item in error.errors(include_input=False)[:5])
+            raise TicketUnreadableError(f"the ticket is not one this worker understands, at: {where}") from None
+        if (ticket.spec.task_id, ticket.release) != (task_id, release):
+            raise TicketUnreadableError(f"the ticket speaks of {ticket.spec.task_id} release {ticket.release}")
+        return ticket
+
+    async def is_there(self, task_id: str, release: int) -> bool:
+        """Whether the ticket still stands. Raises StorageSilentError."""
+        async with _asking("look at the ticket"):
+            return await self._container.get_blob_client(names.ticket_blob(task_id, release)).exists()
+
+
+class Outbox:
+    """Messages to the functions, each on one queue."""
+
+    def __init__(self, service: QueueServiceClient, queue: str) -> None:
+        self._queue = service.get_queue_client(queue)
+
+    async def send(self, body: str) -> None:
+        """Put a message that never expires. Raises StorageSilentError."""
+        try:
+            async with _asking("send a message"):
+                await self._queue.send_message(base64.b64encode(body.encode()).decode(), time_to_live=-1)
+        except LeaseLostError as error:
+            raise StorageSilentError(str(error)) from error  # a queue that is not there yet
+
+    async def report(self, report: Report) -> None:
+        await self.send(report.to_json())

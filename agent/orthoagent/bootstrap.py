@@ -1,0 +1,160 @@
+"""Builds a worker, or a presence forwarder, from its settings, and runs it until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import signal
+from importlib.metadata import version
+
+import aiohttp
+
+from orthoagent import logs
+from orthoagent.adapters.clients import blob_service, queue_service
+from orthoagent.adapters.fetch import Fetcher
+from orthoagent.adapters.mqtt import BrokerLine
+from orthoagent.adapters.process import ComputeChild, child_environment
+from orthoagent.adapters.scratch import own_scratch
+from orthoagent.adapters.storage import Outbox, PoolQueue, Tickets
+from orthoagent.adapters.upload import Uploader
+from orthoagent.delivery import Workplace
+from orthoagent.errors import AgentError
+from orthoagent.health import health_page
+from orthoagent.presence import Presence
+from orthoagent.settings import Settings, StorageSettings, available_cores
+from orthoagent.status import StatusBoard
+from orthoagent.worker import Pace, Worker
+from orthocontracts import names
+from orthocontracts.version import KERNEL_RESULT_VERSION
+
+GOODBYE_LIMIT_S = 3.0
+# No limit on a whole transfer, which may be of gigabytes; only on silence within it.
+_TRANSFER_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+
+
+async def run_worker(settings: Settings) -> None:
+    """``orthoagent run``: returns when the worker was told to end, or found nothing to do for its linger time.
+
+    Raises
+    ------
+    RightsError
+        Where the broker denies this agent, at start.
+    AgentError
+        Where its scratch folder is in use or its compute child does not start.
+    """
+    connection = settings.storage.get_secret_value()
+    board = _board(settings)
+    with own_scratch(settings.agent_scratch, settings.agent):
+        async with (
+            queue_service(connection) as queues,
+            blob_service(connection) as blobs,
+            aiohttp.ClientSession(timeout=_TRANSFER_TIMEOUT, auto_decompress=False) as http,
+        ):
+            place = Workplace(
+                agent=settings.agent,
+                pool=settings.pool,
+                scratch=settings.agent_scratch,
+                renew_every_s=settings.renew_every_s,
+                tickets=Tickets(blobs, settings.pool),
+                outbox=Outbox(queues, names.QUEUE_RESULTS),
+                fetcher=Fetcher(http, parallel=settings.fetch_parallel),
+                uploader=Uploader(http),
+                board=board,
+            )
+            queue = PoolQueue(queues, names.pool_queue(settings.pool, KERNEL_RESULT_VERSION), lease_s=settings.lease_s)
+            worker = Worker(queue, _slots(settings), place, _pace(settings))
+            line = _line(settings, board, worker)
+            _end_on_signals(worker)
+            async with health_page(settings.health_port, worker.vitals, board, lambda: line is not None and line.is_up):
+                await _run_together(worker, line)
+
+
+async def run_presence(settings: StorageSettings) -> None:
+    """``orthoagent presence``: forwards until it is told to end."""
+    if settings.broker is None:
+        raise AgentError("ORTHOAGENT_BROKER is not set: presence has nothing to forward")
+    async with queue_service(settings.storage.get_secret_value()) as queues:
+        presence = Presence(settings.broker, Outbox(queues, names.QUEUE_CAPACITY), timeout_s=settings.echo_timeout_s)
+        task = asyncio.create_task(presence.run(), name="presence")
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _run_together(worker: Worker, line: BrokerLine | None) -> None:
+    if line is None:
+        await worker.run()
+        return
+    async with asyncio.TaskGroup() as group:
+        talking = group.create_task(line.run(), name="broker")
+        await worker.run()
+        line.close()
+        await asyncio.wait({talking}, timeout=GOODBYE_LIMIT_S)
+        talking.cancel()
+
+
+def _board(settings: Settings) -> StatusBoard:
+    return StatusBoard(
+        agent=settings.agent,
+        pool=settings.pool,
+        session=os.urandom(8).hex(),
+        version=version("orthoburst"),
+        machine=f"{platform.machine()}, {settings.cores or available_cores()} cores",
+        min_s=settings.status_min_s,
+        every_s=settings.status_every_s,
+    )
+
+
+def _slots(settings: Settings) -> list[ComputeChild]:
+    environment = child_environment(os.environ, numba_cache=settings.numba_cache, threads=settings.threads_per_slot)
+    return [
+        ComputeChild(
+            number,
+            settings.compute,
+            environment=environment,
+            warm=settings.warm,
+            jobs_per_process=settings.child_tasks,
+        )
+        for number in range(settings.slots)
+    ]
+
+
+def _pace(settings: Settings) -> Pace:
+    return Pace(
+        poll_up_s=settings.poll_up_s,
+        poll_down_s=settings.poll_down_s,
+        grace_s=settings.grace_s,
+        leave_when_empty=settings.until_empty,
+        linger_s=settings.linger_s,
+        walltime_s=settings.walltime_s,
+    )
+
+
+def _line(settings: Settings, board: StatusBoard, worker: Worker) -> BrokerLine | None:
+    if settings.broker is None:
+        return None
+    line = BrokerLine(
+        settings.broker,
+        board,
+        agent=settings.agent,
+        echo_timeout_s=settings.echo_timeout_s,
+        # A container's id never comes back: its retained status would stay for ever.
+        clear_on_exit=settings.until_empty,
+        on_control=worker.control,
+        on_doorbell=worker.look_now,
+    )
+    worker.doorbell_works = lambda: line.is_up
+    return line
+
+
+def _end_on_signals(worker: Worker) -> None:
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, worker.end, f"received {signum.name}")
+
+
+def set_up_logs(settings: StorageSettings) -> None:
+    logs.set_up(settings.log_level)

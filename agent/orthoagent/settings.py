@@ -1,0 +1,121 @@
+"""What one worker is told, from variables that start with ``ORTHOAGENT_``."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from orthocontracts.model import Identifier
+from orthocontracts.version import KERNEL_RESULT_VERSION
+
+
+def _host_as_id() -> str:
+    name = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-")[:63]
+    return name or "agent"
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+Folder = Annotated[Path, AfterValidator(_absolute)]
+
+
+class StorageSettings(BaseSettings):
+    """What every command of ``orthoagent`` needs."""
+
+    model_config = SettingsConfigDict(env_prefix="ORTHOAGENT_", extra="ignore", frozen=True)
+
+    storage: SecretStr = Field(
+        description="connection string of the storage account, with a key or with BlobEndpoint=, QueueEndpoint= and "
+        "SharedAccessSignature= (queues: process and add; blobs: read)"
+    )
+    broker: SecretStr | None = Field(
+        default=None,
+        description="mqtt://user:password@host:port (mqtts:// for TLS); without it the worker polls and says nothing",
+    )
+    echo_timeout_s: float = Field(
+        default=10, gt=0, description="how long a first publish may take to come back before rights count as denied"
+    )
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+    health_port: int | None = Field(
+        default=None, ge=0, le=65535, description="loopback port of /healthz and /metrics; none by default"
+    )
+
+
+class Settings(StorageSettings):
+    """What ``orthoagent run`` needs on top. Every variable is ``ORTHOAGENT_`` and the name in capitals."""
+
+    agent: Identifier = Field(
+        default_factory=_host_as_id, description="id of this worker, unique among all; the host's name by default"
+    )
+    pool: Identifier = Field(description="pool whose queue and tickets it serves")
+    slots: int = Field(default=1, ge=1, le=256, description="tasks at a time, each in a child process of its own")
+    cores: int | None = Field(
+        default=None, ge=1, description="cores to share among the slots; default: those this process may run on"
+    )
+    scratch: Folder = Field(
+        default_factory=lambda: Path(tempfile.gettempdir()) / "orthoagent",
+        description="local folder for inputs and images of running tasks; emptied at start",
+    )
+    cache: Folder = Field(
+        default_factory=lambda: Path.home() / ".cache" / "orthoagent",
+        description="node-local folder of compiled kernels; never share one between nodes",
+    )
+    compute: str = Field(
+        default="orthoagent.compute:orthorectify_output",
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="module:function that makes one output",
+    )
+    warm: bool = Field(default=True, description="compile the kernel once at start, before any task is taken")
+    child_tasks: int = Field(
+        default=100, ge=1, description="tasks after which a child process is replaced by a fresh one"
+    )
+
+    lease_s: int = Field(default=60, ge=2, description="seconds a taken message stays hidden from other workers")
+    renew_s: float | None = Field(default=None, gt=0, description="seconds between renewals; a third of the lease")
+    poll_up_s: float = Field(
+        default=60, gt=0, description="seconds between looks at the queue while the doorbell works"
+    )
+    poll_down_s: float = Field(default=5, gt=0, description="the same while it does not")
+    status_every_s: float = Field(default=30, gt=0, description="seconds between statuses when nothing changes")
+    status_min_s: float = Field(default=10, ge=0, description="least seconds between statuses that only tell progress")
+    grace_s: float = Field(default=60, ge=0, description="seconds to finish running tasks after SIGTERM or a drain")
+    walltime_s: float | None = Field(
+        default=None, gt=0, description="seconds until the batch scheduler ends this process; it drains in time"
+    )
+    fetch_parallel: int = Field(default=4, ge=1, le=64, description="files fetched at a time, per task")
+
+    until_empty: bool = Field(default=False, description="leave when the queue has been empty for the linger time")
+    linger_s: float = Field(default=60, ge=0, description="linger time: seconds of empty queue before leaving")
+
+    @property
+    def renew_every_s(self) -> float:
+        return self.renew_s if self.renew_s is not None else self.lease_s / 3
+
+    @property
+    def threads_per_slot(self) -> int:
+        return max(1, (self.cores or available_cores()) // self.slots)
+
+    @property
+    def agent_scratch(self) -> Path:
+        return self.scratch / self.agent
+
+    @property
+    def numba_cache(self) -> Path:
+        """Keyed by result version: stale compiled code of another version is a known upstream trap."""
+        return self.cache / f"numba-r{KERNEL_RESULT_VERSION}"
+
+
+def available_cores() -> int:
+    """Cores this process may run on: a batch scheduler grants fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,45 @@
+"""Compute functions for the worker's tests. The product is a JSON file that says what shall happen.
+
+``steps``: seconds of sleep, one progress each; ``end``: how it ends, by the tile's name of the output or for all.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+from orthoagent.childwords import OutputMade, OutputOrder
+from orthokernel.errors import ProductError
+
+
+def act(order: OutputOrder, progress: Callable[[float], None]) -> OutputMade:
+    script = json.loads(order.products[0].read_text())
+    (order.out.parent / "pid").write_text(str(os.getpid()))
+    if script.get("spawns"):
+        # A process of the kernel's own, which must die with its group.
+        with subprocess.Popen(["sleep", "600"]) as helper:
+            print("helper", helper.pid, flush=True)
+    steps = script.get("steps", [])
+    for number, seconds in enumerate(steps):
+        time.sleep(seconds)
+        progress((number + 1) / len(steps))
+    end = script.get("end", {})
+    match end.get(order.grid.tile) if isinstance(end, dict) else end:
+        case "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "bad product":
+            raise ProductError(order.products[0], "a truncated annotation", "all of it")
+        case "disk full":
+            raise OSError(errno.ENOSPC, "No space left on device", str(order.out))
+        case "secrets":
+            raise RuntimeError(" ".join(name for name in os.environ if name.startswith("ORTHOAGENT_")) or "none")
+    order.out.write_bytes(f"image of {order.grid.tile}".encode() * 1000)
+    order.out.with_suffix(".png").write_bytes(b"browse")
+    order.out.with_suffix(".json").write_text("{}")
+    files = {"image": order.out, "browse": order.out.with_suffix(".png"), "item": order.out.with_suffix(".json")}
+    return OutputMade.model_validate({"files": files, "figures": {"dem_coverage": 1.0}})

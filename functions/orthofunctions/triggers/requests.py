@@ -11,7 +11,7 @@ from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.plan import plan_request
 from orthofunctions.usecases.submit import RequestUnreadableError, read_request
 
-blueprint = func.Blueprint()
+blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
 
 @blueprint.function_name("requests")

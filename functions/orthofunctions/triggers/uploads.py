@@ -9,11 +9,11 @@ from orthofunctions.triggers.connection import STORAGE
 from orthofunctions.usecases.upload import take_upload
 
 try:  # In Azure this extension hands over clients; elsewhere the host passes the SDK's own.
-    from azurefunctions.extensions.bindings.blob import BlobClient
+    from azurefunctions.extensions.bindings.blob import BlobClient  # type: ignore[import-not-found,unused-ignore]
 except ImportError:
     from azure.storage.blob import BlobClient
 
-blueprint = func.Blueprint()
+blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
 
 
 @blueprint.function_name("uploads")

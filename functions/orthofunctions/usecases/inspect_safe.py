@@ -51,9 +51,8 @@ def inspect_safe_folder(blobs: Blobs, ref: str) -> ProductFacts:
                 f"{ref} lacks {member.path}, which its manifest lists: upload it, then the manifest"
             )
         if found.size_bytes != member.size_bytes:
-            raise BrokenProductError(
-                f"{ref}/{member.path} has {found.size_bytes} bytes, not the {member.size_bytes} of its manifest: upload it again"
-            )
+            wrong = f"{found.size_bytes} bytes, not the {member.size_bytes} of its manifest"
+            raise BrokenProductError(f"{ref}/{member.path} has {wrong}: upload it again")
     content = _hash(f"{member.path}|{member.size_bytes}|{member.md5}" for member in manifest.files)
     size_bytes = sum(facts.size_bytes for facts in there.values())
     return _facts(Source(ref=ref, content=content, size_bytes=size_bytes, kind="folder"), manifest)

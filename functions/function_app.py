@@ -1,0 +1,11 @@
+"""What Azure Functions loads: every trigger, from the blueprints in ``orthofunctions.triggers``."""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from orthofunctions.triggers import capacity, dispatch, http, poison, requests, results, timers, uploads
+
+app = func.FunctionApp()
+for module in (uploads, requests, http, dispatch, results, capacity, poison, timers):
+    app.register_functions(module.blueprint)

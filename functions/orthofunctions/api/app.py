@@ -1,0 +1,32 @@
+"""The API as one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+from orthocontracts.requests import MAX_PRODUCTS, MAX_TILES
+from orthofunctions.api import jobs, operations, problems, processes
+from orthofunctions.bootstrap import System
+
+
+def create_app(system: Callable[[], System]) -> FastAPI:
+    """The application. ``system`` is asked at the first request, so that making it connects to nothing.
+
+    Documentation pages are off: they would load scripts from outside.
+    """
+    app = FastAPI(
+        title="orthoburst",
+        version="1.0.0",
+        description=f"OGC API - Processes 1.0. One request names up to {MAX_PRODUCTS} products and {MAX_TILES} tiles.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.system = system
+    problems.install(app)
+    app.include_router(processes.router)
+    app.include_router(jobs.router)
+    app.include_router(operations.router)
+    return app

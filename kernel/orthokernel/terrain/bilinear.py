@@ -14,15 +14,15 @@ UInt8Array = NDArray[np.uint8]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _interpolate(values: Float32Array, row: float, col: float) -> float:
-    """Bilinear value; NaN where one of the four cells has none. Rows and columns are not negative."""
+def _interpolate_fast(values: Float32Array, row: float, col: float) -> float:
+    """Bilinear value in float32; NaN where one of the four cells has none. Rows and columns are not negative."""
     # Unsigned indices: numba tests signed ones for being negative, at a third of the loop's time.
     i = np.uint32(row)
     j = np.uint32(col)
     i1 = i + np.uint32(1)
     j1 = j + np.uint32(1)
-    v = row - i
-    u = col - j
+    v = np.float32(row - i)
+    u = np.float32(col - j)
     top = values[i, j] + (values[i, j1] - values[i, j]) * u
     bottom = values[i1, j] + (values[i1, j1] - values[i1, j]) * u
     return top + (bottom - top) * v  # type: ignore[no-any-return]
@@ -30,7 +30,7 @@ def _interpolate(values: Float32Array, row: float, col: float) -> float:
 
 @njit(cache=True, nogil=True)
 def _interpolate_some(values: Float32Array, classes: UInt8Array, row: float, col: float) -> float:
-    """Bilinear value of the cells that have one, their weights renormalised.
+    """Bilinear value, in float64, of the cells that have one, their weights renormalised.
 
     So half a cell inside the edge of a DEM, or beside a void, its surface goes on at the last cells' height instead of
     falling to sea level.
@@ -58,14 +58,11 @@ def _height_and_class(values: Float32Array, classes: UInt8Array, row: float, col
         return 0.0, kind
     if kind == NODATA:
         return np.nan, kind
-    height = _interpolate(values, row, col)
-    if np.isnan(height):
-        height = _interpolate_some(values, classes, row, col)
-    return height, kind
+    return _interpolate_some(values, classes, row, col), kind
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def sample_points(  # noqa: PLR0917 - a numba kernel takes its arrays in order
+def sample_points(
     values: Float32Array,
     classes: UInt8Array,
     row: Float64Array,
@@ -91,7 +88,7 @@ def sample_points(  # noqa: PLR0917 - a numba kernel takes its arrays in order
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def fill_block(  # noqa: PLR0917 - a numba kernel takes its arrays in order
+def fill_block(
     values: Float32Array,
     classes: UInt8Array,
     all_plain: bool,
@@ -121,8 +118,6 @@ def fill_block(  # noqa: PLR0917 - a numba kernel takes its arrays in order
     for r in prange(n_rows):
         i = min(r // step, nodes.shape[1] - 2)
         v = (r - i * step) / step
-        low = np.inf
-        high = -np.inf
         from_dem = 0
         for j in range(nodes.shape[2] - 1):
             # Linear between the lattice cell's left and right side on this row: one multiply-add per coordinate.
@@ -138,28 +133,37 @@ def fill_block(  # noqa: PLR0917 - a numba kernel takes its arrays in order
                 # Off the map projection, or off the geoid.
                 height_m[r, start:stop] = np.nan
                 flags[r, start:stop] = NODATA
-            elif all_plain:
-                for c in range(start, stop):
-                    k = float(c - start)
-                    height = _interpolate(values, row0 + row_slope * k, col0 + col_slope * k)
-                    height += geoid0 + geoid_slope * k
-                    height_m[r, c] = height
-                    flags[r, c] = OK
-                    low = min(low, height)
-                    high = max(high, height)
+                continue
+            # Kept bare, so that the compiler can keep it in vector registers: NaN marks what needs a second look.
+            for c in range(start, stop):
+                k = float(c - start)
+                height = _interpolate_fast(values, row0 + row_slope * k, col0 + col_slope * k)
+                height_m[r, c] = height + np.float32(geoid0 + geoid_slope * k)
+            if all_plain:
+                flags[r, start:stop] = OK
                 from_dem += stop - start
-            else:
-                for c in range(start, stop):
-                    k = float(c - start)
-                    height, kind = _height_and_class(values, classes, row0 + row_slope * k, col0 + col_slope * k)
-                    height += geoid0 + geoid_slope * k
-                    height_m[r, c] = height
-                    flags[r, c] = kind
-                    if kind != NODATA:
-                        low = min(low, height)
-                        high = max(high, height)
-                        if kind != SEA:
-                            from_dem += 1
+                continue
+            for c in range(start, stop):
+                k = float(c - start)
+                row = row0 + row_slope * k
+                col = col0 + col_slope * k
+                kind = classes[np.uint32(row + 0.5), np.uint32(col + 0.5)]
+                flags[r, c] = kind
+                if kind & UNUSABLE == 0:
+                    from_dem += 1
+                    if np.isnan(height_m[r, c]):
+                        height = _interpolate_some(values, classes, row, col)
+                        height_m[r, c] = height + geoid0 + geoid_slope * k
+                elif kind == SEA:
+                    height_m[r, c] = geoid0 + geoid_slope * k
+                else:
+                    height_m[r, c] = np.nan
+        low = np.float32(np.inf)
+        high = np.float32(-np.inf)
+        for c in range(n_cols):
+            height = height_m[r, c]
+            low = height if height < low else low
+            high = height if height > high else high
         row_stats[r, 0] = low
         row_stats[r, 1] = high
         row_stats[r, 2] = from_dem

@@ -42,7 +42,7 @@ def sample_mosaic(
     return values, classes
 
 
-def _sample_part(  # noqa: PLR0917
+def _sample_part(
     mosaic: Mosaic,
     row: Float64Array,
     col: Float64Array,

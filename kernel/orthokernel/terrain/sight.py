@@ -119,7 +119,7 @@ class _AboveGround(Protocol):
     def __call__(self, index: NDArray[np.int64], height_m: Float64Array) -> Float64Array: ...
 
 
-def _close_in(  # noqa: PLR0917
+def _close_in(
     above_ground: _AboveGround,
     index: NDArray[np.int64],
     upper: Float64Array,

@@ -40,7 +40,7 @@ def fill_voids(
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _fill(  # noqa: PLR0917 - a numba kernel takes its arrays in order
+def _fill(
     values: NDArray[np.float32],
     classes: NDArray[np.uint8],
     margin: int,

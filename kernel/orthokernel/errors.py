@@ -134,3 +134,13 @@ class RadiometryError(KernelError):
 
 class OptionError(KernelError):
     """An option of `orthorectify` that is unknown, or that contradicts another."""
+
+
+class OutputError(KernelError):
+    """An output that cannot be written: no space, no right."""
+
+    permanent = False
+
+    def __init__(self, path: object, cause: Exception) -> None:
+        super().__init__(f"{path}: cannot be written ({cause}); expected a folder with room and the right to write")
+        self.path = str(path)

@@ -11,7 +11,7 @@ Everything is in one file because numba's disk cache notices a change only in th
 """
 
 # numba infers the types of what it compiles, and its functions take arrays one by one
-# ruff: noqa: PLR0917, PLR0124
+# ruff: noqa: PLR0124
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
 
 from __future__ import annotations
@@ -63,16 +63,18 @@ class BreakTable(NamedTuple):
 
 
 class SourceArrays(NamedTuple):
-    """A window of one source band.
+    """A window of one source band, held in a ring of lines.
 
-    ``pixels[i, j]`` is line ``line0 + i``, sample ``sample0 + j`` of an image of ``n_lines`` x ``n_samples``. On
-    line i the samples ``first_valid[i]`` to ``last_valid[i]`` (columns of the window, inclusive) have data.
-    ``no_data`` is the value without data (NaN: none). With ``calibration`` (L, columns) float32 of L > 0 rows
-    at ``calibration_line``, a sample is worth ``(pixel / A) ** 2`` with A linear in line between the rows.
+    The image has ``n_lines`` x ``n_samples``; the ring holds its lines from ``line0`` to before ``line1``, line l
+    in row ``l % len(pixels)``, and column j is sample ``sample0 + j``. In row i the columns ``first_valid[i]`` to
+    ``last_valid[i]`` (inclusive) have data. ``no_data`` is the value without data (NaN: none). With ``calibration``
+    (L, columns) float32 of L > 0 rows at ``calibration_line``, a sample is worth ``(pixel / A) ** 2`` with A linear
+    in line between the rows.
     """
 
     pixels: NDArray[Any]
     line0: int
+    line1: int
     sample0: int
     n_lines: int
     n_samples: int
@@ -91,9 +93,9 @@ def _fill_window(source, line0, sample0, n_lines, n_samples, window):
     for i in range(n_lines):
         row = window[i * n_samples : (i + 1) * n_samples]
         line = line0 + i
-        at = line - source.line0
+        at = line % source.pixels.shape[0]
         low, high = 0, -1
-        if 0 <= at < source.pixels.shape[0]:
+        if source.line0 <= line < source.line1:
             low = max(source.first_valid[at], sample0 - source.sample0)
             high = min(source.last_valid[at], sample0 - source.sample0 + n_samples - 1)
         if high < low:
@@ -391,7 +393,7 @@ def _sample_points(window, n_window_lines, stride, method, bounds, lines, sample
         _cubic(window, stride, index, fl, fs, out)
     n_bad = 0
     for c in range(out.shape[0]):
-        n_bad += np.int32(out[c] != out[c])
+        n_bad += int(out[c] != out[c])
     if n_bad > 0:
         for c in range(out.shape[0]):
             if out[c] != out[c] and index[c] != 0:
@@ -488,19 +490,19 @@ def _write_rows(values, width, power, out, row0, row1, col0):
 
 
 @_outer
-def warp_strip(heights, row0, lattice, table, source, method, power, block_px, scratch, out):
-    """Orthorectify a strip of rows of a lattice's block.
+def warp_strip(heights, strip, lattice, table, source, method, power, block_px, scratch, out):
+    """Orthorectify a part of a lattice's block.
 
     Parameters
     ----------
     heights : (R, W) float32
-        Metres above the ellipsoid; NaN gives no data.
-    row0 : int
-        Row of the lattice's block where the strip starts.
+        Of the whole block, metres above the ellipsoid; NaN gives no data.
+    strip : (int, int, int, int)
+        First row, row after the last, first column, column after the last of the part.
     lattice : LatticeArrays
     table : BreakTable
     source : SourceArrays
-        Must hold every sample of the image that the strip needs.
+        Must hold every sample of the image that the part needs.
     method : int
         NEAREST, BILINEAR, CUBIC or AVERAGE.
     power : bool
@@ -510,9 +512,10 @@ def warp_strip(heights, row0, lattice, table, source, method, power, block_px, s
     scratch : (n,) float32
         Room for a block's source window; a larger one is allocated where it does not suffice.
     out : (R, W) float32
-        Written throughout; NaN where there is no data.
+        Written throughout the part; NaN where there is no data.
     """
-    n_rows, n_cols = heights.shape
+    row0, row1, col0, col1 = strip
+    n_cols = col1 - col0
     width = max(min(block_px, n_cols), _CHUNK_PX)
     coefficients = lattice.coefficients
     values = np.empty(width, np.float32)
@@ -529,12 +532,12 @@ def warp_strip(heights, row0, lattice, table, source, method, power, block_px, s
     footprint = np.zeros(4)
     mid = np.float32(lattice.height_mid_m)
     n = lattice.step_px
-    for r0 in range(0, n_rows, block_px):
-        r1 = min(r0 + block_px, n_rows)
-        for c0 in range(0, n_cols, block_px):
-            c1 = min(c0 + block_px, n_cols)
-            found = _block_range(lattice, table, row0 + r0, row0 + r1, c0, c1, ranges, smooth_ranges)
-            _cell_footprint(lattice, (row0 + (r0 + r1) // 2) // n, ((c0 + c1) // 2) // n, footprint)
+    for r0 in range(row0, row1, block_px):
+        r1 = min(r0 + block_px, row1)
+        for c0 in range(col0, col1, block_px):
+            c1 = min(c0 + block_px, col1)
+            found = _block_range(lattice, table, r0, r1, c0, c1, ranges, smooth_ranges)
+            _cell_footprint(lattice, ((r0 + r1) // 2) // n, ((c0 + c1) // 2) // n, footprint)
             if found:
                 scratch, found = _open_window(ranges, source, method, footprint, scratch, shape, bounds)
             if not found:
@@ -546,8 +549,8 @@ def warp_strip(heights, row0, lattice, table, source, method, power, block_px, s
             for q0 in range(r0, r1, at_once):
                 q1 = min(q0 + at_once, r1)
                 for r in range(q0, q1):
-                    i = (row0 + r) // n
-                    u = (row0 + r - i * n) / n
+                    i = r // n
+                    u = (r - i * n) / n
                     height = heights[r]
                     for j in range(c0 // n, (c1 - 1) // n + 1):
                         a, b = max(c0, j * n), min(c1, (j + 1) * n)
@@ -567,7 +570,7 @@ def warp_strip(heights, row0, lattice, table, source, method, power, block_px, s
 
 
 @_outer
-def warp_points(line, sample, source, method, power, block_px, footprints, scratch, out):
+def warp_points(line, sample, strip, source, method, power, block_px, footprints, scratch, out):
     """Orthorectify points whose image coordinates are given: the exact-model path, for proofs.
 
     Parameters
@@ -575,12 +578,12 @@ def warp_points(line, sample, source, method, power, block_px, footprints, scrat
     line, sample : (R, W) float64
         0-based image coordinates of every output pixel; NaN gives no data.
     footprints : (R / block_px, W / block_px, 4) float64
-        Per block, dline/drow, dline/dcol, dsample/drow, dsample/dcol; read by AVERAGE only.
-    source, method, power, block_px, scratch, out
+        Per block, from the strip's corner: dline/drow, dline/dcol, dsample/drow, dsample/dcol. For AVERAGE only.
+    strip, source, method, power, block_px, scratch, out
         As in :func:`warp_strip`.
     """
-    n_rows, n_cols = line.shape
-    width = min(block_px, n_cols)
+    row0, row1, col0, col1 = strip
+    width = min(block_px, col1 - col0)
     values = np.empty(width, np.float32)
     lines = np.empty(width, np.float32)
     samples = np.empty(width, np.float32)
@@ -590,10 +593,10 @@ def warp_points(line, sample, source, method, power, block_px, footprints, scrat
     ranges = np.empty(4)
     shape = np.empty(4, np.int64)
     bounds = np.empty(4, np.float32)
-    for r0 in range(0, n_rows, block_px):
-        r1 = min(r0 + block_px, n_rows)
-        for c0 in range(0, n_cols, block_px):
-            c1 = min(c0 + block_px, n_cols)
+    for r0 in range(row0, row1, block_px):
+        r1 = min(r0 + block_px, row1)
+        for c0 in range(col0, col1, block_px):
+            c1 = min(c0 + block_px, col1)
             ranges[0], ranges[1], ranges[2], ranges[3] = np.inf, -np.inf, np.inf, -np.inf
             for r in range(r0, r1):
                 for c in range(c0, c1):
@@ -602,7 +605,7 @@ def warp_points(line, sample, source, method, power, block_px, footprints, scrat
                         ranges[1] = max(ranges[1], line[r, c])
                         ranges[2] = min(ranges[2], sample[r, c])
                         ranges[3] = max(ranges[3], sample[r, c])
-            footprint = footprints[r0 // block_px, c0 // block_px]
+            footprint = footprints[(r0 - row0) // block_px, (c0 - col0) // block_px]
             scratch, found = _open_window(ranges, source, method, footprint, scratch, shape, bounds)
             if not found:
                 out[r0:r1, c0:c1] = np.nan

@@ -1,0 +1,70 @@
+"""The browse image: small, eight bits, transparent where there is no data."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+
+LARGEST_PX = 1024
+_PERCENTILES = (2.0, 98.0)
+_LEAST_POWER = 1e-5  # -50 dB: below every noise floor
+
+
+def write_browse(image: Path, target: Path, power: bool) -> None:
+    """Write a PNG of the first band of an image.
+
+    Parameters
+    ----------
+    image : Path
+        A raster with overviews.
+    target : Path
+        The PNG: grey and alpha, at most 1024 x 1024.
+    power : bool
+        Values are linear power: shown in decibels.
+    """
+    with rasterio.open(image) as source:
+        shrink = max(1.0, max(source.height, source.width) / LARGEST_PX)
+        shape = (max(1, int(source.height / shrink)), max(1, int(source.width / shrink)))
+        values = source.read(1, out_shape=shape, masked=True, resampling=Resampling.average)
+    valid = ~np.ma.getmaskarray(values) & np.isfinite(values.data)
+    grey = stretch(values.data.astype(np.float64), valid, power)
+    alpha = np.where(valid, 255, 0).astype(np.uint8)
+    target.write_bytes(png_bytes(np.stack([grey, alpha], axis=-1)))
+
+
+def png_bytes(grey_alpha: NDArray[np.uint8]) -> bytes:
+    """A PNG of ``(rows, cols, 2)`` grey and alpha. Source: PNG specification, second edition, sections 5 and 11.
+
+    Written here because GDAL's driver has no way not to wonder about a missing georeference.
+    """
+    n_rows, n_cols, _ = grey_alpha.shape
+    lines = np.zeros((n_rows, 1 + 2 * n_cols), np.uint8)  # each line starts with its filter type, 0
+    lines[:, 1:] = grey_alpha.reshape(n_rows, -1)
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", n_cols, n_rows, 8, 4, 0, 0, 0)  # 8 bits; colour type 4: grey with alpha
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(lines.tobytes(), 6))
+        + chunk(b"IEND", b"")
+    )
+
+
+def stretch(values: NDArray[np.float64], valid: NDArray[np.bool_], power: bool) -> NDArray[np.uint8]:
+    """Values as 1 to 255 between their 2nd and 98th percentile, 0 where not valid."""
+    if not valid.any():
+        return np.zeros(values.shape, np.uint8)
+    shown = 10 * np.log10(np.maximum(values, _LEAST_POWER, where=valid, out=np.ones_like(values))) if power else values
+    low, high = np.percentile(shown[valid], _PERCENTILES)
+    scaled = 1 + 254 * (np.where(valid, shown, low) - low) / max(high - low, 1e-12)
+    return np.where(valid, np.clip(np.rint(scaled), 1, 255), 0).astype(np.uint8)

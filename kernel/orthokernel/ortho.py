@@ -1,0 +1,403 @@
+"""`orthorectify`: products and terrain in, orthoimage out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orthokernel.blocks import (
+    Geometry,
+    Ground,
+    Walk,
+    Window,
+    exact_geometry,
+    ground_under,
+    lattice_geometry,
+    limit_numba_threads,
+    may_reach,
+    parts_of,
+    run_part,
+)
+from orthokernel.errors import EmptyIntersectionError, OptionError
+from orthokernel.grid import Grid
+from orthokernel.lattice import FIRST_STEP_PX, break_table
+from orthokernel.loop import BreakTable, SourceArrays
+from orthokernel.product import Product, SlantToGround
+from orthokernel.progress import Progress, no_progress, part_of
+from orthokernel.radiometry import RADIOMETRIES, Radiometry, default_radiometry, sample_values
+from orthokernel.resampling import METHODS, Resampling, resampling_of, source_px_per_pixel
+from orthokernel.sensor import SensorModel
+from orthokernel.source import SourceRing
+from orthokernel.terrain import Terrain
+
+if TYPE_CHECKING:
+    from orthokernel.result import OrthoResult
+
+Float32Array = NDArray[np.float32]
+_SCRATCH = 512 * 512
+_LOOP_SHARE = 0.7  # of the progress bar, where a file is written afterwards
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked of `orthorectify`, every default resolved."""
+
+    bands: tuple[str, ...]
+    radiometry: Radiometry
+    resampling: Resampling
+    geometry: Literal["lattice", "exact"]
+    slant_to_ground: SlantToGround
+    threads: int
+
+
+@dataclass
+class Tally:
+    """What a run learns on its way."""
+
+    lattice_error_px: float = 0.0
+    pixels: int = 0
+    valid: int = 0
+    covered: float = 0.0
+    seen: int = 0
+    outline: list[tuple[int, int]] = field(default_factory=list)
+    """``(row, col)`` of the first and last valid pixel of some rows."""
+
+    @property
+    def dem_coverage(self) -> float:
+        """Share of the pixels of blocks that the image reaches whose height comes from the DEM."""
+        return self.covered / self.seen if self.seen else 0.0
+
+
+class Sink(Protocol):
+    """Takes finished blocks, from one thread, in order."""
+
+    def write(self, window: Window, data: Float32Array, mask: NDArray[np.uint8]) -> None:
+        """``data`` (bands, rows, cols), NaN where there is none; ``mask`` (rows, cols), see `MaskBit`."""
+        ...
+
+
+@dataclass
+class _Layer:
+    """One band of one product, as it is read."""
+
+    model: SensorModel
+    table: BreakTable
+    ring: SourceRing
+    power: bool
+    same_geometry_as: int
+    held: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    window: Window
+    ground: Ground | None
+    geometries: list[Geometry | None]
+    sources: list[SourceArrays | None]
+
+
+def orthorectify(
+    products: Product | Sequence[Product],
+    grid: Grid,
+    terrain: Terrain,
+    bands: Sequence[str] | None = None,
+    radiometry: Radiometry | None = None,
+    resampling: Resampling | None = None,
+    out: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+    geometry: Literal["lattice", "exact"] = "lattice",
+    slant_to_ground: SlantToGround = "linear",
+) -> OrthoResult:
+    """Map-project products.
+
+    Parameters
+    ----------
+    products : Product or sequence of Product
+        Of one pass. Where several cover a pixel, the first with data there gives it.
+    grid : Grid
+        The output's pixels.
+    terrain : Terrain
+        The ground under them.
+    bands : sequence of str, optional
+        Default: all bands of the first product.
+    radiometry : {"sigma0", "beta0", "gamma0", "dn"}, optional
+        Calibrated power, or pixels as they are. Default: sigma0 where the bands have a calibration.
+    resampling : {"nearest", "bilinear", "cubic", "average"}, optional
+        Default: average where a pixel spans more than 1.5 source samples, else bilinear.
+    out : path, optional
+        A COG to write; its mask, browse image and STAC Item go beside it. None returns arrays.
+    progress : callable, optional
+        Called with the part done and a word.
+    threads : int, optional
+        Default: the processor cores this process may use.
+    geometry : {"lattice", "exact"}
+        "exact" evaluates the sensor model at every pixel: slow, for proofs.
+    slant_to_ground : {"linear", "nearest"}
+        How Sentinel-1's slant-to-ground records are interpolated in time.
+
+    Returns
+    -------
+    OrthoResult
+
+    Raises
+    ------
+    EmptyIntersectionError
+        No pixel of the grid has a source sample.
+    OutsideDemError
+        The DEM does not touch the grid.
+    OptionError, RadiometryError
+        An option that is unknown, or that the products cannot give.
+    ProductError, TerrainError, LatticeError
+        See there.
+    """
+    from orthokernel.cog import CogSink  # noqa: PLC0415 (arrays need no writer)
+    from orthokernel.result import ArraySink, make_result  # noqa: PLC0415 (results name this module's types)
+
+    several = [products] if not isinstance(products, Sequence) else list(products)
+    if not several:
+        raise OptionError("no product: expected at least one")
+    terrain.require_overlap(grid)
+    options, span_px = resolve_options(
+        several, grid, terrain, bands, radiometry, resampling, threads, geometry, slant_to_ground
+    )
+    walk = Walk.over(span_px, METHODS[options.resampling])
+    report = progress or no_progress
+    if out is None:
+        arrays = ArraySink(grid, len(options.bands))
+        tally = _run(several, grid, terrain, options, walk, arrays, report)
+        return make_result(several, grid, terrain, options, tally, arrays=arrays)
+    with CogSink(Path(out), grid, several, options) as sink:
+        tally = _run(several, grid, terrain, options, walk, sink, part_of(report, 0.0, _LOOP_SHARE))
+        result = make_result(several, grid, terrain, options, tally, path=Path(out))
+        sink.finish(result, part_of(report, _LOOP_SHARE, 1.0))
+    return result
+
+
+def resolve_options(
+    products: Sequence[Product],
+    grid: Grid,
+    terrain: Terrain,
+    bands: Sequence[str] | None,
+    radiometry: str | None,
+    resampling: str | None,
+    threads: int | None,
+    geometry: Literal["lattice", "exact"],
+    slant_to_ground: SlantToGround,
+) -> tuple[Options, float]:
+    """Every default filled in, and how many source samples an output pixel spans.
+
+    Raises
+    ------
+    OptionError, UnknownBandError
+    """
+    chosen = tuple(bands) if bands else products[0].bands
+    if radiometry is not None and radiometry not in RADIOMETRIES:
+        raise OptionError(f"radiometry {radiometry!r}: expected one of {', '.join(RADIOMETRIES)}")
+    if geometry not in {"lattice", "exact"}:
+        raise OptionError(f"geometry {geometry!r}: expected lattice or exact")
+    if threads is not None and threads < 1:
+        raise OptionError(f"threads {threads}: expected one or more")
+    model = products[0].sensor_model(chosen[0], slant_to_ground=slant_to_ground)
+    west, south = grid.footprint_lonlat().min(axis=0)
+    east, north = grid.footprint_lonlat().max(axis=0)
+    low, high = terrain.height_range(float(west), float(south), float(east), float(north))
+    middle = 0.5 * (low + high)
+    span_px = source_px_per_pixel(model, grid, middle if np.isfinite(middle) else 0.0)
+    options = Options(
+        bands=chosen,
+        radiometry=radiometry or default_radiometry(products[0], chosen),  # type: ignore[arg-type]
+        resampling=resampling_of(resampling, span_px),
+        geometry=geometry,
+        slant_to_ground=slant_to_ground,
+        threads=threads or available_cores(),
+    )
+    return options, span_px
+
+
+def available_cores() -> int:
+    """Processor cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _run(
+    products: Sequence[Product],
+    grid: Grid,
+    terrain: Terrain,
+    options: Options,
+    walk: Walk,
+    sink: Sink,
+    progress: Progress,
+) -> Tally:
+    tally = Tally(pixels=grid.n_rows * grid.n_cols)
+    windows = list(walk.windows(grid))
+    with ExitStack() as stack:
+        layers = _open_layers(products, options, stack)
+        ahead = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-ahead"))
+        writer = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-write"))
+        pool = stack.enter_context(ThreadPoolExecutor(options.threads, "orthokernel-loop"))
+        loop = _Loop(pool, options.threads, walk, layers, len(options.bands))
+        prepare = _Prepare(grid, terrain, options, walk, layers)
+        coming = ahead.submit(prepare, windows[0])
+        written: Future[None] | None = None
+        for k, window in enumerate(windows):
+            prepared = coming.result()
+            if k + 1 < len(windows):
+                coming = ahead.submit(prepare, windows[k + 1])
+            data, mask = loop(prepared, tally)
+            if written is not None:
+                written.result()  # one block waits at most: memory stays bounded when the disk is slow
+            written = writer.submit(sink.write, window, data, mask)
+            progress((k + 1) / len(windows), "orthorectifying")
+        if written is not None:
+            written.result()
+        tally.lattice_error_px = prepare.lattice_error_px
+    if tally.valid == 0:
+        names = ", ".join(product.id for product in products)
+        raise EmptyIntersectionError(names, f"the grid {grid.crs.name} {tuple(round(v, 3) for v in grid.bounds)}")
+    return tally
+
+
+def _open_layers(products: Sequence[Product], options: Options, stack: ExitStack) -> list[_Layer]:
+    """One layer for each product and band, products outermost; bands of one frame share their geometry."""
+    layers: list[_Layer] = []
+    for product in products:
+        first = len(layers)
+        for band in options.bands:
+            model = product.sensor_model(band, slant_to_ground=options.slant_to_ground)
+            reader = stack.enter_context(product.open_band(band))
+            values = sample_values(product, band, reader, options.radiometry)
+            same = first if layers[first:] and _same_frame(product, band, options.bands[0]) else len(layers)
+            ring = SourceRing(reader, values)
+            power = len(values.calibration_line) > 0
+            layers.append(_Layer(model, break_table(model.break_lines), ring, power, same))
+    return layers
+
+
+def _same_frame(product: Product, band: str, other: str) -> bool:
+    """Bands of a product are registered to each other; a quick-look is an image of its own."""
+    return band in product.bands and other in product.bands
+
+
+class _Prepare:
+    """Terrain, geometry and source lines of the next block, on one thread of its own."""
+
+    def __init__(self, grid: Grid, terrain: Terrain, options: Options, walk: Walk, layers: list[_Layer]) -> None:
+        self._grid, self._terrain, self._options, self._walk, self._layers = grid, terrain, options, walk, layers
+        self._step_px = FIRST_STEP_PX
+        self.lattice_error_px = 0.0
+
+    def __call__(self, window: Window) -> _Prepared:
+        limit_numba_threads(self._options.threads)
+        block = self._grid.window(*window)
+        wanted = [layer.same_geometry_as != k or may_reach(layer.model, block) for k, layer in enumerate(self._layers)]
+        if not any(wanted[layer.same_geometry_as] for layer in self._layers):
+            return _Prepared(window, None, [None] * len(self._layers), [None] * len(self._layers))
+        ground = ground_under(self._terrain, block)
+        geometries: list[Geometry | None] = []
+        sources: list[SourceArrays | None] = []
+        for layer in self._layers:
+            own = layer.same_geometry_as == len(geometries)
+            geometry = self._geometry(layer.model, ground) if own else geometries[layer.same_geometry_as]
+            geometries.append(geometry)
+            if geometry is None or not geometry.reaches_image:
+                sources.append(None)
+                continue
+            sources.append(layer.ring.prepare(geometry.lines, geometry.samples, layer.held))
+            layer.held = geometry.lines
+        return _Prepared(window, ground, geometries, sources)
+
+    def _geometry(self, model: SensorModel, ground: Ground) -> Geometry:
+        if self._options.geometry == "exact":
+            return exact_geometry(model, ground, self._walk)
+        geometry = lattice_geometry(model, ground, self._walk.method, self._step_px)
+        if geometry.lattice is not None and geometry.reaches_image:
+            self._step_px = geometry.lattice.arrays.step_px
+            self.lattice_error_px = max(self.lattice_error_px, geometry.lattice.error_px)
+        return geometry
+
+
+class _Loop:
+    """Runs the parts of a block on the threads of a pool."""
+
+    def __init__(self, pool: ThreadPoolExecutor, threads: int, walk: Walk, layers: list[_Layer], n_bands: int) -> None:
+        self._pool, self._threads, self._walk, self._layers, self._n_bands = pool, threads, walk, layers, n_bands
+        self._scratch = [np.empty(_SCRATCH, np.float32) for _ in range(threads)]
+
+    def __call__(self, prepared: _Prepared, tally: Tally) -> tuple[Float32Array, NDArray[np.uint8]]:
+        row0, row1, col0, col1 = prepared.window
+        shape = (row1 - row0, col1 - col0)
+        if prepared.ground is None or not any(source is not None for source in prepared.sources):
+            return np.full((self._n_bands, *shape), np.nan, np.float32), np.zeros(shape, np.uint8)
+        data = np.empty((self._n_bands, *shape), np.float32)
+        mask = np.empty(shape, np.uint8)
+        parts = parts_of(shape, self._walk)
+        valid = 0
+        jobs = [
+            self._pool.submit(self._run_parts, prepared, parts[n :: self._threads], data, mask, self._scratch[n])
+            for n in range(min(self._threads, len(parts)))
+        ]
+        for job in jobs:
+            valid += job.result()
+        tally.valid += valid
+        tally.seen += shape[0] * shape[1]
+        tally.covered += prepared.ground.coverage * shape[0] * shape[1]
+        _note_outline(tally, mask, row0, col0)
+        return data, mask
+
+    def _run_parts(
+        self,
+        prepared: _Prepared,
+        parts: list[Window],
+        data: Float32Array,
+        mask: NDArray[np.uint8],
+        scratch: Float32Array,
+    ) -> int:
+        valid = 0
+        for part in parts:
+            for k, layer in enumerate(self._layers):
+                self._run_layer(prepared, part, k, layer, data[k % self._n_bands], scratch)
+            valid += self._mark(prepared, part, data, mask)
+        return valid
+
+    def _run_layer(
+        self, prepared: _Prepared, part: Window, k: int, layer: _Layer, out: Float32Array, scratch: Float32Array
+    ) -> None:
+        geometry, source, ground = prepared.geometries[k], prepared.sources[k], prepared.ground
+        first_product = k < self._n_bands
+        view = out[part[0] : part[1], part[2] : part[3]]
+        if geometry is None or source is None or ground is None:
+            if first_product:
+                view[:] = np.nan
+            return
+        before = None if first_product else view.copy()
+        run_part(part, ground, geometry, layer.table, source, self._walk, layer.power, scratch, out)
+        if before is not None:
+            np.copyto(view, before, where=~np.isnan(before))
+
+    def _mark(self, prepared: _Prepared, part: Window, data: Float32Array, mask: NDArray[np.uint8]) -> int:
+        """Write the mask of a part: valid where any band is, with the terrain's flags."""
+        assert prepared.ground is not None
+        rows, cols = slice(part[0], part[1]), slice(part[2], part[3])
+        valid = ~np.isnan(data[0, rows, cols])
+        for k in range(1, self._n_bands):
+            valid |= ~np.isnan(data[k, rows, cols])
+        # Bit 0 says valid; the terrain's flags (sea, filled, no data) follow in the next bits.
+        marks = (prepared.ground.flags[rows, cols] << 1) | 1
+        np.multiply(marks, valid, out=mask[rows, cols], casting="unsafe")
+        return int(np.count_nonzero(valid))
+
+
+def _note_outline(tally: Tally, mask: NDArray[np.uint8], row0: int, col0: int) -> None:
+    for row in {*range(0, mask.shape[0], 64), mask.shape[0] - 1}:
+        cols = np.flatnonzero(mask[row])
+        if cols.size:
+            tally.outline += [(row0 + row, col0 + int(cols[0])), (row0 + row, col0 + int(cols[-1]))]

@@ -1,0 +1,166 @@
+"""What `orthorectify` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntFlag
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orthokernel.blocks import Window
+from orthokernel.grid import Grid
+from orthokernel.ortho import Options, Tally
+from orthokernel.product import Product
+from orthokernel.terrain import Terrain
+
+RESULT_VERSION = 1
+"""Raised whenever the same input gives other pixels: results of different versions are never mixed."""
+
+
+class MaskBit(IntFlag):
+    """Bits of the mask; 0 is no data."""
+
+    VALID = 1
+    SEA = 2  # no DEM there: the height is the geoid's
+    FILLED = 4  # the DEM has a void there, filled from its surroundings
+
+
+@dataclass(frozen=True)
+class OrthoResult:
+    """An orthoimage, in memory or on disk.
+
+    Attributes
+    ----------
+    grid : Grid
+    bands : tuple of str
+    data : (bands, rows, cols) float32 or None
+        NaN where there is none; None where the image was written to a file.
+    mask : (rows, cols) uint8 or None
+        `MaskBit` bits; valid where any band is.
+    path : Path or None
+        The COG.
+    lattice_error_px : float
+        Largest distance of the interpolated geometry from the exact one at the points compared, over all blocks.
+    dem_coverage : float
+        Share of the heights, 0 to 1, that come from the DEM.
+    valid_fraction : float
+        Share of the grid's pixels with data.
+    footprint : (K, 2) float64
+        Closed ring of lon, lat in degrees around the pixels with data: their convex hull on the map.
+    radiometry, resampling : str
+    properties : dict
+        Provenance, JSON types only.
+    """
+
+    grid: Grid
+    bands: tuple[str, ...]
+    data: NDArray[np.float32] | None
+    mask: NDArray[np.uint8] | None
+    path: Path | None
+    lattice_error_px: float
+    dem_coverage: float
+    valid_fraction: float
+    footprint: NDArray[np.float64]
+    radiometry: str
+    resampling: str
+    properties: dict[str, Any] = field(default_factory=dict)
+
+
+class ArraySink:
+    """Keeps the blocks in memory."""
+
+    def __init__(self, grid: Grid, n_bands: int) -> None:
+        self.data = np.empty((n_bands, *grid.shape), np.float32)
+        self.mask = np.empty(grid.shape, np.uint8)
+
+    def write(self, window: Window, data: NDArray[np.float32], mask: NDArray[np.uint8]) -> None:
+        """See `Sink.write`."""
+        row0, row1, col0, col1 = window
+        self.data[:, row0:row1, col0:col1] = data
+        self.mask[row0:row1, col0:col1] = mask
+
+
+def make_result(
+    products: Sequence[Product],
+    grid: Grid,
+    terrain: Terrain,
+    options: Options,
+    tally: Tally,
+    arrays: ArraySink | None = None,
+    path: Path | None = None,
+) -> OrthoResult:
+    """The result of a run, with its provenance."""
+    return OrthoResult(
+        grid=grid,
+        bands=options.bands,
+        data=None if arrays is None else arrays.data,
+        mask=None if arrays is None else arrays.mask,
+        path=path,
+        lattice_error_px=tally.lattice_error_px,
+        dem_coverage=tally.dem_coverage,
+        valid_fraction=tally.valid / tally.pixels,
+        footprint=_footprint(grid, tally.outline),
+        radiometry=options.radiometry,
+        resampling=options.resampling,
+        properties=_provenance(products, terrain, options, tally),
+    )
+
+
+def kernel_version() -> str:
+    """Version of the installed distribution."""
+    try:
+        return version("orthoburst")
+    except PackageNotFoundError:  # run from a source tree
+        return "0+unknown"
+
+
+def _provenance(products: Sequence[Product], terrain: Terrain, options: Options, tally: Tally) -> dict[str, Any]:
+    return {
+        "products": [{"id": product.id, **product.properties()} for product in products],
+        "terrain": terrain.describe(),
+        "orbit_source": "annotation" if products[0].mission == "sentinel-1" else None,
+        "geometry": options.geometry,
+        "slant_to_ground": options.slant_to_ground if products[0].mission == "sentinel-1" else None,
+        "lattice_error_px": round(tally.lattice_error_px, 6),
+        "dem_coverage": round(tally.dem_coverage, 6),
+        "kernel_version": kernel_version(),
+        "result_version": RESULT_VERSION,
+    }
+
+
+def _footprint(grid: Grid, outline: list[tuple[int, int]]) -> NDArray[np.float64]:
+    """Convex hull, on the map, of the outer corners of the outline's pixels, as lon, lat."""
+    corners = {(row + dr, col + dc) for row, col in outline for dr in (-0.5, 0.5) for dc in (-0.5, 0.5)}
+    hull = np.array(convex_hull(sorted(corners)))
+    if not hull.size:
+        return np.empty((0, 2))
+    ring = np.concatenate([hull, hull[:1]])
+    lon, lat = grid.lonlat(ring[:, 0], ring[:, 1])
+    lon = np.unwrap(lon, period=360.0)
+    turned = np.sum(lon[:-1] * lat[1:] - lon[1:] * lat[:-1]) < 0
+    points = np.stack([lon, lat], axis=1)
+    return points[::-1].copy() if turned else points
+
+
+def convex_hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Corners of the convex hull of sorted points, in order. Source: Andrew 1979, monotone chain."""
+
+    def chain(ordered: list[tuple[float, float]]) -> list[tuple[float, float]]:
+        kept: list[tuple[float, float]] = []
+        for point in ordered:
+            while len(kept) > 1 and (
+                (kept[-1][0] - kept[-2][0]) * (point[1] - kept[-2][1])
+                <= (kept[-1][1] - kept[-2][1]) * (point[0] - kept[-2][0])
+            ):
+                kept.pop()
+            kept.append(point)
+        return kept
+
+    if len(points) < 3:
+        return list(points)
+    return chain(points)[:-1] + chain(points[::-1])[:-1]

@@ -7,6 +7,7 @@ pixel centres), where ``scale`` is the ratio of the sizes: both images span the 
 from __future__ import annotations
 
 import warnings
+import zlib
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
-from orthokernel.errors import ProductError
+from orthokernel.errors import ProductError, TruncatedRasterError
 from orthokernel.sensor import BreakLines
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 from orthokernel.sentinel1.raster import clipped, open_lock
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
 
 Float64Array = NDArray[np.float64]
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
 
 class QuicklookReader:
     """The first channel of the quick-look PNG (the co-polarised one), held in memory: about 0.2 MB."""
 
     def __init__(self, content: bytes, source: object) -> None:
+        _require_whole_png(content, source)
         try:
             with open_lock, warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -58,6 +62,23 @@ class QuicklookReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _require_whole_png(content: bytes, source: object) -> None:
+    """Walk the chunks with their checksums to the end mark: GDAL answers a cut-off PNG with zeros.
+
+    Source: "Portable Network Graphics (PNG) Specification", W3C (2003), section 5.
+    """
+    at = len(PNG_SIGNATURE)
+    while content.startswith(PNG_SIGNATURE) and at + 12 <= len(content):
+        size = int.from_bytes(content[at : at + 4], "big")
+        kind, body_end = content[at + 4 : at + 8], at + 8 + size
+        if zlib.crc32(content[at + 4 : body_end]) != int.from_bytes(content[body_end : body_end + 4], "big"):
+            break
+        if kind == b"IEND":
+            return
+        at = body_end + 4
+    raise TruncatedRasterError(source, f"a PNG of {len(content)} bytes that breaks off at {at}", "a whole quick-look")
 
 
 class QuicklookModel:

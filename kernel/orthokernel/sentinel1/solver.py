@@ -298,7 +298,7 @@ def sample_to_slant(conversion: SlantToSample, line: float, sample: float) -> fl
 
 
 @_outer
-def ground_to_image(  # noqa: PLR0917 (numba takes no keywords)
+def ground_to_image(
     orbit: Orbit,
     conversion: SlantToSample,
     seed: Float64Array,
@@ -332,7 +332,7 @@ def ground_to_image(  # noqa: PLR0917 (numba takes no keywords)
 
 
 @_outer
-def image_to_ground(  # noqa: PLR0917 (numba takes no keywords)
+def image_to_ground(
     orbit: Orbit,
     conversion: SlantToSample,
     tau_mid_s: float,

@@ -46,7 +46,12 @@ def _add_sentinel1(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the scene's truth as one JSON object")
     frame = parser.add_argument_group("frame")
     frame.add_argument("--from-annotation", metavar="SAFE", type=Path, help="take orbit and annotations of a real SAFE")
-    frame.add_argument("--centre", metavar="LON,LAT", type=_pair, default=(12.5, 42.0), help="middle of the image")
+    frame.add_argument(
+        "--centre",
+        metavar="LON,LAT",
+        type=_pair,
+        help="middle of the image (default 12.5,42), or of the part of a real frame that is filled",
+    )
     frame.add_argument(
         "--size",
         metavar="LINESxSAMPLES",

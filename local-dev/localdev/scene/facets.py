@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from localdev.scene.ellipsoid import SPEED_OF_LIGHT_M_S, Float64Array
 from localdev.scene.jit import jit
@@ -11,7 +12,7 @@ HALF_C = 0.5 * SPEED_OF_LIGHT_M_S
 
 
 @jit
-def scatter(  # noqa: PLR0917 (compiled: keywords would cost clarity at no gain)
+def scatter(
     nodes: Float64Array,
     node_line0: float,
     node_sample0: float,
@@ -21,8 +22,10 @@ def scatter(  # noqa: PLR0917 (compiled: keywords would cost clarity at no gain)
     column0: float,
     column_step: float,
     n_columns: int,
-    height_m: Float64Array,
-    echo: Float64Array,
+    height_m: NDArray[np.float32],
+    sea: NDArray[np.bool_],
+    land_echo: float,
+    sea_echo: float,
     dem_origin: Float64Array,
     record_line: Float64Array,
     table: Float64Array,
@@ -51,8 +54,10 @@ def scatter(  # noqa: PLR0917 (compiled: keywords would cost clarity at no gain)
     row_orbit : (M, 7, 3) float64
         At the row's time: position and its first, second / 2, third / 6 derivatives, velocity and its first,
         second / 2.
-    height_m, echo : (H, W) float64
-        Ellipsoidal height and backscatter factor at the DEM's nodes.
+    height_m, sea : (H, W) float32, bool
+        Ellipsoidal height at the DEM's nodes, and whether a node is sea.
+    land_echo, sea_echo : float
+        Linear backscatter.
     dem_origin : (4,) float64
         Longitude and latitude of node [0, 0], steps east and south.
     record_line : (R,) float64
@@ -72,7 +77,7 @@ def scatter(  # noqa: PLR0917 (compiled: keywords would cost clarity at no gain)
     n_node_columns = nodes.shape[2]
     n_out_lines, n_samples = out.shape
     edge = np.empty((8, n_node_columns))
-    current = np.empty((7, n_columns))  # x, y, z, line, sample, lit, echo
+    current = np.empty((7, n_columns))  # x, y, z, line, sample, lit, share of sea
     before = np.empty((7, n_columns))
     for i in range(n_rows):
         position = (row_line[i] - node_line0) / node_step
@@ -117,9 +122,10 @@ def scatter(  # noqa: PLR0917 (compiled: keywords would cost clarity at no gain)
             x = edge[2, m] * v + edge[2, m + 1] * u + h * (edge[5, m] * v + edge[5, m + 1] * u)
             y = edge[3, m] * v + edge[3, m + 1] * u + h * (edge[6, m] * v + edge[6, m + 1] * u)
             z = edge[4, m] * v + edge[4, m + 1] * u + h * (edge[7, m] * v + edge[7, m + 1] * u)
-            # Zero-Doppler time around the row's: the neighbour's answer is within microseconds, two steps suffice.
+            # Zero-Doppler time around the row's: the neighbour's answer is within microseconds, so that one Newton
+            # step ends below 1e-10 s, and the range (stationary there) needs no second look.
             slant = 0.0
-            for _ in range(2):
+            for _ in range(3 if j == 0 else 1):
                 doppler = 0.0
                 slope = 0.0
                 squared = 0.0
@@ -156,7 +162,7 @@ def scatter(  # noqa: PLR0917 (compiled: keywords would cost clarity at no gain)
             current[3, j] = line
             current[4, j] = sample
             current[5, j] = 1.0 if cosine < lowest_cosine else 0.0
-            current[6, j] = w00 * echo[r, c] + w01 * echo[r, c + 1] + w10 * echo[r + 1, c] + w11 * echo[r + 1, c + 1]
+            current[6, j] = w00 * sea[r, c] + w01 * sea[r, c + 1] + w10 * sea[r + 1, c] + w11 * sea[r + 1, c + 1]
             lowest_cosine = min(lowest_cosine, cosine)
         if i > 0:
             for j in range(1, n_columns):
@@ -182,7 +188,7 @@ def scatter(  # noqa: PLR0917 (compiled: keywords would cost clarity at no gain)
                 if seen <= 0.0:
                     continue
                 power = seen if by_sight else np.sqrt(n_x * n_x + n_y * n_y + n_z * n_z)
-                power *= lit * current[6, j]
+                power *= lit * (land_echo + (sea_echo - land_echo) * current[6, j])
                 q = int(np.floor(line))
                 s = int(np.floor(sample))
                 down = line - q

@@ -12,8 +12,10 @@ from localdev.scene.ellipsoid import Float64Array
 from localdev.scene.terrain import Bounds
 
 POSTING_DEG = 1.0 / 3600.0
+COARSE_POSTING_DEG = 3.0 / 3600.0  # beyond LARGE_DEG2, where 1" would take gigabytes
+LARGE_DEG2 = 1.5
 SPECTRAL_SLOPE = 2.2  # amplitude falls with wave number to this power: rounded massifs with rough flanks
-LONGEST_WAVE_DEG = 0.25
+LONGEST_WAVE_DEG = 0.1
 
 
 def fractal_heights(n_rows: int, n_columns: int, seed: int, aspect: float, posting_deg: float) -> Float64Array:
@@ -47,13 +49,16 @@ def write_fractal_dem(
     relief_m: float,
     *,
     sea_fraction: float = 0.0,
-    posting_deg: float = POSTING_DEG,
+    posting_deg: float | None = None,
 ) -> None:
     """Write a DEM over an area: float32, EPSG:4326, pixels centred on whole multiples of the posting.
 
     ``sea_fraction`` of the area is cut to height 0; the rest rises to ``relief_m``.
+    The posting is 1" unless given or the area is large, then 3".
     """
     west, south, east, north = bounds
+    if posting_deg is None:
+        posting_deg = COARSE_POSTING_DEG if (east - west) * (north - south) > LARGE_DEG2 else POSTING_DEG
     first_column = int(np.floor(west / posting_deg))
     first_row = int(np.ceil(north / posting_deg))
     n_columns = int(np.ceil(east / posting_deg)) - first_column + 1

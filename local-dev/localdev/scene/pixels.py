@@ -15,7 +15,7 @@ from localdev.scene.ellipsoid import Float64Array, normal, to_earth_centred
 from localdev.scene.facets import scatter
 from localdev.scene.radar import RadarGeometry
 from localdev.scene.spec import SceneSpec, Target
-from localdev.scene.terrain import Surface, bilinear
+from localdev.scene.terrain import Surface, crossings
 
 NODE_STEP_PX = 16
 TABLE_STEP_M = 10.0
@@ -58,13 +58,7 @@ def reach_of(surface: Surface, sample_spacing_m: float) -> Reach:
 
 
 class Painter:
-    """Makes the pixels of a window of the frame.
-
-    Parameters
-    ----------
-    echo : (H, W) float64
-        Backscatter at the surface's nodes, linear, for the first polarisation.
-    """
+    """Makes the pixels of a window of the frame."""
 
     def __init__(
         self,
@@ -72,14 +66,12 @@ class Painter:
         *,
         geometry: RadarGeometry,
         surface: Surface,
-        echo: Float64Array,
         window: Window,
         targets: list[Target],
     ) -> None:
         self._spec = spec
         self._geometry = geometry
         self._surface = surface
-        self._echo = echo
         self._window = window
         self._targets = targets
         self._reach = reach_of(surface, geometry.sample_spacing_m)
@@ -118,7 +110,9 @@ class Painter:
         row_line = first_line - reach.lines + np.arange(n_rows) / per_pixel
         n_columns = int(np.ceil((window.samples + reach.near + reach.far) * per_pixel)) + 1
         surface = self._surface
-        area = np.zeros((n_lines, window.samples + 0))
+        area = np.zeros((n_lines, window.samples))
+        land = 10.0 ** (self._spec.level_db / 10.0)
+        sea = land if self._spec.sea_level_db is None else 10.0 ** (self._spec.sea_level_db / 10.0)
         shifted = self._table - window.first_sample
         scatter(
             nodes,
@@ -131,7 +125,9 @@ class Painter:
             1.0 / per_pixel,
             n_columns,
             surface.height_m,
-            self._echo,
+            surface.sea,
+            land,
+            sea,
             np.array([surface.lon_deg, surface.lat_deg, surface.step_lon_deg, surface.step_lat_deg]),
             geometry.records.time_s / geometry.line_interval_s,
             shifted,
@@ -147,16 +143,16 @@ class Painter:
         down = np.gradient(raised, step, axis=0)
         across = np.gradient(raised, step, axis=1)
         flat_area = np.linalg.norm(np.cross(down, across), axis=-1)
-        rows = (first_line + np.arange(n_lines) - line0) / step
-        columns = (window.first_sample + np.arange(window.samples) - sample0) / step
-        return area / bilinear(flat_area, rows[:, None], columns[None, :])
+        rows = (first_line - line0 + np.arange(n_lines, dtype=np.float64)) / step
+        columns = (window.first_sample - sample0 + np.arange(window.samples, dtype=np.float64)) / step
+        area /= crossings(flat_area, rows.astype(np.float64), columns.astype(np.float64))
+        return area
 
     def _paint(self, first_line: int, n_lines: int, calibrations: list[Calibration]) -> list[UInt16Array]:
         window, spec = self._window, self._spec
         sigma = self.sigma(first_line, n_lines)
         line = first_line + np.arange(n_lines)
         sample = window.first_sample + np.arange(window.samples)
-        stamps = self._stamps(first_line, n_lines)
         images = []
         for order, calibration in enumerate(calibrations):
             level = 1.0 if order == 0 else 10.0 ** (-spec.cross_polarised_db / 10.0)
@@ -165,29 +161,30 @@ class Painter:
                 power += calibration.noise(line, sample)
             if spec.speckle_looks is not None:
                 random = np.random.default_rng([spec.seed, order, first_line])
-                power *= random.standard_gamma(spec.speckle_looks, power.shape)
+                power *= random.standard_gamma(spec.speckle_looks, power.shape, dtype=np.float32)
                 power /= spec.speckle_looks
             # Shadow without noise still is imaged ground: only what was never imaged is zero.
-            images.append(np.clip(np.rint(np.sqrt(power + stamps)), 1, 65535).astype(np.uint16))
+            self._stamp(power, first_line)
+            np.sqrt(power, out=power)
+            np.rint(power, out=power)
+            images.append(np.clip(power, 1, 65535, out=power).astype(np.uint16))
         return images
 
-    def _stamps(self, first_line: int, n_lines: int) -> Float64Array:
-        """Power of the point targets: Gaussians whose centres are exact to a fraction of a pixel."""
+    def _stamp(self, power: Float64Array, first_line: int) -> None:
+        """Add the point targets: Gaussians of power whose centres are exact to a fraction of a pixel."""
         window = self._window
-        stamp = np.zeros((n_lines, window.samples))
         width = self._spec.target_width_px / 2.3548  # full width at half maximum of the power
         half = int(np.ceil(5.0 * width))
         for target in self._targets:
             q, s = round(target.line), round(target.sample)
-            lines = np.arange(max(q - half, first_line), min(q + half + 1, first_line + n_lines))
+            lines = np.arange(max(q - half, first_line), min(q + half + 1, first_line + power.shape[0]))
             samples = np.arange(
                 max(s - half, window.first_sample), min(s + half + 1, window.first_sample + window.samples)
             )
             along = np.exp(-0.5 * ((lines - target.line) / width) ** 2)
             across = np.exp(-0.5 * ((samples - target.sample) / width) ** 2)
             where = np.ix_(lines - first_line, samples - window.first_sample)
-            stamp[where] += self._spec.target_dn**2 * along[:, None] * across[None, :]
-        return stamp
+            power[where] += self._spec.target_dn**2 * along[:, None] * across[None, :]
 
     def _row_orbit(self, line: Float64Array) -> Float64Array:
         time = line * self._geometry.line_interval_s

@@ -54,10 +54,10 @@ class RangeRecords:
         for _ in range(30):
             value, slope = self.slant_range(record, ground, span_m)
             step = (value - slant_m) / slope
-            ground = np.asarray(ground - step, dtype=np.float64)
+            ground = ground - step
             if step.size == 0 or float(np.abs(step).max()) < 1e-7:
                 break
-        return ground
+        return np.asarray(ground, dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from localdev.scene.annotation import GeolocationGrid, parse, read_geometry, rea
 from localdev.scene.annotation_xml import Statistics, annotation_xml
 from localdev.scene.calibration import Calibration, make_calibration, read_calibration
 from localdev.scene.calibration_xml import calibration_xml, noise_xml
-from localdev.scene.ellipsoid import Float64Array
 from localdev.scene.fractal import write_fractal_dem
 from localdev.scene.frame import anx_time, make_geometry, make_grid
 from localdev.scene.identity import Identity, stop_time
@@ -27,6 +26,7 @@ from localdev.scene.targets import place_targets
 from localdev.scene.terrain import Bounds, Surface, flat_surface, read_surface
 
 DEM_MARGIN_DEG = 0.05
+DEFAULT_CENTRE_LONLAT_DEG = (12.5, 42.0)
 
 
 def make_sentinel1(spec: SceneSpec) -> Scene:
@@ -48,7 +48,7 @@ def make_sentinel1(spec: SceneSpec) -> Scene:
 
 def _from_nothing(spec: SceneSpec) -> Scene:
     n_lines, n_samples = spec.size_lines_samples or FULL_FRAME_LINES_SAMPLES
-    lon, lat = spec.centre_lonlat_deg
+    lon, lat = spec.centre_lonlat_deg or DEFAULT_CENTRE_LONLAT_DEG
     geometry, orbit, middle = make_geometry(lon, lat, n_lines, n_samples, spec.start, ascending=spec.ascending)
     identity = Identity(
         spec.platform,
@@ -67,9 +67,7 @@ def _from_nothing(spec: SceneSpec) -> Scene:
         (work / part).mkdir(parents=True, exist_ok=True)
     measurements = [work / "measurement" / (identity.file_stem(p) + ".tiff") for p in spec.polarisations]
     targets = place_targets(spec.targets, geometry, surface, window, spec.seed)
-    painter = Painter(
-        spec, geometry=geometry, surface=surface, echo=_echo(spec, surface), window=window, targets=targets
-    )
+    painter = Painter(spec, geometry=geometry, surface=surface, window=window, targets=targets)
     statistics, pictures = write_measurements(
         measurements,
         shape=(n_lines, n_samples),
@@ -137,14 +135,15 @@ def _from_annotation(spec: SceneSpec) -> Scene:
         )
     work = spec.out_folder / f".making-{source.name}"
     shutil.rmtree(work, ignore_errors=True)
-    shutil.copytree(source / "annotation", work / "annotation", copy_function=shutil.copyfile, dirs_exist_ok=True)
+    for path in (source / "annotation").rglob("*.xml"):
+        copy = work / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
     for part in ("measurement", "preview"):
         (work / part).mkdir(parents=True)
     measurements = [work / "measurement" / f"{path.stem}.tiff" for path in annotations]
     targets = place_targets(spec.targets, geometry, surface, window, spec.seed)
-    painter = Painter(
-        spec, geometry=geometry, surface=surface, echo=_echo(spec, surface), window=window, targets=targets
-    )
+    painter = Painter(spec, geometry=geometry, surface=surface, window=window, targets=targets)
     _, pictures = write_measurements(
         measurements,
         shape=(geometry.n_lines, geometry.n_samples),
@@ -169,7 +168,15 @@ def _real_window(spec: SceneSpec, geometry: RadarGeometry) -> Window:
         return Window(0, 0, geometry.n_lines, geometry.n_samples)
     lines = min(spec.size_lines_samples[0], geometry.n_lines)
     samples = min(spec.size_lines_samples[1], geometry.n_samples)
-    return Window((geometry.n_lines - lines) // 2, (geometry.n_samples - samples) // 2, lines, samples)
+    first_line, first_sample = (geometry.n_lines - lines) // 2, (geometry.n_samples - samples) // 2
+    if spec.centre_lonlat_deg is not None:
+        lon, lat = spec.centre_lonlat_deg
+        line, sample = (float(part) for part in geometry.ground_to_image(lon, lat, spec.flat_height_m))
+        if not (0 <= line < geometry.n_lines and 0 <= sample < geometry.n_samples):
+            raise ValueError(f"{lon}, {lat} is outside the real frame (it would show at line {line:.0f} {sample:.0f})")
+        first_line = min(max(round(line) - lines // 2, 0), geometry.n_lines - lines)
+        first_sample = min(max(round(sample) - samples // 2, 0), geometry.n_samples - samples)
+    return Window(first_line, first_sample, lines, samples)
 
 
 def _scene(
@@ -221,12 +228,6 @@ def _ground(spec: SceneSpec, geometry: RadarGeometry, window: Window) -> tuple[S
         write_fractal_dem(path, bounds, spec.fractal_seed, spec.relief_m, sea_fraction=spec.sea_fraction)
         return read_surface(path, spec.geoid_file, bounds), path
     return flat_surface(bounds, spec.flat_height_m), None
-
-
-def _echo(spec: SceneSpec, surface: Surface) -> Float64Array:
-    land = 10.0 ** (spec.level_db / 10.0)
-    sea = land if spec.sea_level_db is None else 10.0 ** (spec.sea_level_db / 10.0)
-    return np.where(surface.sea, sea, land).astype(np.float64)
 
 
 def _finish(work: Path, manifest: bytes, spec: SceneSpec, stem: str | None = None) -> Path:

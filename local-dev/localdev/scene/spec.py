@@ -22,8 +22,9 @@ class SceneSpec:
         The product and, where one is made, the DEM go here.
     annotation_safe : Path, optional
         A real SAFE folder whose orbit, records, calibration and noise are taken over. Without it all are made.
-    centre_lonlat_deg : (lon, lat)
-        Middle of the image (without ``annotation_safe``).
+    centre_lonlat_deg : (lon, lat), optional
+        Middle of the image; with ``annotation_safe`` the middle of the part that is filled. Default: 12.5 E 42 N, or
+        the middle of the real frame.
     size_lines_samples : (lines, samples), optional
         Size of the image. With ``annotation_safe`` the frame keeps its size and this is the window to fill in its
         middle (see ``window``); None fills everything.
@@ -57,7 +58,7 @@ class SceneSpec:
 
     out_folder: Path
     annotation_safe: Path | None = None
-    centre_lonlat_deg: tuple[float, float] = (12.5, 42.0)
+    centre_lonlat_deg: tuple[float, float] | None = None
     size_lines_samples: tuple[int, int] | None = (1200, 1500)
     window: tuple[int, int, int, int] | None = None
     start: datetime = field(default_factory=lambda: datetime(2024, 3, 10, 5, 11, 22, 594441))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from rasterio.windows import Window
 
 from localdev.scene.ellipsoid import Float64Array
@@ -25,7 +25,7 @@ class Surface:
         Of node [0, 0]; rows go south.
     step_lon_deg, step_lat_deg : float
         Between columns and (downwards) between rows, both positive.
-    height_m : (H, W) float64
+    height_m : (H, W) float32
         Above the ellipsoid.
     sea : (H, W) bool
         Where the node is sea: DEM height zero or less, or no DEM.
@@ -35,8 +35,8 @@ class Surface:
     lat_deg: float
     step_lon_deg: float
     step_lat_deg: float
-    height_m: Float64Array
-    sea: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    height_m: NDArray[np.float32]
+    sea: NDArray[np.bool_]
 
     def height(self, lon_deg: ArrayLike, lat_deg: ArrayLike) -> Float64Array:
         """Ellipsoidal height at ground points."""
@@ -45,7 +45,7 @@ class Surface:
         return bilinear(self.height_m, row, column)
 
 
-def bilinear(values: Float64Array, row: ArrayLike, column: ArrayLike) -> Float64Array:
+def bilinear(values: NDArray[np.floating], row: ArrayLike, column: ArrayLike) -> Float64Array:
     """Bilinear interpolation at fractional indices, clamped to the array."""
     rows, columns = values.shape
     r = np.clip(np.asarray(row, float), 0, rows - 1)
@@ -59,10 +59,20 @@ def bilinear(values: Float64Array, row: ArrayLike, column: ArrayLike) -> Float64
     return np.asarray(upper * (1 - wr) + lower * wr, dtype=np.float64)
 
 
+def crossings(values: Float64Array, row: Float64Array, column: Float64Array) -> Float64Array:
+    """Bilinear interpolation at the crossings of fractional rows and columns inside the array."""
+    r = np.minimum(row.astype(np.int64), values.shape[0] - 2)
+    c = np.minimum(column.astype(np.int64), values.shape[1] - 2)
+    weight = (row - r)[:, None]
+    lines = values[r] * (1.0 - weight) + values[r + 1] * weight
+    left = np.take(lines, c, axis=1)
+    return np.asarray(left + (np.take(lines, c + 1, axis=1) - left) * (column - c), dtype=np.float64)
+
+
 def flat_surface(bounds: Bounds, height_m: float) -> Surface:
     """One height everywhere."""
     west, south, east, north = bounds
-    height = np.full((2, 2), float(height_m))
+    height = np.full((2, 2), height_m, dtype=np.float32)
     return Surface(west, north, east - west, north - south, height, np.zeros((2, 2), dtype=bool))
 
 
@@ -89,19 +99,22 @@ def read_surface(dem_file: Path, geoid_file: Path | None, bounds: Bounds) -> Sur
         if left >= right or top >= bottom:
             raise ValueError(f"{dem_file.name} does not touch the scene: {bounds} (west, south, east, north)")
         window = Window(left, top, right - left, bottom - top)  # type: ignore[no-untyped-call, unused-ignore]
-        inside = source.read(1, window=window).astype(np.float64)
+        inside = source.read(1, window=window).astype(np.float32)
         void = ~np.isfinite(inside)
         if source.nodata is not None:
             void |= inside == source.nodata
     inside[void] = 0.0
-    height = np.zeros((row1 - row0, column1 - column0))
+    height = np.zeros((row1 - row0, column1 - column0), dtype=np.float32)
     height[top - row0 : bottom - row0, left - column0 : right - column0] = inside
     sea = height <= 0.0
     lon, lat = lon + column0 * step_lon, lat - row0 * step_lat
     if geoid_file is not None:
         nodes_lon = lon + step_lon * np.arange(height.shape[1])
         nodes_lat = lat - step_lat * np.arange(height.shape[0])
-        height += geoid_height(geoid_file, nodes_lon[None, :], nodes_lat[:, None])
+        # In strips: over a full frame the geoid at every DEM node is a large array of float64.
+        for top_row in range(0, height.shape[0], 256):
+            strip = slice(top_row, top_row + 256)
+            height[strip] += geoid_height(geoid_file, nodes_lon[None, :], nodes_lat[strip, None]).astype(np.float32)
     return Surface(lon, lat, step_lon, step_lat, height, sea)
 
 

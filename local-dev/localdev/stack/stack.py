@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import os
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +18,6 @@ from localdev.stack.cloud import CloudPool
 from localdev.stack.settings import write_pools
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
-
-log = logging.getLogger(__name__)
 
 TOP = Path(__file__).resolve().parents[3]
 HPC_POOL = "hpc"
@@ -42,6 +42,8 @@ class StackSpec:
         How long a task without deadline waits for the on-prem pool before the cloud may take it.
     lease_s : int
         Visibility timeout of a running task's message.
+    host_lease_s : float
+        How long messages that a killed functions host had taken stay hidden (Azure: 10 minutes).
     api_port : int, optional
         Loopback port of the HTTP door; a free one by default.
     worker, functions : mapping
@@ -56,6 +58,7 @@ class StackSpec:
     cloud_linger_s: float = 5.0
     patience_s: float = 15.0
     lease_s: int = 60
+    host_lease_s: float = 60.0
     api_port: int | None = None
     worker: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
@@ -72,11 +75,18 @@ class Stack:
         self.broker = Broker(spec.folder / "broker")
         self.api_port = spec.api_port or free_ports(1)[0]
         self.api_url = f"http://127.0.0.1:{self.api_port}"
-        self.host = self._make_host()
+        self._host: Server | None = None
         self.presence: Server | None = None
         self.agents: list[Server] = []
         self.cloud: CloudPool | None = None
         self._exits = contextlib.ExitStack()
+
+    @property
+    def host(self) -> Server:
+        """The functions host."""
+        if self._host is None:
+            raise RuntimeError("the stack is not started")
+        return self._host
 
     def addresses(self) -> dict[str, str]:
         """Where it listens: for people and programs that use it."""
@@ -99,15 +109,17 @@ class Stack:
         self._enter(self.azurite)
         self._enter(self.broker)
         write_pools(self.azurite.connection_string, self.spec)
-        # The ports are known once storage and broker run, so the host is made again with them.
-        self.host = self._make_host()
-        self._enter(self.host)
+        self._provision()
+        # Storage and broker have their ports only once they run; the rest starts side by side.
+        self._host = self._make_host()
         self.presence = self._make_presence()
-        self._enter(self.presence)
-        for number in range(1, self.spec.agents + 1):
-            agent = self.make_worker(f"node-{number}", HPC_POOL)
-            self.agents.append(agent)
-            self._enter(agent)
+        self.agents = [self.make_worker(f"node-{number}", HPC_POOL) for number in range(1, self.spec.agents + 1)]
+        programs = [self._host, self.presence, *self.agents]
+        for program in reversed(programs):
+            self._exits.callback(program.stop)
+        with ThreadPoolExecutor(len(programs)) as pool:
+            for started in [pool.submit(program.start) for program in programs]:
+                started.result()
         if self.spec.cloud_limit:
             self.cloud = CloudPool(
                 connection=self.azurite.connection_string,
@@ -123,6 +135,14 @@ class Stack:
         self._exits.callback(server.stop)
         server.start()
 
+    def _provision(self) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "orthofunctions.provision"],
+            env={**os.environ, "AzureWebJobsStorage": self.azurite.connection_string},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
     def _make_host(self) -> Server:
         return Server(
             "functions-host",
@@ -130,6 +150,7 @@ class Stack:
                 *(sys.executable, "-m", "localdev.host"),
                 *("--app", str(TOP / "functions")),
                 *("--port", str(self.api_port)),
+                *("--queue-lease-s", str(self.spec.host_lease_s)),
             ],
             log=self.logs / "functions-host.log",
             ready=r'"api"',
@@ -137,6 +158,7 @@ class Stack:
                 "PYTHONPATH": f"{TOP / 'local-dev'}",
                 "AzureWebJobsStorage": self.azurite.connection_string,
                 "ORTHOBURST_BROKER": self.broker.url,
+                "ORTHOBURST_PATIENCE_S": str(self.spec.patience_s),
                 **self.spec.functions,
             },
         )
@@ -146,7 +168,7 @@ class Stack:
             "presence",
             [_script("orthoagent"), "presence"],
             log=self.logs / "presence.log",
-            ready=r'"action": ?"subscribed"',
+            ready=r"presence_listens",
             env=self._worker_environment(),
         )
 
@@ -157,7 +179,7 @@ class Stack:
             name,
             [_script("orthoagent"), "run", *(["--until-empty"] if in_cloud else [])],
             log=self.logs / f"{name}.log",
-            ready=r'"action": ?"ready"',
+            ready=r"worker_ready",
             ready_timeout_s=180.0,  # the first start on a machine compiles the kernel
             env={
                 **self._worker_environment(),

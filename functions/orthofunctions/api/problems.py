@@ -41,7 +41,7 @@ def install(app: FastAPI) -> None:
     """Make every error of the app a problem document."""
 
     async def problem(_: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, Problem)
+        assert isinstance(error, ProblemError)
         return error.response()
 
     async def http(_: Request, error: Exception) -> JSONResponse:

@@ -251,11 +251,11 @@ def _crop(tags: dict[int, tuple[float, ...]]) -> tuple[float, float, float, floa
 def _read_tags(read: Read) -> dict[int, tuple[float, ...]]:
     head = read(0, 16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    magic = struct.unpack(f"{order}H", head[2:4])[0] if order and len(head) >= 8 else 0
+    magic = struct.unpack(f"{order}H", head[2:4])[0] if order and len(head) >= 4 else 0
     if order is None or magic not in (42, 43):
         raise RpcHeaderError("it does not begin as a TIFF does")
     big = magic == 43
-    if big and len(head) < 16:
+    if len(head) < (16 if big else 8):
         raise RpcHeaderError("it is cut off in its header")
     start = struct.unpack(f"{order}Q", head[8:16])[0] if big else struct.unpack(f"{order}I", head[4:8])[0]
     count_format, entry, inline = ("Q", 20, 8) if big else ("H", 12, 4)

@@ -15,6 +15,7 @@ from orthofunctions.domain.planning import Limits, make_plan
 from orthofunctions.domain.plans import Plan
 from orthofunctions.domain.records import JobRecord, OutputRecord, TaskRecord
 from orthofunctions.ports import BlobMissingError, Ports, RowExistsError
+from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.claims import settle_output
 from orthofunctions.usecases.inspect import inspect_products, resolve_terrain
 from orthofunctions.usecases.jobs import announce, change_job, fail_job, open_job
@@ -50,6 +51,10 @@ def plan_request(ports: Ports, request: Request, limits: Limits) -> JobRecord:
         "%d outputs, %d new tasks", len(plan.outputs), n_tasks, extra={"action": "planned", "job_id": job.job_id}
     )
     announce(ports, job.job_id, "planned")
+    if job.cancelled:
+        # cancelled while we planned: whoever did it could not see all we have made since
+        cancel_job(ports, job.user, job.job_id)
+        return job
     if n_tasks:
         wake(ports, f"planned {job.job_id}")
     return job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections import OrderedDict
@@ -34,7 +35,7 @@ class RangedBlob(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if base + offset < 0:
-            raise ValueError("seek before the beginning")
+            raise OSError(errno.EINVAL, "seek before the beginning")  # what a real file raises
         self._position = base + offset
         return self._position
 

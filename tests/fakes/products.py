@@ -1,0 +1,102 @@
+"""Small products in blob storage: a SAFE with a manifest and token members, an RPC TIFF without pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import zipfile
+from collections.abc import Mapping, Sequence
+
+from orthofunctions.ports import Blobs
+
+ROME = "S1B_IW_GRDH_1SDV_20211223T051122_20211223T051147_030148_039993_5371"
+NEXT_SLICE = "S1B_IW_GRDH_1SDV_20211223T051147_20211223T051212_030148_039993_AB12"
+ROME_RING = ((14.925448, 40.876698), (11.865704, 41.281048), (12.189661, 42.780445), (15.321935, 42.376778))
+NEXT_RING = ((15.321935, 42.376778), (12.189661, 42.780445), (12.52, 44.27), (15.73, 43.87))
+
+LonLat = tuple[float, float]
+
+
+def members(stem: str) -> dict[str, bytes]:
+    """What a SAFE holds, in token sizes."""
+    return {
+        f"annotation/{stem.lower()}-vv-001.xml": b"<product/>",
+        f"measurement/{stem.lower()}-vv-001.tiff": b"II*\x00" + bytes(60),
+        "preview/quick-look.png": b"png",
+    }
+
+
+def manifest(files: Mapping[str, bytes], ring: Sequence[LonLat] = ROME_RING, prologue: str = "") -> bytes:
+    """A SAFE manifest with what a plan reads."""
+    corners = " ".join(f"{lat},{lon}" for lon, lat in ring)
+    listed = "".join(
+        f'<dataObject><byteStream mimeType="x" size="{len(data)}"><fileLocation href="./{path}"/>'
+        f'<checksum checksumName="MD5">{hashlib.md5(data).hexdigest()}</checksum></byteStream></dataObject>'
+        for path, data in files.items()
+    )
+    return (
+        f'<?xml version="1.0"?>{prologue}<XFDU><startTime>2021-12-23T05:11:22</startTime>'
+        f"<stopTime>2021-12-23T05:11:47</stopTime><transmitterReceiverPolarisation>VV</transmitterReceiverPolarisation>"
+        f"<coordinates>{corners}</coordinates>{listed}</XFDU>"
+    ).encode()
+
+
+def put_safe(blobs: Blobs, stem: str = ROME, ring: Sequence[LonLat] = ROME_RING) -> str:
+    """Upload a SAFE folder, manifest last. Returns its reference."""
+    files = members(stem)
+    for path, data in files.items():
+        blobs.write("products", f"{stem}.SAFE/{path}", data)
+    blobs.write("products", f"{stem}.SAFE/manifest.safe", manifest(files, ring))
+    return f"products/{stem}.SAFE"
+
+
+def safe_zip(stem: str = ROME, extra: Mapping[str, bytes] | None = None, manifest_xml: bytes | None = None) -> bytes:
+    """A SAFE as a zip."""
+    files = members(stem)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in files.items():
+            archive.writestr(f"{stem}.SAFE/{path}", data)
+        archive.writestr(f"{stem}.SAFE/manifest.safe", manifest_xml or manifest(files))
+        for path, data in (extra or {}).items():
+            archive.writestr(path, data)
+    return buffer.getvalue()
+
+
+def affine_rpc(
+    lon: float = 5.2, lat: float = 44.2, height_m: float = 500.0, half_px: float = 2000.0, half_deg: float = 0.01
+) -> list[float]:
+    """The 92 values of an RPC tag: sample east, line south, with some relief in both."""
+    line_num, samp_num = [0.0] * 20, [0.0] * 20
+    samp_num[1], samp_num[3] = 1.0, 0.02
+    line_num[2], line_num[3] = -1.0, 0.01
+    one = [1.0] + [0.0] * 19
+    offsets = [half_px, half_px, lat, lon, height_m, half_px, half_px, half_deg, half_deg, 500.0]
+    return [-1.0, -1.0, *offsets, *line_num, *one, *samp_num, *one]
+
+
+def rpc_tiff(
+    rpc: Sequence[float] | None, n_lines: int = 4000, n_samples: int = 4000, *, order: str = "<", big: bool = False
+) -> bytes:
+    """A TIFF's directory, with RPC if given, and no pixels. Classic or BigTIFF, either byte order."""
+    kinds = {"H": 3, "I": 4, "d": 12}
+    entries: list[tuple[int, str, Sequence[float]]] = [(256, "I", [n_samples]), (257, "I", [n_lines])]
+    if rpc is not None:
+        entries.append((50844, "d", rpc))
+    pointer, inline = ("Q", 8) if big else ("I", 4)
+    start = 16 if big else 8
+    header = b"II" if order == "<" else b"MM"
+    header += struct.pack(f"{order}HHHQ", 43, 8, 0, start) if big else struct.pack(f"{order}HI", 42, start)
+    directory = struct.pack(f"{order}{'Q' if big else 'H'}", len(entries))
+    data_at = start + len(directory) + len(entries) * (20 if big else 12) + inline
+    data = b""
+    for tag, kind, values in entries:
+        packed = struct.pack(f"{order}{len(values)}{kind}", *(values if kind == "d" else map(int, values)))
+        directory += struct.pack(f"{order}HH{pointer}", tag, kinds[kind], len(values))
+        if len(packed) <= inline:
+            directory += packed.ljust(inline, b"\0")
+        else:
+            directory += struct.pack(f"{order}{pointer}", data_at + len(data))
+            data += packed
+    return header + directory + bytes(inline) + data

@@ -1,7 +1,8 @@
-"""A process that dies at its n-th write, and never comes back to life."""
+"""A process that dies at its n-th write, or is held up there while others go on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,10 +21,14 @@ class Crash(BaseException):
 
 @dataclass
 class Fuse:
-    """Burns through at write number ``at`` (the first is 0): that write, and whatever follows, is not done."""
+    """Burns through at write number ``at`` (the first is 0): that write, and whatever follows, is not done.
+
+    With ``meanwhile`` nothing dies: just before that write, this is called, and then the process goes on.
+    """
 
     at: int
     writes: int = 0
+    meanwhile: Callable[[], None] | None = None
 
     @property
     def blown(self) -> bool:
@@ -31,8 +36,10 @@ class Fuse:
 
     def burn(self) -> None:
         self.writes += 1
-        if self.blown:
+        if self.blown and self.meanwhile is None:
             raise Crash(f"at write {self.at}")
+        if self.meanwhile is not None and self.writes == self.at + 1:
+            self.meanwhile()
 
 
 class _Fused:

@@ -113,17 +113,22 @@ class MemoryMessage:
 
 
 class MemoryQueues:
-    """``receive`` and ``remove`` are the worker's and the host's side, which no use case has."""
+    """``receive`` and ``remove`` are the worker's and the host's side, which no use case has.
+
+    ``releases`` is every body ever put by ``send_release``.
+    """
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
         self._queues: dict[str, list[MemoryMessage]] = {}
+        self.releases: list[str] = []
 
     def send(self, queue: str, body: str, *, visible_in_s: float = 0) -> None:
         visible_at = self._clock.now() + timedelta(seconds=visible_in_s)
         self._queues.setdefault(queue, []).append(MemoryMessage(body, visible_at))
 
     def send_release(self, queue: str, body: str) -> None:
+        self.releases.append(body)
         self.send(queue, body)
 
     def length(self, queue: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any, ClassVar, Self, get_type_hints
 
 from orthocontracts import names
@@ -42,7 +43,7 @@ class Record:
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
-        hints = get_type_hints(cls)
+        hints = _hints(cls)
         arguments: dict[str, Any] = {"etag": row.etag, cls.PARTITION: row.partition, cls.KEY: row.key}
         for field in fields(cls):
             if field.name in arguments:
@@ -61,6 +62,11 @@ class Record:
 
     def changed(self, **changes: Any) -> Self:
         return replace(self, **changes)
+
+
+@cache
+def _hints(kind: type[Record]) -> dict[str, Any]:
+    return get_type_hints(kind)  # slow: it evaluates every annotation again
 
 
 @dataclass(frozen=True, kw_only=True)

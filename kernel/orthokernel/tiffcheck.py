@@ -140,7 +140,10 @@ class _Parser:
         if n_bytes > len(field):
             offset = struct.unpack(self.order + ("Q" if self.big else "I"), field)[0]
             field = self.read(offset, n_bytes)
-        return np.frombuffer(field[:n_bytes], dtype=self.order + _DTYPE_OF_TYPE[kind]).astype(np.int64)
+        found = np.frombuffer(field[:n_bytes], dtype=self.order + _DTYPE_OF_TYPE[kind])
+        if found.size and int(found.max()) >= 2**62:
+            raise TruncatedRasterError(self.source, f"TIFF tag {tag} of {int(found.max())}", "a place in a file")
+        return found.astype(np.int64)
 
     def value(self, tags: _Tags, tag: int, default: int) -> int:
         values = self.values(tags, tag)

@@ -13,6 +13,7 @@ from orthokernel import errors
 from orthokernel.product import open_product
 from orthokernel.sentinel1.annotation import Annotation, parse_annotation
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
+from orthokernel.terrain import Terrain
 from realdata import real_data
 from reference.break_lines import correction_px
 from reference.range_doppler import SlowRangeDoppler
@@ -135,6 +136,18 @@ def test_slow_twin_agrees_on_a_real_orbit(rome: Annotation, points: tuple) -> No
     for index in range(line.size):
         found = slow.ground_to_image(float(lon_deg[index]), float(lat_deg[index]), float(height_m[index]))
         assert np.abs(np.array(found) - (line[index], sample[index])).max() < 1e-4
+
+
+def test_image_points_lie_on_the_real_terrain(rome: Annotation) -> None:
+    terrain = Terrain(real_data("sentinel1", "rome", "Rome-30m-DEM.tif"), real_data("geoid", "egm96_15.gtx"))
+    model = RangeDopplerModel(rome)
+    line, sample = np.meshgrid(np.linspace(7900, 8300, 20), np.linspace(21_900, 22_300, 20))
+    lon_deg, lat_deg, height_m = model.image_to_terrain(line, sample, terrain)
+    back_line, back_sample = model.ground_to_image(lon_deg, lat_deg, height_m)
+    assert np.abs(back_line - line).max() < 1e-6
+    assert np.abs(back_sample - sample).max() < 1e-6
+    assert np.abs(terrain.heights(lon_deg, lat_deg)[0] - height_m).max() < 1e-3
+    assert 53.0 < height_m.min() < height_m.max() < 165.0  # DEM 5 to 115 m, geoid 48.6 m
 
 
 def test_rome_opens_and_its_calibration_is_whole(rome_path: Path) -> None:

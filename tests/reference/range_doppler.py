@@ -17,7 +17,7 @@ _TO_ECEF = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
 _TO_GEODETIC = Transformer.from_crs("EPSG:4978", "EPSG:4979", always_xy=True)
 
 
-def bisect(function, low: float, high: float, steps: int = 70) -> float:  # type: ignore[no-untyped-def]
+def bisect(function, low: float, high: float, steps: int = 60) -> float:  # type: ignore[no-untyped-def]
     """Root of a function that changes sign between ``low`` and ``high``."""
     low_sign = function(low) > 0
     assert low_sign != (function(high) > 0), "no change of sign"

@@ -95,8 +95,8 @@ def _annotation_xml(scene: Scene) -> str:
     )
     points = "".join(
         _grid_point(model, float(line), float(sample))
-        for line in np.linspace(0, scene.n_lines - 1, 4).round()
-        for sample in np.linspace(0, scene.n_samples - 1, 5).round()
+        for line in np.linspace(0, scene.n_lines - 1, 3).round()
+        for sample in np.linspace(0, scene.n_samples - 1, 4).round()
     )
     direction = "Ascending" if math.cos(math.radians(scene.argument_deg)) > 0 else "Descending"
     return f"""<?xml version="1.0" encoding="UTF-8"?>

@@ -61,7 +61,7 @@ def test_nearest_records_reproduce_the_annotated_grid(scene: Scene) -> None:
     assert np.abs(sample - grid.lat_deg).max() < 1e-7
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     argument_deg=st.floats(0.0, 360.0),
     node_lon_deg=st.floats(-180.0, 180.0),

@@ -235,7 +235,7 @@ class Sentinel1Product:
         return {name: value for name, value in facts.items() if value is not None}
 
     def close(self) -> None:
-        """Remove scratch files; readers that are open stay usable until they are closed."""
+        """Remove scratch files. Close readers first: a deflated zip's pixels lie in scratch."""
         self._container.close()
 
     def __enter__(self) -> Self:
@@ -260,10 +260,10 @@ def _as_datetime(time_utc: np.datetime64) -> datetime:
 
 def _footprint(grid: GeolocationGrid) -> Float64Array:
     """The border of the grid in order, turned anticlockwise on the map; not cut at the antimeridian."""
-    order = np.lexsort((grid.sample, grid.line))
-    n_rows = np.unique(grid.line).size
-    index = order.reshape(n_rows, -1)
-    border = np.concatenate([index[0], index[1:, -1], index[-1, -2::-1], index[-2::-1, 0]])
+    rows = [np.flatnonzero(grid.line == line) for line in np.unique(grid.line)]
+    rows = [row[np.argsort(grid.sample[row])] for row in rows]
+    right, left = [row[-1] for row in rows[1:]], [row[0] for row in rows[-2::-1]]
+    border = np.concatenate([rows[0], right, rows[-1][-2::-1], left])
     lon_deg, lat_deg = grid.lon_deg[border], grid.lat_deg[border]
     east_deg = (lon_deg - lon_deg[0] + 180.0) % 360.0
     area = np.sum(east_deg[:-1] * lat_deg[1:] - east_deg[1:] * lat_deg[:-1])

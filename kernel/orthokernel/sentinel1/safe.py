@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -148,6 +149,7 @@ class ZipSafe:
         self.path = path
         self._scratch: Path | None = None
         self._inflated: dict[str, Path] = {}
+        self._inflate_lock = threading.Lock()
         if not zipfile.is_zipfile(path):
             with path.open("rb") as file:
                 start = file.read(4)
@@ -189,9 +191,10 @@ class ZipSafe:
                 raise self._corrupt(member, "no local header where the directory says")
             name_size, extra_size = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
             return FileRange(self.path, info.header_offset + 30 + name_size + extra_size, info.file_size)
-        if member not in self._inflated:
-            self._inflated[member] = self._inflate(member, info)
-        file_path = self._inflated[member]
+        with self._inflate_lock:  # two bands may be opened at once
+            if member not in self._inflated:
+                self._inflated[member] = self._inflate(member, info)
+            file_path = self._inflated[member]
         return FileRange(file_path, 0, file_path.stat().st_size)
 
     def _inflate(self, member: str, info: zipfile.ZipInfo) -> Path:

@@ -40,7 +40,7 @@ from orthofunctions.usecases.pending import enqueue
 from orthofunctions.usecases.rows import find
 from orthofunctions.usecases.sweep import sweep
 
-COG = b"II*\x00\xc0\x00\x00\x00GDAL_STRUCTURAL_METADATA_SIZE=000140 bytes\nLAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\n"
+COG = b"II*\x00\xc0\x00\x00\x00GDAL_STRUCTURAL_METADATA_SIZE=000140 bytes\nLAYOUT=IFDS_BEFORE_DATA\n"
 RULES = Rules(patience_s=20, backoff_s=5, time_limit_s=600, run_grace_s=60)
 POOLS = PoolsFile(
     pools=(

@@ -37,10 +37,10 @@ class PoolState:
 
     def free(self, result_version: int) -> int:
         """Slots a round may fill. Never more than the pool's ``max_slots`` in all, whatever workers advertise."""
-        slots = self.slots.get(result_version, 0)
+        slots = min(self.slots.get(result_version, 0), self.spec.max_slots)
         if slots <= 0:
             return 0
-        room = min(slots, self.spec.max_slots) + self.spec.queue_ahead - self.busy.get(result_version, 0)
+        room = slots + self.spec.queue_ahead - self.busy.get(result_version, 0)
         room_in_all = self.spec.max_slots + self.spec.queue_ahead - sum(self.busy.values())
         return max(0, min(room, room_in_all))
 

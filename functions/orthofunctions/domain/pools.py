@@ -25,7 +25,7 @@ class PoolSpec(Document):
     queue_ahead: int = Field(default=0, ge=0, le=1000)
     startup_s: float = Field(default=0.0, ge=0, description="from release to a running worker")
     start_limit_s: float = Field(default=1800.0, gt=0)
-    price_per_slot_hour_eur: float = Field(default=0.0, ge=0, description="on-prem counts as already paid")
+    price_per_slot_hour_eur: float = Field(default=0.0, ge=0, description="of a cloud slot")
     run_overhead_s: float = Field(default=15.0, ge=0, description="of a run, whatever its size")
     run_s_per_megapixel: float = Field(default=0.3, ge=0)
 
@@ -34,6 +34,9 @@ class PoolSpec(Document):
         return self.run_overhead_s + self.run_s_per_megapixel * megapixels
 
     def cost_eur(self, megapixels: float) -> float:
+        """What a run may cost in money still to be spent: start-up and run. On-prem slots are already paid."""
+        if self.kind == "onprem":
+            return 0.0
         return self.price_per_slot_hour_eur * (self.startup_s + self.run_s(megapixels)) / 3600
 
 

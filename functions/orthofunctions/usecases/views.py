@@ -101,7 +101,7 @@ def running_tasks(agents: Iterable[AgentRecord]) -> dict[str, RunningTask]:
 
 def view_job(ports: Ports, job: JobRecord, running: Mapping[str, RunningTask]) -> JobView:
     """A job with its outputs and tasks, those of other jobs it has joined included."""
-    outputs = list(find(ports.tables, OutputRecord, partition=job.job_id))
+    outputs = sorted(find(ports.tables, OutputRecord, partition=job.job_id), key=lambda one: (one.title, one.digest))
     records = list(find(ports.tables, TaskRecord, partition=job.job_id))
     own = {record.task_id for record in records}
     elsewhere = {one.task_id for one in outputs if one.task_id and job_of_task(one.task_id) != job.job_id} - own

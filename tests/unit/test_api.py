@@ -1,0 +1,291 @@
+"""The API's answers, over the ports in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import requests
+
+from fakes.asgi import AsgiClient
+from fakes.memory_ports import ManualClock, memory_ports
+from fakes.products import ROME, put_safe
+from orthocontracts import names
+from orthocontracts.messages import AgentStatus, RunningTask
+from orthocontracts.outputs import CatalogueEntry, FileFacts
+from orthocontracts.states import OutputState, TaskState
+from orthofunctions.api.app import create_app
+from orthofunctions.bootstrap import System
+from orthofunctions.domain.records import AgentRecord, OutputRecord, TaskRecord
+from orthofunctions.settings import Settings
+from orthofunctions.usecases.capacity import note_status
+from orthofunctions.usecases.plan import plan_request, read_plan
+from orthofunctions.usecases.rows import find, load, swap
+from orthofunctions.usecases.submit import read_request
+
+KEY = "a key for tests"
+
+
+def make_system(**settings: Any) -> System:
+    chosen = Settings.model_validate({"ORTHOBURST_STORAGE": "unused", **settings})
+    return System(chosen, memory_ports(), chosen.rules(), chosen.limits(), requests.Session())
+
+
+@pytest.fixture
+def system() -> System:
+    return make_system()
+
+
+@pytest.fixture
+def client(system: System) -> AsgiClient:
+    return AsgiClient(create_app(lambda: system), base_url="http://127.0.0.1:7071")
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    inputs = {
+        "request_id": "r1",
+        "products": [f"products/{ROME}.SAFE"],
+        "grid": {"kind": "mgrs", "tiles": ["33TUG", "33TUH"]},
+        "terrain": {"height_m": 0},
+    }
+    return {"inputs": {**inputs, **changes}}
+
+
+def submitted(client: AsgiClient, system: System, *, plan: bool = True, **changes: Any) -> str:
+    """Post a request and let the planner have it, as the queue trigger would."""
+    answer = client.post("/processes/orthorectify/execution", json=order(**changes))
+    assert answer.status_code == 201, answer.text
+    if plan:
+        for body in system.ports.queues.drain(names.QUEUE_REQUESTS, 10):
+            plan_request(system.ports, read_request(system.ports, body), system.limits)
+    return str(answer.json()["jobID"])
+
+
+def commit(system: System, output: OutputRecord) -> None:
+    plan = read_plan(system.ports, output.job_id)
+    assert plan is not None
+    identity = next(one.identity for one in plan.outputs if one.digest == output.digest)
+    files = {
+        kind: FileFacts(
+            blob=f"results/{output.digest}.{kind}", size_bytes=7, md5=hashlib.md5(kind.encode()).hexdigest()
+        )
+        for kind in ("image", "browse", "item")
+    }
+    entry = CatalogueEntry(
+        digest=output.digest,
+        identity=identity,
+        files=files,
+        task_id=output.task_id,
+        release=1,
+        delivery=1,
+        pool="hpc",
+        agent="a1",
+        committed_at=datetime(2026, 5, 1, tzinfo=UTC).isoformat(),
+    )
+    system.ports.blobs.write(names.CONTAINER_CATALOGUE, names.catalogue_blob(output.digest), entry.to_json().encode())
+    swap(system.ports.tables, output.changed(state=OutputState.COMMITTED))
+
+
+def test_execution_is_accepted_at_once_and_can_be_asked_about(client: AsgiClient, system: System) -> None:
+    answer = client.post("/processes/orthorectify/execution", json=order())
+    assert answer.status_code == 201
+    status = answer.json()
+    assert answer.headers["location"] == f"http://127.0.0.1:7071/jobs/{status['jobID']}"
+    assert (status["status"], status["type"], status["processID"]) == ("accepted", "process", "orthorectify")
+    assert client.get(answer.headers["location"]).json()["status"] == "accepted"
+    assert system.ports.queues.length(names.QUEUE_REQUESTS) == 1
+    again = client.post("/processes/orthorectify/execution", json=order())
+    assert again.json()["jobID"] == status["jobID"]
+
+
+def test_a_request_without_an_id_is_a_job_of_its_own(client: AsgiClient) -> None:
+    body = order()
+    del body["inputs"]["request_id"]
+    jobs = {client.post("/processes/orthorectify/execution", json=body).json()["jobID"] for _ in range(2)}
+    assert len(jobs) == 2
+
+
+def test_a_job_from_acceptance_to_results(client: AsgiClient, system: System) -> None:
+    put_safe(system.ports.blobs)
+    job = submitted(client, system)
+    assert client.get(f"/jobs/{job}").json()["message"] == "0 of 2 images are there"
+    assert client.get(f"/jobs/{job}/results").json() == {"outputs": []}
+
+    (task,) = find(system.ports.tables, TaskRecord, partition=job)
+    now = system.ports.clock.now()
+    task = swap(
+        system.ports.tables,
+        task.changed(state=TaskState.RUNNING, release=1, pool="hpc", agent="a1", started_at=now, delivery=1),
+    )
+    running = RunningTask(task_id=task.task_id, release=1, progress=0.5, phase="compute")
+    status = AgentStatus(
+        agent="a1", pool="hpc", session="s", sequence=1, state="online", at=now, slots=1, running=(running,)
+    )
+    note_status(system.ports, status.to_json())
+    seen = client.get(f"/jobs/{job}").json()
+    assert (seen["status"], seen["progress"]) == ("running", 50)
+    assert seen["started"] == "2026-05-01T12:00:00Z"
+    (explained,) = client.get(f"/jobs/{job}/explain").json()["tasks"]
+    assert (explained["state"], explained["pool"], explained["progress"]) == ("running", "hpc", 0.5)
+    assert explained["title"] == f"{ROME} 33TUG, 33TUH"
+
+    first, second = sorted(find(system.ports.tables, OutputRecord, partition=job), key=lambda one: one.title)
+    commit(system, first)
+    half = client.get(f"/jobs/{job}").json()
+    assert (half["status"], half["progress"]) == ("running", 75)
+    (result,) = client.get(f"/jobs/{job}/results").json()["outputs"]
+    assert result["digest"] == first.digest
+    assert result["image"]["href"].startswith(f"memory://results/{first.digest}.image")
+    assert "2026-05-01T13:00:00" in result["item"]["href"]  # valid for an hour
+
+    commit(system, second)
+    swap(system.ports.tables, task.changed(state=TaskState.SUCCEEDED, ended_at=now))
+    done = client.get(f"/jobs/{job}").json()
+    assert (done["status"], done["progress"], done["finished"]) == ("successful", 100, "2026-05-01T12:00:00Z")
+    assert len(client.get(f"/jobs/{job}/results").json()["outputs"]) == 2
+
+
+def test_progress_of_an_older_release_does_not_count(client: AsgiClient, system: System) -> None:
+    put_safe(system.ports.blobs)
+    job = submitted(client, system)
+    (task,) = find(system.ports.tables, TaskRecord, partition=job)
+    now = system.ports.clock.now()
+    swap(system.ports.tables, task.changed(state=TaskState.RUNNING, release=2, started_at=now))
+    running = RunningTask(task_id=task.task_id, release=1, progress=0.9)
+    status = AgentStatus(
+        agent="a1", pool="hpc", session="s", sequence=1, state="online", at=now, slots=1, running=(running,)
+    )
+    note_status(system.ports, status.to_json())
+    assert client.get(f"/jobs/{job}").json()["progress"] == 0
+
+
+def test_a_request_that_cannot_be_planned_fails_with_the_reason(client: AsgiClient, system: System) -> None:
+    job = submitted(client, system)
+    status = client.get(f"/jobs/{job}").json()
+    assert status["status"] == "failed"
+    assert "ProductMissing: products/S1B" in status["message"]
+    results = client.get(f"/jobs/{job}/results")
+    assert results.status_code == 422
+    assert results.headers["content-type"] == "application/problem+json"
+    assert results.json()["kind"] == "ProductMissing"
+
+
+def test_dismissing_a_job(client: AsgiClient, system: System) -> None:
+    put_safe(system.ports.blobs)
+    job = submitted(client, system)
+    assert client.delete(f"/jobs/{job}").json()["status"] == "dismissed"
+    assert client.delete(f"/jobs/{job}").json()["status"] == "dismissed"
+    assert {one.state for one in find(system.ports.tables, OutputRecord, partition=job)} == {OutputState.CANCELLED}
+
+
+def test_jobs_come_newest_first_and_limited(client: AsgiClient, system: System) -> None:
+    made = []
+    for number in range(3):
+        made.append(submitted(client, system, plan=False, request_id=f"r{number}"))
+        assert isinstance(system.ports.clock, ManualClock)
+        system.ports.clock.advance(1)
+    assert [job["jobID"] for job in client.get("/jobs").json()["jobs"]] == made[::-1]
+    assert [job["jobID"] for job in client.get("/jobs?limit=1").json()["jobs"]] == made[2:]
+    refused = client.get("/jobs?limit=0")
+    assert (refused.status_code, refused.json()["title"]) == (400, "Invalid request")
+
+
+def test_pools_show_live_workers_and_what_waits(client: AsgiClient, system: System) -> None:
+    put_safe(system.ports.blobs)
+    submitted(client, system)
+    now = system.ports.clock.now()
+    status = AgentStatus(agent="a1", pool="hpc", session="s", sequence=1, state="online", at=now, slots=2)
+    note_status(system.ports, status.to_json())
+    system.ports.queues.send_release(names.pool_queue("cloud", 1), "{}")
+    answer = client.get("/pools").json()
+    hpc, cloud = answer["pools"]
+    assert (hpc["pool"], hpc["kind"], hpc["agents"], hpc["slots"], hpc["running"]) == ("hpc", "onprem", 1, 2, 0)
+    assert (cloud["pool"], cloud["queued"], cloud["agents"]) == ("cloud", 1, 0)
+    assert answer["pending"] == 1
+    assert isinstance(system.ports.clock, ManualClock)
+    system.ports.clock.advance(3600)
+    assert client.get("/pools").json()["pools"][0]["agents"] == 0
+    assert load(system.ports.tables, AgentRecord, "hpc", "a1") is not None
+
+
+def test_messages_nobody_could_use_are_shown(client: AsgiClient, system: System) -> None:
+    note_status(system.ports, "{not a status")
+    answer = client.get("/rejected").json()
+    assert answer["total"] == 1
+    assert answer["messages"][0]["queue"] == "capacity"
+    assert answer["messages"][0]["body"] == "{not a status"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (b"{", 400, "not JSON"),
+        (b"[" * 50_000, 400, "not JSON"),
+        (b"[]", 400, "inputs"),
+        (b"{}", 400, "inputs"),
+        (json.dumps(order(products=["products/../x.tif"])).encode(), 400, "inputs.products"),
+        (json.dumps(order(products=["https://example.com/x.tif"])).encode(), 400, "inputs.products"),
+        (json.dumps(order(grid={"kind": "mgrs", "tiles": ["99XXX"]})).encode(), 400, "inputs.grid"),
+        (json.dumps(order(user="root")).encode(), 400, "not inputs"),
+        (json.dumps(order(surprise=1)).encode(), 400, "inputs.surprise"),
+        (b'{"inputs": {"deadline": NaN}}', 400, "inputs"),
+        (b" " * (1024 * 1024 + 1), 413, "at most"),
+    ],
+)
+def test_bad_bodies_are_problems_that_name_the_field(client: AsgiClient, body: bytes, status: int, says: str) -> None:
+    answer = client.post("/processes/orthorectify/execution", content=body)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert says in problem["detail"]
+
+
+@pytest.mark.parametrize("path", ["/jobs/none", "/jobs/..%2f..", "/jobs/j'%20or%201", "/processes/none", "/nowhere"])
+def test_what_is_not_there_is_a_problem(client: AsgiClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_an_unexpected_error_tells_its_class_and_no_more(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("AccountKey=secret")
+
+    monkeypatch.setattr(system.ports.tables, "get", broken)
+    client = AsgiClient(create_app(lambda: system), base_url="http://localhost")
+    answer = client.get("/jobs/j1")
+    assert answer.status_code == 500
+    assert "RuntimeError" in answer.json()["detail"]
+    assert "secret" not in answer.text
+
+
+class TestAccess:
+    @pytest.mark.parametrize("host", ["http://127.0.0.1", "http://localhost:7071", "http://[::1]:80"])
+    def test_without_a_key_loopback_is_the_local_user(self, system: System, host: str) -> None:
+        assert AsgiClient(create_app(lambda: system), base_url=host).get("/jobs").status_code == 200
+
+    @pytest.mark.parametrize("host", ["http://orthoburst.example", "http://10.0.0.1", "http://127.0.0.1.example"])
+    def test_without_a_key_any_other_name_is_refused(self, system: System, host: str) -> None:
+        answer = AsgiClient(create_app(lambda: system), base_url=host).get("/jobs")
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+    def test_with_a_key_everyone_needs_it(self) -> None:
+        system = make_system(api_key_sha256=hashlib.sha256(KEY.encode()).hexdigest())
+        client = AsgiClient(create_app(lambda: system), base_url="http://127.0.0.1")
+        assert client.get("/jobs").status_code == 401
+        assert client.get("/jobs", headers={"Authorization": "Bearer wrong"}).status_code == 401
+        assert client.get("/jobs", headers={"Authorization": KEY}).status_code == 401
+        assert client.get("/jobs", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
+
+
+def test_settings_hide_their_secrets() -> None:
+    settings = Settings.model_validate(
+        {"AzureWebJobsStorage": "AccountKey=hidden", "broker": "mqtt://u:hidden@h", "broker_password": "hidden"}
+    )
+    assert "hidden" not in repr(settings)
+    assert settings.storage.get_secret_value() == "AccountKey=hidden"

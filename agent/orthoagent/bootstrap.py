@@ -19,12 +19,12 @@ from orthoagent.adapters.process import ComputeChild, child_environment
 from orthoagent.adapters.scratch import own_scratch
 from orthoagent.adapters.storage import Outbox, PoolQueue, Tickets
 from orthoagent.adapters.upload import Uploader
-from orthoagent.delivery import Workplace
 from orthoagent.errors import AgentError
 from orthoagent.health import health_page
 from orthoagent.presence import Presence
 from orthoagent.settings import Settings, StorageSettings, available_cores
 from orthoagent.status import StatusBoard
+from orthoagent.work import Workplace
 from orthoagent.worker import Pace, Worker
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION

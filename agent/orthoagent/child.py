@@ -29,7 +29,8 @@ from orthocontracts.model import Document
 from orthocontracts.outputs import FILE_SUFFIX
 
 ComputeFunction = Callable[[OutputOrder, Callable[[float], None]], OutputMade]
-"""Makes one output; calls its second argument with the fraction done, as often as it likes."""
+"""Makes one output; calls its second argument with the fraction done, as often as it likes. Its module may also have
+``warm()``, called once before the first job, and ``finish()``, called after each."""
 
 PROGRESS_EVERY_S = 0.2
 
@@ -50,8 +51,10 @@ def main() -> None:
     if warm is not None and "--warm" in sys.argv[2:]:
         _warm_alone(warm)
     _tell(lines, Ready())
+    finish: Callable[[], None] = getattr(module, "finish", lambda: None)
     while True:
         run_job(ComputeJob.model_validate_json(jobs.get()), compute, lines)
+        finish()
         _tell(lines, End())
 
 

@@ -43,7 +43,8 @@ class Event(StrEnum):
     # How a step ended
     TICKET_READ = "ticket read"
     TICKET_MISSING = "ticket missing"
-    TICKET_EXPIRES = "ticket expires too soon"
+    TICKET_UNFIT = "ticket unfit"
+    """Its links end before its time limit, or it wants another result version: back to the dispatcher."""
     DELIVERIES_EXHAUSTED = "deliveries exhausted"
     TICKET_UNREADABLE = "ticket unreadable"
     FETCHED = "fetched"
@@ -122,7 +123,7 @@ _MOVES: Mapping[State, Mapping[Event, Move]] = {
         **_INTERRUPTS,
         Event.TICKET_READ: Move(State.FETCHING, (Step.REPORT_STARTED, Step.FETCH)),
         Event.TICKET_MISSING: Move(State.DISCARDING, (Step.DELETE_MESSAGE,)),
-        Event.TICKET_EXPIRES: Move(State.RETURNING, (Step.CONFIRM_LEASE, Step.REPORT_RETURNED, Step.DELETE_MESSAGE)),
+        Event.TICKET_UNFIT: Move(State.RETURNING, (Step.CONFIRM_LEASE, Step.REPORT_RETURNED, Step.DELETE_MESSAGE)),
         Event.DELIVERIES_EXHAUSTED: _REPORT,
         Event.TICKET_UNREADABLE: _REPORT,
     },

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 from orthoagent.adapters.process import ComputeChild
 from orthoagent.adapters.storage import Lease, PoolQueue
-from orthoagent.delivery import DeliveryRun, Workplace
+from orthoagent.delivery import DeliveryRun
 from orthoagent.errors import StorageSilentError
 from orthoagent.logs import log
 from orthoagent.session import State
+from orthoagent.work import Workplace
 from orthocontracts.messages import Control
 
 ABORT_LIMIT_S = 2.0
@@ -78,7 +79,7 @@ class Worker:
                 self.resume()
             case "cancel":
                 for run in self._runs.values():
-                    if run.task_id == message.task_id and message.release in {None, run.release}:
+                    if run.id.task_id == message.task_id and message.release in {None, run.id.release}:
                         run.cancel()
 
     def drain(self, reason: str) -> None:
@@ -225,8 +226,8 @@ class Worker:
         slot = self._free.pop()
         run = DeliveryRun(lease, slot, self._place)
         self.vitals.taken += 1
-        log("taken", task=run.task_id, release=run.release, delivery=run.delivery, slot=slot.slot)
-        task = asyncio.create_task(self._carry_out(run, slot), name=f"delivery {run.task_id}")
+        log("taken", logging.INFO, slot=slot.slot, **run.id.for_logs)
+        task = asyncio.create_task(self._carry_out(run, slot), name=f"delivery {run.id.task_id}")
         self._runs[task] = run
         task.add_done_callback(self._forget)
 
@@ -235,7 +236,7 @@ class Worker:
             self.vitals.count(await run.run())
         except Exception as error:
             # One delivery's trouble is not the others': its message comes back to some worker.
-            log("delivery_broke", level=logging.ERROR, task=run.task_id, release=run.release, error=repr(error))
+            log("delivery_broke", level=logging.ERROR, **run.id.for_logs, error=repr(error))
         finally:
             self._free.append(slot)
 

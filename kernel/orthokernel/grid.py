@@ -213,7 +213,10 @@ class Grid:
         row = np.concatenate([1 + 0 * t, 1 - t, 0 * t, t, [1]]) * self.n_rows - 0.5
         col = np.concatenate([t, 1 + 0 * t, 1 - t, 0 * t, [0]]) * self.n_cols - 0.5
         lon, lat = self.lonlat(row, col)
-        return np.stack([np.unwrap(lon, period=360.0), lat], axis=1)
+        ring = np.stack([np.unwrap(lon, period=360.0), lat], axis=1)
+        if abs(ring[-1, 0] - ring[0, 0]) < 1.0:
+            ring[-1] = ring[0]  # equal but for the last bit; not so round a pole, where a turn lies between them
+        return ring
 
 
 def metres_per_unit(crs: pyproj.CRS) -> float:
@@ -237,9 +240,13 @@ def from_lonlat(crs: pyproj.CRS) -> pyproj.Transformer:
 @lru_cache(maxsize=256)
 def _crs(crs: CrsLike) -> pyproj.CRS:
     try:
-        return pyproj.CRS.from_user_input(crs)
+        found = pyproj.CRS.from_user_input(crs)
     except pyproj.exceptions.CRSError as error:
         raise GridError(f"{crs!r} is no coordinate system PROJ knows: give an EPSG code") from error
+    # Systems that are equal may be written differently, in files above all, and would then hash differently.
+    code = found.to_epsg(min_confidence=100)
+    by_code = found if code is None else pyproj.CRS.from_epsg(code)
+    return by_code if by_code == found else found
 
 
 def _horizontal(crs: CrsLike) -> pyproj.CRS:

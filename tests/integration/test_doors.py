@@ -88,7 +88,7 @@ def test_the_app_has_every_function_and_the_upload_door_never_asks_for_bytes(reg
     assert {"uploads", "requests", "http", "dispatch", "results", "capacity"} <= registered.keys()
     trigger = registered["uploads"].get_trigger().get_dict_repr()
     assert (trigger["type"], trigger["path"]) == ("blobTrigger", "products/{name}")
-    assert trigger["source"] == func.BlobSource.EVENT_GRID
+    assert trigger["source"] == "EventGrid"
     hints = typing.get_type_hints(registered["uploads"].get_user_function())
     assert hints["blob"].__name__ == "BlobClient"
 

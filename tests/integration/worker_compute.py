@@ -14,7 +14,12 @@ import time
 from collections.abc import Callable
 
 from orthoagent.childwords import OutputMade, OutputOrder
-from orthokernel.errors import ProductError
+
+
+class BrokenProductError(Exception):
+    """What the kernel's own errors look like to the worker, without the seconds it takes to import the kernel."""
+
+    permanent = True
 
 
 def act(order: OutputOrder, progress: Callable[[float], None]) -> OutputMade:
@@ -22,8 +27,7 @@ def act(order: OutputOrder, progress: Callable[[float], None]) -> OutputMade:
     (order.out.parent / "pid").write_text(str(os.getpid()))
     if script.get("spawns"):
         # A process of the kernel's own, which must die with its group.
-        with subprocess.Popen(["sleep", "600"]) as helper:
-            print("helper", helper.pid, flush=True)
+        subprocess.Popen(["sleep", "600"])
     steps = script.get("steps", [])
     for number, seconds in enumerate(steps):
         time.sleep(seconds)
@@ -33,7 +37,7 @@ def act(order: OutputOrder, progress: Callable[[float], None]) -> OutputMade:
         case "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
         case "bad product":
-            raise ProductError(order.products[0], "a truncated annotation", "all of it")
+            raise BrokenProductError(f"{order.products[0]}: a truncated annotation")
         case "disk full":
             raise OSError(errno.ENOSPC, "No space left on device", str(order.out))
         case "secrets":

@@ -33,9 +33,11 @@ from orthocontracts.version import KERNEL_RESULT_VERSION
 
 T = TypeVar("T")
 TESTS = Path(__file__).resolve().parents[1]
+PATIENCE_S = 60.0
+"""Long, for machines that do much else: no test takes it unless it fails."""
 
 
-def until(found: Callable[[], T | None], what: str, limit_s: float = 20.0) -> T:
+def until(found: Callable[[], T | None], what: str, limit_s: float = PATIENCE_S) -> T:
     """The first true answer; fails the test when none comes in time."""
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
@@ -171,7 +173,7 @@ class Storage:
             self._results.delete_message(message)
         return [report for report in self.reports if report.task_id == task_id]
 
-    def report(self, task_id: str, kind: str, limit_s: float = 20.0) -> Report:
+    def report(self, task_id: str, kind: str, limit_s: float = PATIENCE_S) -> Report:
         """The next report of a kind about a task; waits for it."""
 
         def found() -> Report | None:
@@ -238,7 +240,7 @@ class Agent:
                     found.append(event)
         return found
 
-    def wait_for(self, action: str, limit_s: float = 20.0, **fields: object) -> dict[str, object]:
+    def wait_for(self, action: str, limit_s: float = PATIENCE_S, **fields: object) -> dict[str, object]:
         def found() -> dict[str, object] | None:
             for event in self.events(action):
                 if all(event.get(name) == value for name, value in fields.items()):
@@ -260,7 +262,7 @@ class Agent:
 
         return int(until(found, f"a child of {self.name} at work on {task_id}"))
 
-    def end(self, limit_s: float = 10.0) -> int:
+    def end(self, limit_s: float = PATIENCE_S) -> int:
         """SIGTERM, and its exit code."""
         self.process.terminate()
         return self.process.wait(limit_s)

@@ -21,7 +21,7 @@ LEGAL: dict[State, dict[Event, State]] = {
     State.TAKEN: {
         Event.TICKET_READ: State.FETCHING,
         Event.TICKET_MISSING: State.DISCARDING,
-        Event.TICKET_EXPIRES: State.RETURNING,
+        Event.TICKET_UNFIT: State.RETURNING,
         Event.DELIVERIES_EXHAUSTED: State.REPORTING,
         Event.TICKET_UNREADABLE: State.REPORTING,
     },

@@ -1,4 +1,4 @@
-"""``./local-dev/demo``: simulated products through all three doors, computed on-prem and, when that is full, in the cloud.
+"""``./local-dev/demo``: simulated products through three doors, computed on-prem and, when that is full, in the cloud.
 
 Starts storage, broker, functions host, two one-slot agents and a cloud pool on this machine; shows what happens;
 ends with where the images are. Without --exit the system stays up until Ctrl-C.

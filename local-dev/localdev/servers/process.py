@@ -61,6 +61,11 @@ class Server:
         How many matches make it ready.
     env : mapping, optional
         Added to the environment.
+
+    Attributes
+    ----------
+    exit_status : int or None
+        How the last run ended, once stopped: negative or above 128 for a signal.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Server:
         self._ready_timeout_s = ready_timeout_s
         self._env = {**os.environ, **(env or {})}
         self._process: subprocess.Popen[bytes] | None = None
+        self.exit_status: int | None = None
 
     @property
     def running(self) -> bool:
@@ -156,6 +162,7 @@ class Server:
         except subprocess.TimeoutExpired:
             _signal_group(process.pid, signal.SIGKILL)
             process.wait(10.0)
+        self.exit_status = process.returncode
         if process.stdin is not None:
             process.stdin.close()
         self._process = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from orthokernel.errors import TruncatedRasterError
@@ -22,7 +23,10 @@ class RasterBandReader:
     def __init__(self, path: Path, band_index: int) -> None:
         self._path = path
         self._index = band_index
-        self._source = rasterio.open(path)
+        with warnings.catch_warnings():
+            # An image in sensor geometry has no georeference; that is why it is here.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            self._source = rasterio.open(path)
         # A GDAL dataset serves one thread at a time.
         self._lock = threading.Lock()
 

@@ -4,8 +4,19 @@ Shares no code with the kernel it is used to test: its own slow, exact float64 g
 geolocation grids of real products.
 """
 
+from localdev.scene.presets import DemoScenes, demo_scenes
 from localdev.scene.rpc_image import RpcImage, RpcSpec, make_rpc_image
 from localdev.scene.sentinel1 import make_sentinel1
 from localdev.scene.spec import Scene, SceneSpec, Target
 
-__all__ = ["RpcImage", "RpcSpec", "Scene", "SceneSpec", "Target", "make_rpc_image", "make_sentinel1"]
+__all__ = [
+    "DemoScenes",
+    "RpcImage",
+    "RpcSpec",
+    "Scene",
+    "SceneSpec",
+    "Target",
+    "demo_scenes",
+    "make_rpc_image",
+    "make_sentinel1",
+]

@@ -10,6 +10,8 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+from localdev.scene.presets import demo_scenes
+from localdev.scene.rpc_image import RpcImage, RpcSpec, make_rpc_image
 from localdev.scene.sentinel1 import make_sentinel1
 from localdev.scene.spec import Scene, SceneSpec
 
@@ -37,6 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_sentinel1(commands.add_parser("sentinel1", help="a Sentinel-1 IW GRD product (SAFE folder or zip)"))
+    _add_rpc(commands.add_parser("rpc", help="an optical image with RPC"))
+    demo = commands.add_parser("demo", help="the demo's handful of small products over one DEM")
+    demo.set_defaults(run=_demo)
+    demo.add_argument("out", metavar="OUT_FOLDER", type=Path)
+    demo.add_argument("--json", action="store_true", help="print the scenes' truth as one JSON object")
     return parser
 
 
@@ -146,7 +153,89 @@ def _sentinel1(options: argparse.Namespace) -> dict[str, object]:
     return asdict(scene)
 
 
-def _tell(scene: Scene) -> None:
+def _add_rpc(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_rpc)
+    defaults = RpcSpec(Path())
+    parser.add_argument("out", metavar="OUT.tif", type=Path, help="the image; a made DEM and RPC file go beside it")
+    parser.add_argument("--json", action="store_true", help="print the image's truth as one JSON object")
+    frame = parser.add_argument_group("camera")
+    frame.add_argument(
+        "--centre", metavar="LON,LAT", type=_pair, default=defaults.centre_lonlat_deg, help="default 12.5,42"
+    )
+    frame.add_argument(
+        "--size", metavar="LINESxSAMPLES", type=_size, default=defaults.size_lines_samples, help="default 1000x1000"
+    )
+    frame.add_argument("--gsd", metavar="M", type=float, default=defaults.gsd_m, help="pixel on the ground (0.7)")
+    frame.add_argument("--heading", metavar="DEG", type=float, default=defaults.heading_deg)
+    frame.add_argument("--roll", metavar="DEG", type=float, default=defaults.roll_deg, help="look to the right")
+    frame.add_argument("--pitch", metavar="DEG", type=float, default=defaults.pitch_deg, help="look ahead")
+    frame.add_argument("--form", choices=("tags", "text", "dimap"), default="tags", help="where the RPC go")
+    frame.add_argument(
+        "--crop-origin", metavar="LINExSAMPLE", type=_size, help="the image is a crop beginning there in a larger one"
+    )
+    ground = parser.add_argument_group("ground")
+    which = ground.add_mutually_exclusive_group()
+    which.add_argument("--dem", metavar="FILE", type=Path)
+    which.add_argument("--fractal", metavar="SEED", type=int, help="make a fractal DEM")
+    which.add_argument("--flat", metavar="HEIGHT", type=float, default=0.0, help="one ellipsoidal height (default 0)")
+    ground.add_argument("--geoid", metavar="FILE", type=Path, help="geoid to add to the DEM")
+    ground.add_argument("--relief", metavar="M", type=float, default=defaults.relief_m, help="of the fractal DEM (800)")
+    ground.add_argument("--bands", type=int, default=1)
+    ground.add_argument("--targets", metavar="N", type=int, default=0, help="point targets")
+    ground.add_argument("--seed", type=int, default=1, help="of texture and targets")
+
+
+def _rpc(options: argparse.Namespace) -> dict[str, object]:
+    image = make_rpc_image(
+        RpcSpec(
+            out_file=options.out,
+            centre_lonlat_deg=options.centre,
+            size_lines_samples=options.size,
+            form=options.form,
+            crop_origin=options.crop_origin,
+            gsd_m=options.gsd,
+            heading_deg=options.heading,
+            roll_deg=options.roll,
+            pitch_deg=options.pitch,
+            dem_file=options.dem,
+            geoid_file=options.geoid,
+            fractal_seed=options.fractal,
+            relief_m=options.relief,
+            flat_height_m=options.flat,
+            bands=options.bands,
+            targets=options.targets,
+            seed=options.seed,
+        )
+    )
+    _tell(image)
+    print(f"make_scene: RPC within {image.residual_px:.1e} px of the camera", file=sys.stderr)
+    return _image_truth(image)
+
+
+def _demo(options: argparse.Namespace) -> dict[str, object]:
+    made = demo_scenes(options.out)
+    for scene in [*made.sentinel1, *made.rpc]:
+        print(f"make_scene: {scene.path}", file=sys.stderr)
+    return {
+        "dem": made.dem_path,
+        "sentinel1": [asdict(scene) for scene in made.sentinel1],
+        "rpc": [_image_truth(image) for image in made.rpc],
+    }
+
+
+def _image_truth(image: RpcImage) -> dict[str, object]:
+    return {
+        "path": image.path,
+        "rpc_path": image.rpc_path,
+        "dem_path": image.dem_path,
+        "geoid_path": image.geoid_path,
+        "flat_height_m": image.flat_height_m,
+        "residual_px": image.residual_px,
+        "targets": [asdict(target) for target in image.targets],
+    }
+
+
+def _tell(scene: Scene | RpcImage) -> None:
     print(f"make_scene: {scene.path}", file=sys.stderr)
     if scene.dem_path:
         print(f"make_scene: DEM {scene.dem_path}", file=sys.stderr)

@@ -10,6 +10,7 @@ from localdev.scene.annotation import GeolocationGrid
 from localdev.scene.ellipsoid import SPEED_OF_LIGHT_M_S, Float64Array, to_earth_centred, to_geodetic
 from localdev.scene.orbit import CircularOrbit, StateVectors, orbit_past
 from localdev.scene.radar import RadarGeometry, RangeRecords
+from localdev.scene.xml import after
 
 MID_SWATH_S = 5.866e-3  # two-way time of mid-swath in IW
 PIXEL_SPACING_M = 10.0
@@ -20,32 +21,49 @@ FIT_STEP_M = 250.0
 
 
 def make_geometry(
-    lon_deg: float, lat_deg: float, n_lines: int, n_samples: int, start: datetime, *, ascending: bool
+    lon_deg: float,
+    lat_deg: float,
+    shape: tuple[int, int],
+    start: datetime,
+    *,
+    ascending: bool,
+    offset_lines: int = 0,
 ) -> tuple[RadarGeometry, CircularOrbit, float]:
     """Geometry of a frame centred on a place at IW mid-swath range.
+
+    Parameters
+    ----------
+    shape : (lines, samples)
+    start : datetime
+        UTC of the first line of the frame centred on the place.
+    offset_lines : int
+        Make, of the same pass, the frame that begins this many lines later: a neighbouring slice.
 
     Returns
     -------
     geometry : RadarGeometry
     orbit : CircularOrbit
-        With time zero at the middle of the frame.
+        With time zero when it passes the place.
     middle_s : float
-        That moment, in seconds since the first line.
+        When it passes the place, in seconds since the first line.
     """
     orbit = orbit_past(lon_deg, lat_deg, 0.5 * SPEED_OF_LIGHT_M_S * MID_SWATH_S, ascending=ascending)
     interval = PIXEL_SPACING_M / _ground_speed(orbit)
-    middle = 0.5 * (n_lines - 1) * interval
-    first = np.floor(middle - STATE_INTERVAL_S * (STATE_VECTORS - 1) / 2.0) + 0.029300
+    n_lines, n_samples = shape
+    centre = 0.5 * (n_lines - 1) * interval
+    epoch = after(start, offset_lines * interval)
+    middle = centre - (epoch - start).total_seconds()
+    first = np.floor(centre - STATE_INTERVAL_S * (STATE_VECTORS - 1) / 2.0) + 0.029300
     times = first + STATE_INTERVAL_S * np.arange(STATE_VECTORS)
     made = orbit.states(times - middle)
     states = StateVectors(times, np.round(made.position_m, 6), np.round(made.velocity_m_s, 6))
     half_width = 0.5 * (n_samples - 1) * PIXEL_SPACING_M
-    n_records = int(np.ceil((2.0 * middle + RECORD_LEAD_S) / RECORD_INTERVAL_S)) + 2
+    n_records = int(np.ceil((2.0 * centre + RECORD_LEAD_S) / RECORD_INTERVAL_S)) + 2
     record_times = np.round(RECORD_INTERVAL_S * np.arange(n_records) - RECORD_LEAD_S, 6)
     near_m = _near_range(orbit, half_width)
     coefficients = [_fit_record(orbit, time - middle, near_m, 2.0 * half_width) for time in record_times]
     records = RangeRecords(record_times, np.zeros(n_records), np.array(coefficients))
-    geometry = RadarGeometry(start, n_lines, n_samples, interval, PIXEL_SPACING_M, states, records, MID_SWATH_S)
+    geometry = RadarGeometry(epoch, n_lines, n_samples, interval, PIXEL_SPACING_M, states, records, MID_SWATH_S)
     return geometry, orbit, middle
 
 

@@ -49,14 +49,21 @@ def make_sentinel1(spec: SceneSpec) -> Scene:
 def _from_nothing(spec: SceneSpec) -> Scene:
     n_lines, n_samples = spec.size_lines_samples or FULL_FRAME_LINES_SAMPLES
     lon, lat = spec.centre_lonlat_deg or DEFAULT_CENTRE_LONLAT_DEG
-    geometry, orbit, middle = make_geometry(lon, lat, n_lines, n_samples, spec.start, ascending=spec.ascending)
+    geometry, orbit, middle = make_geometry(
+        lon,
+        lat,
+        (n_lines, n_samples),
+        spec.start,
+        ascending=spec.ascending,
+        offset_lines=spec.slice_offset_lines,
+    )
     identity = Identity(
         spec.platform,
-        spec.start,
-        stop_time(spec.start, (n_lines - 1) * geometry.line_interval_s),
+        geometry.epoch,
+        stop_time(geometry.epoch, (n_lines - 1) * geometry.line_interval_s),
         spec.polarisations,
         spec.ascending,
-        anx_time(orbit, spec.start, middle),
+        anx_time(orbit, geometry.epoch, middle),
     )
     window = Window(*spec.window) if spec.window else Window(0, 0, n_lines, n_samples)
     surface, dem = _ground(spec, geometry, window)
@@ -74,7 +81,7 @@ def _from_nothing(spec: SceneSpec) -> Scene:
         window=window,
         grid=grid,
         platform=spec.platform,
-        start=spec.start,
+        start=geometry.epoch,
         bands=painter.bands([calibration] * len(measurements)),
     )
     files = _annotations(work, identity, geometry=geometry, grid=grid, calibration=calibration, statistics=statistics)

@@ -32,6 +32,8 @@ class SceneSpec:
         Fill only this part; the rest of the frame stays zero and takes no disk space.
     start : datetime
         UTC of the first line (without ``annotation_safe``).
+    slice_offset_lines : int
+        Make, of the same pass, the slice that begins this many lines after the one centred on the place.
     dem_file, geoid_file : Path, optional
         Terrain from files: geographic DEM; heights are DEM + geoid (none: ellipsoidal).
     fractal_seed : int, optional
@@ -63,6 +65,7 @@ class SceneSpec:
     window: tuple[int, int, int, int] | None = None
     start: datetime = field(default_factory=lambda: datetime(2024, 3, 10, 5, 11, 22, 594441))
     ascending: bool = False
+    slice_offset_lines: int = 0
     platform: Literal["S1A", "S1B", "S1C"] = "S1A"
     dem_file: Path | None = None
     geoid_file: Path | None = None

@@ -1,0 +1,228 @@
+"""Rounds: wakes are never lost, the lease is kept or given up, index rows mean what the task's row says."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from fakes.world import World, run_to_the_end
+from orthocontracts import names
+from orthocontracts.messages import Demand, Release
+from orthocontracts.states import TaskState
+from orthofunctions.domain.pending_index import index_row, runnable
+from orthofunctions.domain.policy import Decision
+from orthofunctions.domain.pools import PoolsFileError
+from orthofunctions.domain.records import TaskRecord
+from orthofunctions.domain.rules import Rules
+from orthofunctions.ports import LeaseHeldError, LeaseLostError, Ports
+from orthofunctions.usecases import dispatch as dispatching
+from orthofunctions.usecases.dispatch import dispatch, one_round
+from orthofunctions.usecases.lease import RoundLease
+from orthofunctions.usecases.ledger import read_ledger, reserve
+from orthofunctions.usecases.pending import candidates, enqueue
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+class TestWakes:
+    def test_a_wake_during_a_round_is_answered_by_its_holder(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rounds: list[int] = []
+
+        def while_another_wakes(ports: Ports, rules: Rules, lease: RoundLease) -> int:
+            rounds.append(len(rounds))
+            if len(rounds) == 1:
+                assert dispatch(ports, rules) == 0  # the wake: it finds the lease held and leaves
+            return 0
+
+        monkeypatch.setattr(dispatching, "one_round", while_another_wakes)
+        dispatch(world.ports, world.rules)
+        assert len(rounds) == 2
+
+    def test_no_wake_no_second_round(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        rounds: list[int] = []
+        monkeypatch.setattr(dispatching, "one_round", lambda *_: rounds.append(1) or 0)
+        dispatch(world.ports, world.rules)
+        assert len(rounds) == 1
+
+    def test_the_lease_is_given_back_when_a_round_fails(self, world: World) -> None:
+        world.blobs.write(names.CONTAINER_SETTINGS, names.BLOB_POOLS, b"{}")
+        for _ in range(2):
+            with pytest.raises(PoolsFileError):
+                dispatch(world.ports, world.rules)
+
+
+class TestLease:
+    def test_one_at_a_time(self, world: World) -> None:
+        lease = RoundLease(world.ports)
+        with pytest.raises(LeaseHeldError):
+            RoundLease(world.ports)
+        lease.release()
+        RoundLease(world.ports)
+
+    def test_it_is_renewed_as_the_round_goes_on(self, world: World) -> None:
+        lease = RoundLease(world.ports)
+        for _ in range(10):
+            world.clock.advance(20)
+            lease.keep()
+        with pytest.raises(LeaseHeldError):
+            RoundLease(world.ports)
+
+    def test_a_round_stops_writing_45_s_after_its_last_renewal(self, world: World) -> None:
+        lease = RoundLease(world.ports)
+        world.clock.advance(45)
+        with pytest.raises(LeaseLostError):
+            lease.keep()
+
+    def test_a_round_that_lost_its_lease_releases_nothing_more(self, world: World) -> None:
+        for number in range(3):
+            world.job(f"job-{number}", "ABC"[number])
+        world.status("node-1", slots=3)
+        lease = RoundLease(world.ports)
+        send = world.queues.send_release
+
+        def slowly(queue: str, body: str) -> None:
+            send(queue, body)
+            world.clock.advance(50)
+
+        world.queues.send_release = slowly  # type: ignore[method-assign]
+        with pytest.raises(LeaseLostError):
+            one_round(world.ports, world.rules, lease)
+        assert sorted(task.state for task in world.tasks()) == ["pending", "pending", "released"]
+
+
+class TestRound:
+    def test_fills_the_slots_oldest_first_and_says_why(self, world: World) -> None:
+        ids = []
+        for number in range(3):
+            ids.append(world.job(f"job-{number}", "ABC"[number]))
+            world.clock.advance(1)
+        world.status("node-1", slots=2)
+        world.round()
+        assert [world.task(one).state for one in ids] == ["released", "released", "pending"]
+        decision = Decision.model_validate_json(str(world.task(ids[0]).decision))
+        assert decision.sentence == "hpc: an on-prem slot was free"
+        queue = world.queues.bodies(names.pool_queue("hpc", 1))
+        assert [Release.model_validate_json(body).task_id for body in queue] == ids[:2]
+
+    def test_bursts_when_patience_is_over_and_within_the_slots_of_the_cloud(self, world: World) -> None:
+        for number in range(5):
+            world.job(f"job-{number}", "ABCDE"[number])
+        world.status("node-1", slots=1)
+        world.round()
+        world.clock.advance(19)
+        world.round()
+        assert world.queues.length(names.pool_queue("cloud", 1)) == 0
+        world.clock.advance(1)
+        world.status("node-1", slots=1)
+        world.round()
+        assert world.queues.length(names.pool_queue("cloud", 1)) == 2
+        assert sum(task.state is TaskState.PENDING for task in world.tasks()) == 2
+
+    def test_rings_just_as_many_as_are_needed_and_publishes_demand(self, world: World) -> None:
+        for name in ("node-1", "node-2", "node-3"):
+            world.status(name, slots=1)
+        world.job("one", "A")
+        world.job("two", "B")
+        world.round()
+        topics = [topic for topic, _ in world.ports.bell.published]  # type: ignore[attr-defined]
+        rung = [topic for topic in topics if topic.endswith("/doorbell")]
+        assert rung == [names.topic_doorbell("node-1"), names.topic_doorbell("node-2")]
+        demand = Demand.model_validate_json(world.ports.bell.retained[names.topic_demand("hpc")])  # type: ignore[attr-defined]
+        assert demand.slots == 2
+        assert demand.until > world.clock.now()
+
+    def test_a_task_of_a_version_nobody_makes_waits(self, world: World) -> None:
+        task_id = world.job("one", "A")
+        (row,) = world.ports.tables.query(names.TABLE_TASKS)
+        task = TaskRecord.from_row(row).changed(result_version=7)
+        world.ports.tables.put(names.TABLE_TASKS, task.to_row())
+        enqueue(world.ports, task)
+        world.status("node-1")
+        world.clock.advance(1000)
+        world.round()
+        assert world.task(task_id).state is TaskState.PENDING
+
+    def test_an_output_committed_meanwhile_needs_no_run(self, world: World) -> None:
+        first = world.job("one", "A")
+        run_to_the_end(world, lambda delivery: delivery.succeed())
+        digest = world.outputs()[0].digest
+        entry = world.blobs.read(names.CONTAINER_CATALOGUE, names.catalogue_blob(digest))
+        other = World()
+        task_id = other.job("one", "A")
+        other.blobs.write(names.CONTAINER_CATALOGUE, names.catalogue_blob(digest), entry)
+        other.status("node-1")
+        other.round()
+        assert task_id == first
+        assert other.task(task_id).state is TaskState.SUCCEEDED
+        assert other.releases == []
+
+    def test_money_is_reserved_once_and_never_beyond_the_budget(self) -> None:
+        cost = 0.3 * (10 + 15) / 3600
+        world = World(rules=Rules(patience_s=0, month_budget_eur=1.5 * cost))
+        for number in range(2):
+            world.job(f"job-{number}", "AB"[number])
+        world.round()
+        world.round()
+        assert sorted(task.state for task in world.tasks()) == ["pending", "released"]
+        ledger = read_ledger(world.ports, world.rules, world.clock.now())
+        assert ledger.committed_eur == pytest.approx(cost, rel=1e-3)
+        assert not reserve(world.ports, world.rules, cost, world.clock.now())
+
+
+class TestIndex:
+    def test_the_most_urgent_come_first_and_parked_ones_when_their_time_comes(self, world: World) -> None:
+        now = world.clock.now()
+        urgent = world.job("urgent", "A", deadline=now + timedelta(seconds=60))
+        patient = world.job("patient", "B", patience_s=7200.0)
+        parked = world.job("parked", "C", not_before=now + timedelta(seconds=90))
+        ids = [one.task.task_id for one in candidates(world.ports, 1, now, 10)]
+        assert ids == [urgent, patient]
+        later = now + timedelta(seconds=91)
+        assert {one.task.task_id for one in candidates(world.ports, 1, later, 10)} == {urgent, patient, parked}
+
+    def test_parked_rows_do_not_hide_runnable_ones(self, world: World) -> None:
+        now = world.clock.now()
+        for number in range(5):
+            world.job(f"parked-{number}", "ABCDE"[number], not_before=now + timedelta(seconds=90))
+        world.clock.advance(1)
+        task_id = world.job("runnable", "F")
+        assert [one.task.task_id for one in candidates(world.ports, 1, world.clock.now(), 2)] == [task_id]
+
+    def test_a_row_written_ahead_is_left_and_a_leftover_is_deleted(self, world: World) -> None:
+        task_id = world.job("one", "A")
+        pending = world.task(task_id)
+        world.status("node-1")
+        world.round()
+        ahead = index_row(world.task(task_id))  # a recall writes it before it turns the row pending
+        world.ports.tables.put(names.TABLE_PENDING, ahead)
+        world.ports.tables.put(names.TABLE_PENDING, index_row(pending))  # of release 0: left over
+        assert list(candidates(world.ports, 1, world.clock.now(), 10)) == []
+        assert [row.key for row in world.ports.tables.query(names.TABLE_PENDING)] == [ahead.key]
+
+    def test_a_row_without_a_task_is_left_for_the_planner(self, world: World) -> None:
+        task = TaskRecord(job_id="j1", task_id="j1-0001", user="u", created_at=world.clock.now(), result_version=1)
+        enqueue(world.ports, task)
+        assert list(candidates(world.ports, 1, world.clock.now(), 10)) == []
+        world.ports.tables.insert(names.TABLE_TASKS, task.to_row())
+        assert len(list(candidates(world.ports, 1, world.clock.now(), 10))) == 1
+
+    def test_ranges_of_one_version_end_before_the_next(self, world: World) -> None:
+        now = world.clock.now()
+        for version in (1, 10, 2):
+            task = TaskRecord(job_id="j", task_id=f"j-{version}", user="u", created_at=now, result_version=version)
+            enqueue(world.ports, task)
+        for version in (1, 10, 2):
+            keys = [
+                row.values["task_id"]
+                for part in runnable(version, now)
+                for row in world.ports.tables.query(
+                    names.TABLE_PENDING, partition_from=part.partition_from, partition_below=part.partition_below
+                )
+            ]
+            assert keys == [f"j-{version}"]

@@ -1,0 +1,83 @@
+"""The real compute function: one output of a task through ``orthokernel``. Runs in the child process only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pyproj
+from affine import Affine
+
+from orthoagent.childwords import OutputMade, OutputOrder
+from orthocontracts.outputs import FILE_SUFFIX, GridSpec
+from orthokernel import Grid, Product, Terrain, open_product, orthorectify
+
+
+class _Opened:
+    """The products of the job at hand, open for all its outputs: a zip is inflated once."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._paths: tuple[Path, ...] = ()
+        self._products: list[Product] = []
+
+    def products(self, paths: tuple[Path, ...]) -> list[Product]:
+        if paths != self._paths:
+            self.close()
+            self._products = [self._stack.enter_context(open_product(path)) for path in paths]
+            self._paths = paths
+        return self._products
+
+    def close(self) -> None:
+        self._products, self._paths = [], ()
+        self._stack.close()
+
+
+_opened = _Opened()
+
+
+def orthorectify_output(order: OutputOrder, progress: Callable[[float], None]) -> OutputMade:
+    """Make one output, with its browse image and STAC item beside it.
+
+    Raises
+    ------
+    KernelError
+        As the kernel does.
+    """
+    result = orthorectify(
+        _opened.products(order.products),
+        grid_of(order.grid),
+        _terrain(order),
+        bands=order.options.bands,
+        radiometry=order.options.radiometry,
+        resampling=order.options.resampling,
+        out=order.out,
+        progress=lambda part, _doing: progress(part),
+        threads=int(os.environ["NUMBA_NUM_THREADS"]) if "NUMBA_NUM_THREADS" in os.environ else None,
+    )
+    return OutputMade(
+        files={kind: order.out.with_suffix(suffix) for kind, suffix in FILE_SUFFIX.items()},
+        figures={
+            "lattice_error_px": result.lattice_error_px,
+            "dem_coverage": result.dem_coverage,
+            "valid_fraction": result.valid_fraction,
+        },
+    )
+
+
+def grid_of(spec: GridSpec) -> Grid:
+    transform = Affine(spec.spacing, 0.0, spec.left, 0.0, -spec.spacing, spec.top)
+    return Grid(pyproj.CRS.from_epsg(spec.epsg), transform, spec.n_rows, spec.n_cols)
+
+
+def _terrain(order: OutputOrder) -> Terrain:
+    if order.dem is not None:
+        return Terrain(order.dem, order.geoid)
+    return Terrain.constant(order.height_m or 0.0)
+
+
+def finish() -> None:
+    """Close what the job had open: its folder is about to be removed."""
+    _opened.close()

@@ -1,0 +1,297 @@
+"""The worker on real storage: what it does with one release, and what it never does."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.worker_kit import Agent, Storage, agents, digest_of, is_alive, until
+from localdev.servers import Azurite
+from orthocontracts import names
+from orthocontracts.messages import Release
+
+Start = Callable[..., Agent]
+
+
+@pytest.fixture
+def storage(azurite: Azurite) -> Iterator[Storage]:
+    world = Storage(azurite)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def start(storage: Storage, tmp_path: Path) -> Iterator[Start]:
+    with agents(storage, tmp_path) as starter:
+        yield starter
+
+
+@pytest.fixture(scope="module")
+def served(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Storage, Agent]]:
+    """A pool with one worker, for the tests after which it works as before."""
+    world = Storage(azurite)
+    with agents(world, tmp_path_factory.mktemp("served")) as starter:
+        yield world, starter(renew_s=0.5, broker="mqtt://user:word@127.0.0.1:1")
+    world.close()
+
+
+def scratch_of(agent: Agent) -> list[str]:
+    return [path.name for path in (agent.folder / "scratch" / agent.name).iterdir() if path.is_dir()]
+
+
+def test_a_release_ends_as_files_and_a_verdict_for_each_output(served: tuple[Storage, Agent]) -> None:
+    storage, agent = served
+    task = storage.release({"steps": [0.1]}, tiles=("33TTG", "33TUG"))
+    finished = storage.report(task, "finished")
+    started = storage.report(task, "started")
+    assert (started.delivery, started.agent, started.pool) == (1, agent.name, storage.pool)
+    assert {verdict.digest for verdict in finished.verdicts} == {digest_of(task + "33TTG"), digest_of(task + "33TUG")}
+    for verdict in finished.verdicts:
+        assert verdict.fault is None
+        assert verdict.files is not None
+        assert verdict.figures == {"dem_coverage": 1.0}
+        assert set(verdict.files) == {"image", "browse", "item"}
+        for facts in verdict.files.values():
+            body = storage.blob(facts.blob)
+            assert (len(body), hashlib.md5(body).hexdigest()) == (facts.size_bytes, facts.md5)
+    until(lambda: storage.messages_left() == 0, "the message to be deleted")
+    until(lambda: scratch_of(agent) == [], "the scratch folder to be removed")
+    assert [report.kind for report in storage.reports_of(task)] == ["started", "finished"]
+    log = agent.log_path.read_text()
+    assert "sig=" not in log.replace("sig=***", "")
+    assert "AccountKey=E" not in log
+
+
+def test_one_output_may_fail_while_the_others_succeed(served: tuple[Storage, Agent]) -> None:
+    storage, _ = served
+    task = storage.release({"end": {"33TUG": "bad product"}}, tiles=("33TTG", "33TUG", "33TVG"))
+    finished = storage.report(task, "finished")
+    assert [verdict.fault is None for verdict in finished.verdicts] == [True, False, True]
+    (fault,) = storage.faults(finished)
+    assert (fault.kind, fault.permanent) == ("BrokenProductError", True)
+    assert fault.message.startswith(f"in/products/{task}/scene.tif: a truncated annotation")
+
+
+def test_a_crash_is_named_and_what_was_finished_before_counts(served: tuple[Storage, Agent]) -> None:
+    storage, _ = served
+    task = storage.release({"end": {"33TUG": "segfault"}}, tiles=("33TTG", "33TUG", "33TVG"))
+    finished = storage.report(task, "finished")
+    assert [verdict.fault is None for verdict in finished.verdicts] == [True, False, False]
+    assert {fault.permanent for fault in storage.faults(finished)} == {False}
+    assert "SIGSEGV" in storage.faults(finished)[0].message
+    after = storage.release({"steps": []})
+    assert not storage.faults(storage.report(after, "finished"))
+
+
+def test_a_task_over_its_limit_is_stopped(served: tuple[Storage, Agent]) -> None:
+    storage, agent = served
+    task = storage.release({"steps": [60]}, time_limit_s=1.5)
+    child = agent.child_pid(task)
+    (fault,) = storage.faults(storage.report(task, "finished"))
+    assert (fault.kind, fault.permanent) == ("TimeLimit", False)
+    assert not is_alive(child)
+
+
+@pytest.mark.parametrize(
+    ("script", "given", "kind"),
+    [
+        ({"end": "disk full"}, {}, "DiskFull"),
+        ({}, {"md5": "0" * 32}, "InputDamaged"),
+    ],
+)
+def test_what_fails_says_why_and_may_be_tried_again(
+    served: tuple[Storage, Agent], script: dict[str, object], given: dict[str, str], kind: str
+) -> None:
+    storage, _ = served
+    task = storage.release(script, **given)  # type: ignore[arg-type]
+    (fault,) = storage.faults(storage.report(task, "finished"))
+    assert (fault.kind, fault.permanent) == (kind, False)
+
+
+def test_a_child_sees_no_secrets(served: tuple[Storage, Agent]) -> None:
+    storage, _ = served
+    task = storage.release({"end": "secrets"})
+    (fault,) = storage.faults(storage.report(task, "finished"))
+    assert "ORTHOAGENT_POOL" in fault.message
+    assert "ORTHOAGENT_STORAGE" not in fault.message
+    assert "ORTHOAGENT_BROKER" not in fault.message
+
+
+def test_a_release_without_ticket_was_recalled_and_is_dropped_in_silence(served: tuple[Storage, Agent]) -> None:
+    storage, agent = served
+    task = storage.release({}, with_ticket=False)
+    agent.wait_for("delivery_moves", now="discarded", task=task)
+    until(lambda: storage.messages_left() == 0, "the message to be deleted")
+    assert storage.reports_of(task) == []
+
+
+def test_a_ticket_withdrawn_in_mid_run_stops_the_child_within_one_renewal(served: tuple[Storage, Agent]) -> None:
+    storage, agent = served
+    task = storage.release({"steps": [60]})
+    child = agent.child_pid(task)
+    storage.withdraw_ticket(task)
+    withdrawn_s = time.monotonic()
+    until(lambda: not is_alive(child), "the child to die", 5)
+    assert time.monotonic() - withdrawn_s < 0.5 + 1.5
+    until(lambda: storage.messages_left() == 0, "the message to be deleted")
+    assert [report.kind for report in storage.reports_of(task)] == ["started"]
+    until(lambda: scratch_of(agent) == [], "the scratch folder to be removed")
+
+
+def test_who_loses_the_message_stops_and_never_reports(served: tuple[Storage, Agent]) -> None:
+    storage, agent = served
+    task = storage.release({"steps": [60]})
+    child = agent.child_pid(task)
+    storage.pool_queue.clear_messages()
+    agent.wait_for("lease_lost", task=task)
+    until(lambda: not is_alive(child), "the child to die", 3)
+    agent.wait_for("delivery_moves", now="abandoned", task=task)
+    assert [report.kind for report in storage.reports_of(task)] == ["started"]
+
+
+def test_a_killed_worker_loses_nothing(storage: Storage, start: Start) -> None:
+    task = storage.release({"steps": [2]})
+    first = start()
+    child = first.child_pid(task)
+    first.kill()
+    until(lambda: not is_alive(child), "the orphan to end itself", 5)
+    second = start(name=first.name)
+    finished = storage.report(task, "finished")
+    assert (finished.delivery, finished.agent) == (2, second.name)
+    assert not storage.faults(finished)
+    assert len(second.events("leftover_removed")) == 1
+    until(lambda: storage.messages_left() == 0, "the message to be deleted")
+
+
+def test_a_delivery_too_many_is_reported_and_not_tried(served: tuple[Storage, Agent]) -> None:
+    storage, _ = served
+    task = storage.release({"steps": []}, deliveries=0)
+    (fault,) = storage.faults(storage.report(task, "finished"))
+    assert (fault.kind, fault.permanent) == ("DeliveriesExhausted", False)
+    assert [report.kind for report in storage.reports_of(task)] == ["finished"]
+
+
+def test_links_that_would_end_too_soon_send_the_work_back(served: tuple[Storage, Agent]) -> None:
+    storage, _ = served
+    task = storage.release({}, time_limit_s=100, links_s=50)
+    returned = storage.report(task, "returned")
+    assert returned.reason == "its links would expire before its time limit"
+    until(lambda: storage.messages_left() == 0, "the message to be deleted")
+
+
+def test_nonsense_on_the_queue_does_not_keep_good_work_waiting(served: tuple[Storage, Agent]) -> None:
+    storage, agent = served
+    storage.send_raw("this is not base64 !")
+    storage.send_raw(base64.b64encode(b"not json").decode())
+    storage.send('{"task_id": "../../etc", "release": 1}')
+    task = storage.release({})
+    assert not storage.faults(storage.report(task, "finished"))
+    assert len(agent.events("message_is_no_release")) == 3
+    until(lambda: storage.messages_left() == 0, "the queue to be empty")
+
+
+def test_a_ticket_that_cannot_be_read_ends_the_release_with_a_reason(served: tuple[Storage, Agent]) -> None:
+    storage, agent = served
+    container = storage.blobs.get_container_client(names.ticket_container(storage.pool))
+    container.upload_blob(names.ticket_blob("jx-0001", 1), b'{"v": 1, "spec": "SECRET"}')
+    storage.send(Release(task_id="jx-0001", release=1).to_json())
+    report = storage.report("jx-0001", "finished")
+    assert report.verdicts == ()
+    assert report.reason is not None
+    assert "SECRET" not in report.reason + agent.log_path.read_text()
+
+
+def test_a_second_signal_ends_at_once_and_leaves_the_message_to_others(storage: Storage, start: Start) -> None:
+    task = storage.release({"steps": [60]})
+    agent = start(lease_s=60, grace_s=60)
+    child = agent.child_pid(task)
+    agent.process.terminate()
+    agent.wait_for("drains")
+    agent.process.terminate()
+    assert agent.process.wait(3) == 0
+    assert not is_alive(child)
+    assert [report.kind for report in storage.reports_of(task)] == ["started"]
+    again = until(storage.pool_queue.receive_message, "the message to be visible again", 2)
+    assert again.dequeue_count == 2
+
+
+def test_until_empty_works_off_the_queue_and_leaves(storage: Storage, start: Start) -> None:
+    tasks = [storage.release({"steps": [0.1]}) for _ in range(3)]
+    agent = start("run", "--until-empty", "--linger", "1")
+    assert agent.process.wait(60) == 0
+    assert all(not storage.faults(storage.report(task, "finished")) for task in tasks)
+    assert len(agent.events("leaves")) == 1
+
+
+def test_a_compute_function_that_cannot_be_imported_ends_the_worker(storage: Storage, start: Start) -> None:
+    task = storage.release({})
+    agent = start(compute="integration.worker_compute:missing")
+    assert agent.process.wait(60) == 1
+    assert "no attribute 'missing'" in agent.log_path.read_text()
+    assert storage.reports_of(task) == []
+    assert storage.messages_left() == 1
+
+
+def test_a_drain_lets_short_work_finish_hands_long_work_back_and_takes_nothing_more(
+    storage: Storage, start: Start
+) -> None:
+    short, long = storage.release({"steps": [1.5]}), storage.release({"steps": [60]})
+    agent = start(grace_s=3, slots=2)
+    children = {agent.child_pid(short), agent.child_pid(long)}
+    assert len(children) == 2, "slots work side by side, each in a process of its own"
+    waiting = storage.release({})
+    assert agent.end() == 0
+    assert not storage.faults(storage.report(short, "finished"))
+    assert storage.report(long, "returned").reason == "received SIGTERM"
+    assert not any(map(is_alive, children))
+    assert storage.messages_left() == 1, "only the release it never took"
+    assert storage.reports_of(waiting) == []
+
+
+def test_two_workers_of_one_id_on_one_machine_are_refused(served: tuple[Storage, Agent]) -> None:
+    storage, agent = served
+    agent.wait_for("worker_ready")
+    with agents(storage, agent.folder) as starter:
+        second = starter(name=agent.name)
+        assert second.process.wait(60) == 1
+    assert "already runs here" in second.log_path.read_text()
+
+
+def test_a_message_taken_by_another_worker_is_lost_to_the_first(served: tuple[Storage, Agent]) -> None:
+    """A worker that is frozen past its lease wakes up to find its delivery taken."""
+    storage, first = served
+    task = storage.release({"steps": [2]})
+    first.child_pid(task)
+    os.kill(first.process.pid, signal.SIGSTOP)
+    try:
+        with agents(storage, first.folder) as starter:
+            second = starter()
+            finished = storage.report(task, "finished")
+    finally:
+        os.kill(first.process.pid, signal.SIGCONT)
+    assert (finished.agent, finished.delivery) == (second.name, 2)
+    first.wait_for("delivery_moves", now="abandoned", task=task)
+    assert [report.agent for report in storage.reports_of(task) if report.kind == "finished"] == [second.name]
+
+
+def test_computing_goes_on_while_storage_is_down(tmp_path: Path) -> None:
+    with Azurite(tmp_path / "azurite") as azurite:
+        world = Storage(azurite)
+        with agents(world, tmp_path) as starter:
+            agent = starter()
+            task = world.release({"steps": [4]})
+            child = agent.child_pid(task)
+            azurite.stop()
+            agent.wait_for("storage_silent", doing="renew")
+            assert is_alive(child)
+            azurite.start()
+            finished = world.report(task, "finished")
+            assert (finished.delivery, world.faults(finished)) == (1, [])
+        world.close()

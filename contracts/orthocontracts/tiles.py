@@ -17,6 +17,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
+from orthocontracts.polygons import polygons_touch, unwrap
 from orthocontracts.utm import FALSE_NORTHING_SOUTH_M, utm_forward, utm_inverse, utm_zone
 
 TILE_SIZE_M: Final = 109_800
@@ -118,7 +119,8 @@ def tiles_intersecting(ring_lonlat: Sequence[tuple[float, float]]) -> list[str]:
 
     Notes
     -----
-    A square that two latitude bands share goes by the band its centre lies in. Points beyond 84 N or 80 S, where
+    A square that two latitude bands share goes by the band its centre lies in, as ESA's tiles do. Points beyond 84 N
+    or 80 S, where
     MGRS leaves UTM, have no tile.
 
     Raises
@@ -134,7 +136,7 @@ def tiles_intersecting(ring_lonlat: Sequence[tuple[float, float]]) -> list[str]:
         outline = _ring(square, 8)
         # The same tile, a turn of the globe away, may be the one that touches.
         for turn_deg in (-360.0, 0.0, 360.0):
-            if _polygons_touch(ring, [(lon + turn_deg, lat) for lon, lat in outline]):
+            if polygons_touch(ring, [(lon + turn_deg, lat) for lon, lat in outline]):
                 found.add(square.name)
                 break
     return sorted(found)
@@ -222,7 +224,7 @@ def _ring_cached(square: _Square, points_per_edge: int) -> tuple[tuple[float, fl
             lonlat = utm_inverse(x0 + (x1 - x0) * t, y0 + (y1 - y0) * t, square.zone, south=square.south)
             ring.append(lonlat)
     ring.append(ring[0])
-    return tuple(_unwrap(ring))
+    return tuple(unwrap(ring))
 
 
 def _candidates(west: float, south: float, east: float, north: float) -> list[_Square]:
@@ -299,55 +301,4 @@ def _unwrapped(ring_lonlat: Sequence[tuple[float, float]]) -> list[tuple[float, 
             raise ValueError(f"({lon}, {lat}) is no longitude and latitude in degrees")
     if ring[0] != ring[-1]:
         ring.append(ring[0])
-    return _unwrap(ring)
-
-
-def _unwrap(ring: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The same ring with each longitude within half a turn of the one before it."""
-    out = [ring[0]]
-    for lon, lat in ring[1:]:
-        out.append((lon - 360.0 * round((lon - out[-1][0]) / 360.0), lat))
-    return out
-
-
-def _polygons_touch(a: Sequence[tuple[float, float]], b: Sequence[tuple[float, float]]) -> bool:
-    """Whether two closed rings share a point: an edge crossing, or one inside the other."""
-    if (
-        max(p[0] for p in a) < min(p[0] for p in b)
-        or max(p[0] for p in b) < min(p[0] for p in a)
-        or max(p[1] for p in a) < min(p[1] for p in b)
-        or max(p[1] for p in b) < min(p[1] for p in a)
-    ):
-        return False
-    for p, q in pairwise(a):
-        for r, s in pairwise(b):
-            if _segments_touch(p, q, r, s):
-                return True
-    return _inside(a[0], b) or _inside(b[0], a)
-
-
-def _turn(p: tuple[float, float], q: tuple[float, float], r: tuple[float, float]) -> float:
-    return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
-
-
-def _segments_touch(
-    p: tuple[float, float], q: tuple[float, float], r: tuple[float, float], s: tuple[float, float]
-) -> bool:
-    if (
-        max(p[0], q[0]) < min(r[0], s[0])
-        or max(r[0], s[0]) < min(p[0], q[0])
-        or max(p[1], q[1]) < min(r[1], s[1])
-        or max(r[1], s[1]) < min(p[1], q[1])
-    ):
-        return False
-    return _turn(p, q, r) * _turn(p, q, s) <= 0 and _turn(r, s, p) * _turn(r, s, q) <= 0
-
-
-def _inside(point: tuple[float, float], ring: Sequence[tuple[float, float]]) -> bool:
-    """Even-odd rule along a ray to the east."""
-    x, y = point
-    odd = False
-    for (x0, y0), (x1, y1) in pairwise(ring):
-        if (y0 > y) != (y1 > y) and x < x0 + (y - y0) * (x1 - x0) / (y1 - y0):
-            odd = not odd
-    return odd
+    return unwrap(ring)

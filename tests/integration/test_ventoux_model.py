@@ -13,12 +13,12 @@ from affine import Affine
 from rasterio.enums import Resampling
 from rasterio.rpc import RPC
 from rasterio.warp import reproject
-from realdata import real_data
 
 from orthokernel.grid import Grid, from_lonlat
 from orthokernel.product import open_product
 from orthokernel.rpc import RpcImage, open_rpc_image
 from orthokernel.terrain import Terrain
+from realdata import real_data
 
 pytestmark = pytest.mark.real
 

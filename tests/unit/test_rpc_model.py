@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import rpc as twin
 
 from orthokernel.rpc import RpcCoefficients, RpcModel
 from orthokernel.terrain import Terrain
+from reference import rpc as twin
 
 SIZE = 20_000
 

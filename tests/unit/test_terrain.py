@@ -13,12 +13,12 @@ import rasterio.warp
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import terrain as twin
 
 from orthokernel.errors import OutsideDemError, TerrainError
 from orthokernel.grid import Grid
 from orthokernel.terrain import Terrain, TerrainFlag
 from orthokernel.terrain.voids import FILL_REACH
+from reference import terrain as twin
 
 STEP = 1 / 1200  # degrees, as SRTM 3"
 

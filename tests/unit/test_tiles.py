@@ -117,6 +117,18 @@ def test_no_tile_of_a_polygon_is_missed(lon: float, lat: float, width: float, he
     assert len(found) < 60
 
 
+@pytest.mark.parametrize(
+    ("tile", "not_tile"),
+    [("20PPC", "20QPC"), ("36SXA", "36RXA"), ("30TVK", "30SVK"), ("32UPU", "32TPU")],
+)
+def test_a_square_of_two_bands_goes_by_esas_name(tile: str, not_tile: str) -> None:
+    """Martinique, Tel Aviv, Madrid and Munich: MGRS knows both names, ESA's grid the first."""
+    assert tile_bounds(tile) == tile_bounds(not_tile)
+    found = tiles_intersecting(tile_ring_lonlat(tile))
+    assert tile in found
+    assert not_tile not in found
+
+
 def test_the_antimeridian_is_no_border() -> None:
     across = [(179.5, -17.0), (-179.5, -17.0), (-179.5, -16.5), (179.5, -16.5)]
     beyond = [(179.5, -17.0), (180.5, -17.0), (180.5, -16.5), (179.5, -16.5)]

@@ -9,18 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import ArrayLike, NDArray
-from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
-from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from orthokernel.errors import TerrainError
 from orthokernel.grid import from_lonlat, metres_per_unit
-from orthokernel.terrain.datum import HeightDatum, height_datum
 from orthokernel.terrain.flags import NODATA, OK, SEA, UNUSABLE
+from orthokernel.terrain.raster import Header, read_cells, read_interpolated
 from orthokernel.terrain.voids import FILL_REACH, average_cells, fill_voids
 
 Float32Array = NDArray[np.float32]
@@ -32,7 +28,6 @@ CHUNK = 512
 _CACHE_BYTES = 192 * 2**20
 _STRIP_CELLS = 2**24
 _ALIGNED_CELLS = 0.01
-_SRTM_VOID = -32768.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +65,7 @@ class Mosaic:
     def __init__(self, paths: list[str], *, fill: bool) -> None:
         self.paths = paths
         self.fill = fill
-        headers = [_Header.read(path) for path in paths]
+        headers = [Header.read(path) for path in paths]
         first = headers[0]
         for other in headers[1:]:
             theirs, ours = other.datum, first.datum
@@ -180,7 +175,7 @@ class Mosaic:
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__init__(state["paths"], fill=state["fill"])  # type: ignore[misc]
 
-    def _place(self, header: _Header) -> Tile:
+    def _place(self, header: Header) -> Tile:
         t = header.transform
         north_up = t.b == 0 and t.d == 0 and t.a > 0 and t.e < 0
         left, top = min(c[0] for c in header.corners()), max(c[1] for c in header.corners())
@@ -263,74 +258,13 @@ class Mosaic:
                     yield tile, turn
 
     def _read_tile(self, tile: Tile, row0: int, row1: int, col0: int, col1: int) -> Float32Array:
-        try:
-            with rasterio.open(tile.path) as source:
-                nodata = source.nodata
-                scale, offset = source.scales[0], source.offsets[0]
-                if tile.aligned:
-                    window = Window(col0 - int(tile.col), row0 - int(tile.row), col1 - col0, row1 - row0)
-                    raw = source.read(1, window=window)
-                else:
-                    lattice = Affine(
-                        self._dx,
-                        0.0,
-                        self._x0 + (col0 - 0.5) * self._dx,
-                        0.0,
-                        -self._dy,
-                        self._y0 - (row0 - 0.5) * self._dy,
-                    )
-                    source_nodata = _SRTM_VOID if nodata is None else nodata
-                    with WarpedVRT(
-                        source,
-                        crs=source.crs,
-                        transform=lattice,
-                        width=col1 - col0,
-                        height=row1 - row0,
-                        resampling=Resampling.bilinear,
-                        src_nodata=source_nodata,
-                        nodata=np.nan,
-                        dtype="float32",
-                    ) as warped:
-                        raw = warped.read(1)
-        except RasterioError as error:
-            raise TerrainError(tile.path, f"cannot be read ({error})", "a complete raster of heights") from error
-        values: Float32Array = raw.astype(np.float32)
-        void = raw == _SRTM_VOID
-        if nodata is not None and not np.isnan(nodata):
-            void |= raw == nodata
-        void |= ~np.isfinite(values)
-        factor = scale * self.datum.metres_per_unit
-        if factor != 1.0 or offset != 0.0:
-            values = (values * factor + offset * self.datum.metres_per_unit).astype(np.float32)
-        values[void] = np.nan
-        return values
-
-
-@dataclass(frozen=True)
-class _Header:
-    path: str
-    datum: HeightDatum
-    transform: Affine
-    n_rows: int
-    n_cols: int
-
-    @classmethod
-    def read(cls, path: str) -> _Header:
-        try:
-            with rasterio.open(path) as source:
-                wkt = source.crs.to_wkt() if source.crs else None
-                transform, n_rows, n_cols, count = source.transform, source.height, source.width, source.count
-                is_complex = "complex" in source.dtypes[0]
-        except RasterioError as error:
-            raise TerrainError(path, f"cannot be opened ({error})", "a raster of heights") from error
-        if count != 1 or is_complex:
-            raise TerrainError(
-                path, f"{count} bands of {'complex' if is_complex else 'real'} numbers", "one of heights"
-            )
-        return cls(path, height_datum(wkt, path), transform, n_rows, n_cols)
-
-    def corners(self) -> list[tuple[float, float]]:
-        return [self.transform @ (c, r) for c in (0, self.n_cols) for r in (0, self.n_rows)]
+        n_rows, n_cols = row1 - row0, col1 - col0
+        if tile.aligned:
+            window = Window(col0 - int(tile.col), row0 - int(tile.row), n_cols, n_rows)
+            return read_cells(tile.path, window, self.datum.metres_per_unit)
+        left, top = self._x0 + (col0 - 0.5) * self._dx, self._y0 - (row0 - 0.5) * self._dy
+        lattice = Affine(self._dx, 0.0, left, 0.0, -self._dy, top)
+        return read_interpolated(tile.path, lattice, n_rows, n_cols, self.datum.metres_per_unit)
 
 
 def _ceil(value: float) -> int:

@@ -120,8 +120,7 @@ def tiles_intersecting(ring_lonlat: Sequence[tuple[float, float]]) -> list[str]:
     Notes
     -----
     A square that two latitude bands share goes by the band its centre lies in, as ESA's tiles do. Points beyond 84 N
-    or 80 S, where
-    MGRS leaves UTM, have no tile.
+    or 80 S, where MGRS leaves UTM, have no tile.
 
     Raises
     ------

@@ -60,7 +60,7 @@ def submitted(client: AsgiClient, system: System, *, plan: bool = True, **change
     assert answer.status_code == 201, answer.text
     if plan:
         for body in system.ports.queues.drain(names.QUEUE_REQUESTS, 10):
-            plan_request(system.ports, read_request(system.ports, body), system.limits)
+            plan_request(system.ports, read_request(system.ports, body), system.limits, system.rules)
     return str(answer.json()["jobID"])
 
 

@@ -7,19 +7,22 @@ from typing import Any
 
 import pytest
 
-from fakes.memory_ports import MemoryQueues, memory_ports
+from fakes.memory_ports import ManualClock, MemoryQueues, memory_ports
 from fakes.products import ROME, affine_rpc, manifest, members, put_safe, rpc_tiff, safe_zip
 from orthocontracts import names
 from orthocontracts.requests import Request
 from orthocontracts.states import OutputState, TaskState
+from orthofunctions.domain.pending_index import due_at
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.records import DigestRecord, DigestState, JobRecord, OutputRecord, TaskRecord
+from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
+from orthofunctions.usecases.pending import candidates
 from orthofunctions.usecases.plan import plan_request, read_plan
 from orthofunctions.usecases.rows import find, load, swap
 from orthofunctions.usecases.submit import RequestUnreadableError, read_request, submit
 
-LIMITS = Limits()
+LIMITS, RULES = Limits(), Rules(patience_s=300)
 TILES = {"kind": "mgrs", "tiles": ["33TUG", "33TUH", "33TTG"]}
 
 
@@ -54,7 +57,7 @@ def pending_rows(ports: Ports) -> int:
 
 def test_a_request_becomes_outputs_and_a_pending_task_in_the_index_and_wakes_the_dispatcher(ports: Ports) -> None:
     put_safe(ports.blobs)
-    job = plan_request(ports, ask(), LIMITS)
+    job = plan_request(ports, ask(), LIMITS, RULES)
     assert job.planned
     assert job.fault_kind is None
     outputs, tasks = outputs_of(ports, job), tasks_of(ports, job)
@@ -69,10 +72,10 @@ def test_a_request_becomes_outputs_and_a_pending_task_in_the_index_and_wakes_the
 
 def test_a_redelivered_request_changes_nothing(ports: Ports) -> None:
     put_safe(ports.blobs)
-    first = plan_request(ports, ask(), LIMITS)
+    first = plan_request(ports, ask(), LIMITS, RULES)
     stored, tasks = read_plan(ports, first.job_id), tasks_of(ports, first)
     ports.blobs.write("products", f"{ROME}.SAFE/manifest.safe", manifest(members(ROME)) + b" ")
-    assert plan_request(ports, ask(), LIMITS) == first
+    assert plan_request(ports, ask(), LIMITS, RULES) == first
     assert read_plan(ports, first.job_id) == stored
     assert tasks_of(ports, first) == tasks
     assert ports.queues.length(names.QUEUE_DISPATCH) == 1
@@ -80,22 +83,22 @@ def test_a_redelivered_request_changes_nothing(ports: Ports) -> None:
 
 def test_a_stored_plan_counts_even_where_the_product_has_gone_since(ports: Ports) -> None:
     put_safe(ports.blobs)
-    job = plan_request(ports, ask(), LIMITS)
+    job = plan_request(ports, ask(), LIMITS, RULES)
     stored = load(ports.tables, JobRecord, "local", job.job_id)
     assert stored is not None
     swap(ports.tables, stored.changed(planned=False))  # as if the process had died before its last write
     ports.blobs.delete("products", f"{ROME}.SAFE/manifest.safe")
-    again = plan_request(ports, ask(), LIMITS)
+    again = plan_request(ports, ask(), LIMITS, RULES)
     assert again.planned
     assert again.fault_kind is None
 
 
 def test_what_the_catalogue_has_is_answered_at_once_and_makes_no_task(ports: Ports) -> None:
     put_safe(ports.blobs)
-    first = plan_request(ports, ask(), LIMITS)
+    first = plan_request(ports, ask(), LIMITS, RULES)
     for output in outputs_of(ports, first)[:2]:
         ports.blobs.write(names.CONTAINER_CATALOGUE, names.catalogue_blob(output.digest), b"{}")
-    second = plan_request(ports, ask("r2"), LIMITS)
+    second = plan_request(ports, ask("r2"), LIMITS, RULES)
     states = [output.state for output in outputs_of(ports, second)]
     assert states == [OutputState.COMMITTED, OutputState.COMMITTED, OutputState.WANTED]
     assert [output.task_id for output in outputs_of(ports, second)][:2] == ["", ""]
@@ -104,9 +107,9 @@ def test_what_the_catalogue_has_is_answered_at_once_and_makes_no_task(ports: Por
 
 def test_what_is_under_way_is_joined(ports: Ports) -> None:
     put_safe(ports.blobs)
-    first = plan_request(ports, ask(), LIMITS)
+    first = plan_request(ports, ask(), LIMITS, RULES)
     more = {"kind": "mgrs", "tiles": [*TILES["tiles"], "33TTF"]}
-    second = plan_request(ports, ask("r2", user="other", grid=more), LIMITS)
+    second = plan_request(ports, ask("r2", user="other", grid=more), LIMITS, RULES)
     (task,) = tasks_of(ports, second)
     makers = {output.title.rsplit(" ", 1)[1]: output.task_id for output in outputs_of(ports, second)}
     assert makers.pop("33TTF") == task.task_id
@@ -118,15 +121,50 @@ def test_what_is_under_way_is_joined(ports: Ports) -> None:
         assert row.values["user"] == "other"
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "due_s"),
+    [
+        ({}, {}, 300),
+        ({}, {"patience_s": 10}, 70),  # asked for a minute later
+        ({"patience_s": 20}, {"patience_s": 10}, 20),
+        ({}, {"deadline": "2026-05-01T12:02:00Z"}, 120),
+        ({"deadline": "2026-05-01T12:02:00Z"}, {"deadline": "2026-05-01T13:00:00Z"}, 120),
+        ({"deadline": "2026-05-01T13:00:00Z"}, {"patience_s": 10}, 70),
+    ],
+)
+def test_a_joined_task_is_as_urgent_as_the_most_urgent_request(
+    ports: Ports, first: dict[str, Any], second: dict[str, Any], due_s: float
+) -> None:
+    put_safe(ports.blobs)
+    job = plan_request(ports, ask("r1", **first), LIMITS, RULES)
+    assert isinstance(ports.clock, ManualClock)
+    start = ports.clock.now()
+    ports.clock.advance(60)
+    plan_request(ports, ask("r2", **second), LIMITS, RULES)
+    (task,) = tasks_of(ports, job)
+    assert (due_at(task, RULES.patience_s) - start).total_seconds() == due_s
+    found = list(candidates(ports, task.result_version, ports.clock.now(), 10))
+    assert [candidate.task for candidate in found] == [task]
+
+
+def test_a_task_under_way_is_left_alone_by_who_joins_it(ports: Ports) -> None:
+    put_safe(ports.blobs)
+    job = plan_request(ports, ask("r1"), LIMITS, RULES)
+    (task,) = tasks_of(ports, job)
+    task = swap(ports.tables, task.changed(state=TaskState.RELEASED, release=1))
+    plan_request(ports, ask("r2", patience_s=0), LIMITS, RULES)
+    assert tasks_of(ports, job) == [task]
+
+
 @pytest.mark.parametrize("state", [DigestState.FAILED, DigestState.ABANDONED, DigestState.COMMITTED])
 def test_a_closed_digest_without_a_catalogue_item_is_claimed_anew(ports: Ports, state: DigestState) -> None:
     put_safe(ports.blobs)
-    first = plan_request(ports, ask(), LIMITS)
+    first = plan_request(ports, ask(), LIMITS, RULES)
     for output in outputs_of(ports, first):
         digest = load(ports.tables, DigestRecord, output.digest, "state")
         assert digest is not None
         swap(ports.tables, digest.changed(state=state))
-    second = plan_request(ports, ask("r2"), LIMITS)
+    second = plan_request(ports, ask("r2"), LIMITS, RULES)
     (task,) = tasks_of(ports, second)
     for output in outputs_of(ports, second):
         digest = load(ports.tables, DigestRecord, output.digest, "state")
@@ -136,7 +174,7 @@ def test_a_closed_digest_without_a_catalogue_item_is_claimed_anew(ports: Ports, 
 
 def test_a_commit_that_comes_between_looking_and_joining_is_seen(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
     put_safe(ports.blobs)
-    first = plan_request(ports, ask(grid={"kind": "mgrs", "tiles": ["33TUG"]}), LIMITS)
+    first = plan_request(ports, ask(grid={"kind": "mgrs", "tiles": ["33TUG"]}), LIMITS, RULES)
     (output,) = outputs_of(ports, first)
     transact, commits = ports.tables.transact, []
 
@@ -150,7 +188,7 @@ def test_a_commit_that_comes_between_looking_and_joining_is_seen(ports: Ports, m
         transact(table, changes)
 
     monkeypatch.setattr(ports.tables, "transact", commit_first)
-    second = plan_request(ports, ask("r2", grid={"kind": "mgrs", "tiles": ["33TUG"]}), LIMITS)
+    second = plan_request(ports, ask("r2", grid={"kind": "mgrs", "tiles": ["33TUG"]}), LIMITS, RULES)
     assert commits == [1]
     assert [one.state for one in outputs_of(ports, second)] == [OutputState.COMMITTED]
     assert tasks_of(ports, second) == []
@@ -160,7 +198,7 @@ def test_a_cancelled_request_is_not_planned(ports: Ports) -> None:
     put_safe(ports.blobs)
     job = submit(ports, ask(), "http")
     swap(ports.tables, job.changed(cancelled=True))
-    assert plan_request(ports, ask(), LIMITS).planned is False
+    assert plan_request(ports, ask(), LIMITS, RULES).planned is False
     assert tasks_of(ports, job) == []
 
 
@@ -175,7 +213,7 @@ def test_a_request_cancelled_while_it_is_planned_leaves_no_work(ports: Ports, mo
         return create(container, name, data)
 
     monkeypatch.setattr(ports.blobs, "create", cancel_now)
-    job = plan_request(ports, ask(), LIMITS)
+    job = plan_request(ports, ask(), LIMITS, RULES)
     assert {output.state for output in outputs_of(ports, job)} == {OutputState.CANCELLED}
     assert {task.state for task in tasks_of(ports, job)} <= {TaskState.CANCELLED}
 
@@ -210,31 +248,31 @@ def test_what_is_wrong_with_a_product_ends_its_job_with_the_reason(
 ) -> None:
     if data is not None:
         ports.blobs.write("products", blob, data)
-    job = plan_request(ports, ask(products=[f"products/{blob}"]), LIMITS)
+    job = plan_request(ports, ask(products=[f"products/{blob}"]), LIMITS, RULES)
     assert job.planned
     assert job.fault_kind == kind
     assert says in (job.fault_message or "")
     assert tasks_of(ports, job) == []
     assert ports.queues.length(names.QUEUE_DISPATCH) == 0
-    assert plan_request(ports, ask(products=[f"products/{blob}"]), LIMITS) == job  # a redelivery changes nothing
+    assert plan_request(ports, ask(products=[f"products/{blob}"]), LIMITS, RULES) == job  # a redelivery changes nothing
 
 
 def test_a_safe_folder_without_what_its_manifest_lists_is_refused(ports: Ports) -> None:
     ref = put_safe(ports.blobs)
     path = next(path for path in members(ROME) if path.startswith("measurement/"))
     ports.blobs.write("products", f"{ROME}.SAFE/{path}", b"short")
-    assert "has 5 bytes, not the 64" in (plan_request(ports, ask("r1"), LIMITS).fault_message or "")
+    assert "has 5 bytes, not the 64" in (plan_request(ports, ask("r1"), LIMITS, RULES).fault_message or "")
     ports.blobs.delete("products", f"{ROME}.SAFE/{path}")
-    assert f"lacks {path}" in (plan_request(ports, ask("r2"), LIMITS).fault_message or "")
+    assert f"lacks {path}" in (plan_request(ports, ask("r2"), LIMITS, RULES).fault_message or "")
     ports.blobs.delete("products", f"{ROME}.SAFE/manifest.safe")
-    missing = plan_request(ports, ask("r3", products=[ref]), LIMITS)
+    missing = plan_request(ports, ask("r3", products=[ref]), LIMITS, RULES)
     assert missing.fault_kind == "ProductMissing"
 
 
 def test_previews_may_be_missing(ports: Ports) -> None:
     put_safe(ports.blobs)
     ports.blobs.delete("products", f"{ROME}.SAFE/preview/quick-look.png")
-    assert plan_request(ports, ask(), LIMITS).fault_kind is None
+    assert plan_request(ports, ask(), LIMITS, RULES).fault_kind is None
 
 
 def test_a_zip_is_planned_from_its_ends_not_its_middle(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +288,7 @@ def test_a_zip_is_planned_from_its_ends_not_its_middle(ports: Ports, monkeypatch
         return data
 
     monkeypatch.setattr(ports.blobs, "read", counting)
-    job = plan_request(ports, ask(products=[f"products/{ROME}.zip"]), LIMITS)
+    job = plan_request(ports, ask(products=[f"products/{ROME}.zip"]), LIMITS, RULES)
     assert job.fault_kind is None
     assert sum(fetched) < 1_200_000
 
@@ -274,13 +312,13 @@ def test_a_sidecar_is_part_of_the_content(ports: Ports) -> None:
 
 def test_the_sites_terrain_stands_in_and_a_missing_one_is_named(ports: Ports) -> None:
     put_safe(ports.blobs)
-    assert "no default" in (plan_request(ports, ask("r1", terrain=None), LIMITS).fault_message or "")
+    assert "no default" in (plan_request(ports, ask("r1", terrain=None), LIMITS, RULES).fault_message or "")
     order = {"terrain": {"dem": "aux/dem.tif"}}
     ports.blobs.write(names.CONTAINER_SETTINGS, names.BLOB_DEFAULT_ORDER, json.dumps(order).encode())
-    job = plan_request(ports, ask("r2", terrain=None), LIMITS)
+    job = plan_request(ports, ask("r2", terrain=None), LIMITS, RULES)
     assert (job.fault_kind, "aux/dem.tif" in (job.fault_message or "")) == ("AuxiliaryMissing", True)
     ports.blobs.write(names.CONTAINER_AUX, "dem.tif", b"heights")
-    job = plan_request(ports, ask("r3", terrain=None), LIMITS)
+    job = plan_request(ports, ask("r3", terrain=None), LIMITS, RULES)
     plan = read_plan(ports, job.job_id)
     assert plan is not None
     assert plan.tasks[0].terrain.dem is not None
@@ -298,9 +336,9 @@ def test_storage_trouble_is_not_the_requests_fault(ports: Ports, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr(ports.blobs, "list", away)
         with pytest.raises(ConnectionError):
-            plan_request(ports, ask(), LIMITS)
+            plan_request(ports, ask(), LIMITS, RULES)
     assert swaps
-    assert plan_request(ports, ask(), LIMITS).fault_kind is None
+    assert plan_request(ports, ask(), LIMITS, RULES).fault_kind is None
 
 
 @pytest.mark.parametrize("table", [OutputRecord.TABLE, DigestRecord.TABLE, TaskRecord.TABLE, JobRecord.TABLE])
@@ -323,8 +361,8 @@ def test_a_process_that_dies_at_any_table_is_finished_by_the_redelivery(
     for name in writes:
         monkeypatch.setattr(ports.tables, name, dying(name))
     with pytest.raises(SystemExit):
-        plan_request(ports, ask(), LIMITS)
-    job = plan_request(ports, ask(), LIMITS)
+        plan_request(ports, ask(), LIMITS, RULES)
+    job = plan_request(ports, ask(), LIMITS, RULES)
     assert len(tasks_of(ports, job)) == 1
     assert len(outputs_of(ports, job)) == 3
     assert pending_rows(ports) == 1

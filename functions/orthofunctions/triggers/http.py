@@ -7,8 +7,8 @@ import azure.functions as func
 from orthofunctions.api.app import create_app
 from orthofunctions.bootstrap import system
 
-blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
-_asgi = func.AsgiMiddleware(create_app(system))  # type: ignore[no-untyped-call]
+blueprint = func.Blueprint()
+_asgi = func.AsgiMiddleware(create_app(system))
 
 
 @blueprint.function_name("http")

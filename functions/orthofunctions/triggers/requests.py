@@ -11,17 +11,17 @@ from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.plan import plan_request
 from orthofunctions.usecases.submit import RequestUnreadableError, read_request
 
-blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
+blueprint = func.Blueprint()
 
 
 @blueprint.function_name("requests")
 @blueprint.queue_trigger("message", queue_name=names.QUEUE_REQUESTS, connection=STORAGE)
 def requests(message: func.QueueMessage) -> None:
-    ports, limits = system().ports, system().limits
+    here = system()
     body = message.get_body().decode(errors="replace")
     try:
-        request = read_request(ports, body)
+        request = read_request(here.ports, body)
     except RequestUnreadableError as error:
-        keep_for_operators(ports, names.QUEUE_REQUESTS, body, f"{error.kind}: {error}")
+        keep_for_operators(here.ports, names.QUEUE_REQUESTS, body, f"{error.kind}: {error}")
         return
-    plan_request(ports, request, limits)
+    plan_request(here.ports, request, here.limits, here.rules)

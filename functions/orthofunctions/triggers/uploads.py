@@ -13,7 +13,7 @@ try:  # In Azure this extension hands over clients; elsewhere the host passes th
 except ImportError:
     from azure.storage.blob import BlobClient
 
-blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
+blueprint = func.Blueprint()
 
 
 @blueprint.function_name("uploads")

@@ -8,18 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 from orthocontracts import names
 from orthocontracts.requests import Request
-from orthocontracts.states import OutputState
-from orthocontracts.tasks import TaskSpec
+from orthocontracts.states import OutputState, TaskState
+from orthocontracts.tasks import TaskSpec, job_of_task
 from orthofunctions.domain.faults import AuxiliaryMissingError, PlanError
 from orthofunctions.domain.planning import Limits, make_plan
 from orthofunctions.domain.plans import Plan
 from orthofunctions.domain.records import JobRecord, OutputRecord, TaskRecord
-from orthofunctions.ports import BlobMissingError, Ports, RowExistsError
+from orthofunctions.domain.rules import Rules
+from orthofunctions.domain.urgency import hastened
+from orthofunctions.ports import BlobMissingError, Ports, RowChangedError, RowExistsError
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.claims import settle_output
 from orthofunctions.usecases.inspect import inspect_products, resolve_terrain
-from orthofunctions.usecases.jobs import announce, change_job, fail_job, open_job
+from orthofunctions.usecases.jobs import MAX_SWAPS, BusyRowError, announce, change_job, fail_job, open_job
 from orthofunctions.usecases.pending import enqueue, wake
+from orthofunctions.usecases.rows import load, swap
 from orthofunctions.usecases.upload import default_order
 
 logger = logging.getLogger(__name__)
@@ -27,7 +30,7 @@ logger = logging.getLogger(__name__)
 PARALLEL_OUTPUTS = 8
 
 
-def plan_request(ports: Ports, request: Request, limits: Limits) -> JobRecord:
+def plan_request(ports: Ports, request: Request, limits: Limits, rules: Rules) -> JobRecord:
     """Plan a request, or go on where an earlier delivery of it was cut off.
 
     A request that cannot be planned ends its job with the reason and returns: asking again would not help. Trouble with
@@ -43,7 +46,7 @@ def plan_request(ports: Ports, request: Request, limits: Limits) -> JobRecord:
             "cannot plan: %s", error, extra={"action": "plan_failed", "job_id": job.job_id, "kind": error.kind}
         )
         return fail_job(ports, job, error.fault())
-    n_tasks = _carry_out(ports, job, plan)
+    n_tasks = _carry_out(ports, job, plan, rules)
     job = change_job(
         ports, job, lambda now: None if now.planned else now.changed(planned=True, n_outputs=len(plan.outputs))
     )
@@ -94,17 +97,45 @@ def _plan_once(ports: Ports, job: JobRecord, request: Request, limits: Limits) -
     return _plan_once(ports, job, request, limits)
 
 
-def _carry_out(ports: Ports, job: JobRecord, plan: Plan) -> int:
+def _carry_out(ports: Ports, job: JobRecord, plan: Plan, rules: Rules) -> int:
     """Settle every output, then make the tasks that have any left to make. Returns how many."""
     with ThreadPoolExecutor(min(PARALLEL_OUTPUTS, len(plan.outputs))) as pool:
         outputs = list(pool.map(lambda planned: settle_output(ports, job, planned), plan.outputs))
     made = 0
+    own = {spec.task_id for spec in plan.tasks}
+    for joined in sorted({one.task_id for one in outputs if one.state is OutputState.WANTED} - own):
+        _hasten(ports, joined, plan, rules)
     for spec in plan.tasks:
         claimed = [one for one in outputs if one.task_id == spec.task_id and one.state is OutputState.WANTED]
         if claimed:
             _make_task(ports, spec, claimed)
             made += 1
     return made
+
+
+def _hasten(ports: Ports, task_id: str, plan: Plan, rules: Rules) -> None:
+    """A task we joined that still waits becomes as urgent as we are. Its row in the index comes first, as ever."""
+    for _ in range(MAX_SWAPS):
+        task = load(ports.tables, TaskRecord, job_of_task(task_id), task_id)
+        if task is None or task.state is not TaskState.PENDING:
+            return
+        hastened_task = hastened(
+            task,
+            deadline=plan.request.deadline,
+            patience_s=plan.request.patience_s,
+            asked_at=plan.made_at,
+            site_patience_s=rules.patience_s,
+        )
+        if hastened_task is task:
+            return
+        enqueue(ports, hastened_task)
+        try:
+            swap(ports.tables, hastened_task)
+        except RowChangedError:
+            continue
+        wake(ports, f"{task_id} is wanted sooner")
+        return
+    raise BusyRowError(f"task {task_id}")
 
 
 def _make_task(ports: Ports, spec: TaskSpec, claimed: Sequence[OutputRecord]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from fakes.crash import Crash, Fuse, fused
@@ -23,7 +22,7 @@ from orthocontracts.outputs import (
     Source,
 )
 from orthocontracts.requests import Options, Request
-from orthocontracts.states import OutputState, TaskState
+from orthocontracts.states import OutputState
 from orthocontracts.tasks import TaskSpec, task_id_of
 from orthocontracts.tickets import Ticket
 from orthofunctions.domain.plans import Plan, PlannedOutput
@@ -48,7 +47,6 @@ POOLS = PoolsFile(
         PoolSpec(name="cloud", kind="cloud", max_slots=2, startup_s=10, start_limit_s=300, price_per_slot_hour_eur=0.3),
     )
 )
-VISIBILITY_S = 60
 
 Verdicts = Callable[[Ticket, int], tuple[Verdict, ...]]
 
@@ -58,16 +56,20 @@ class World:
     """``ports`` is the world as it is; ``fuse`` may kill or hold up the functions' process at one of its writes."""
 
     rules: Rules = RULES
+    visibility_s: float = 60
     fuse: Fuse | None = None
     clock: ManualClock = field(default_factory=ManualClock)
     crashed: bool = False
 
     def __post_init__(self) -> None:
-        self.ports: Ports = memory_ports(self.clock)
+        self.ports: Ports = self.make_ports()
         pools = POOLS.to_json().encode()
         self.ports.blobs.write(names.CONTAINER_SETTINGS, names.BLOB_POOLS, pools)
         self.ports.blobs.write("products", "image.tif", b"pixels")
         self.ports.blobs.write("products", "image_RPC.TXT", b"rpc")
+
+    def make_ports(self) -> Ports:
+        return memory_ports(self.clock)
 
     @property
     def releases(self) -> list[str]:
@@ -96,9 +98,13 @@ class World:
         except Crash:
             self.crashed = True
             self.check_promises()
-            self.clock.advance(61)  # until the dead process' lease has run out
+            self.outlive_the_lease()
             return False
         return True
+
+    def outlive_the_lease(self) -> None:
+        """Wait until a dead round's lease has run out."""
+        self.clock.advance(61)
 
     def deliver_results(self) -> None:
         """Deliver each report until it has been handled, as the functions host does."""
@@ -180,7 +186,7 @@ class World:
     def take(self, pool: str = "hpc") -> Delivery | None:
         """What a worker does first: take a message, read its ticket. A message without one is deleted."""
         queue = names.pool_queue(pool, 1)
-        while (message := self.queues.receive(queue, VISIBILITY_S)) is not None:
+        while (message := self.queues.receive(queue, self.visibility_s)) is not None:
             release = Release.model_validate_json(message.body)
             ticket = names.ticket_blob(release.task_id, release.release)
             if self.ports.blobs.facts(names.ticket_container(pool), ticket) is None:
@@ -294,11 +300,3 @@ def run_to_the_end(world: World, work: Callable[[Delivery], None], *, steps: int
         if world.all_ended() and not world.active() and not world.tickets():
             return
     raise AssertionError(f"not ended after {steps} steps: {[(task.task_id, task.state) for task in world.tasks()]}")
-
-
-def later(world: World, seconds: float) -> Any:
-    return world.clock.now() + timedelta(seconds=seconds)
-
-
-def state_of(world: World, task_id: str) -> TaskState:
-    return world.task(task_id).state

@@ -1,0 +1,180 @@
+"""The lease protocol on the real storage emulator: rounds, reports and sweeps, with the process dying in between."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobClient, BlobLeaseClient
+from azure.storage.queue import QueueClient, QueueMessage
+
+from fakes.crash import Fuse
+from fakes.memory_ports import ManualClock
+from fakes.world import Delivery, World, run_to_the_end
+from integration.storage import azure_ports
+from localdev.servers import Azurite
+from orthocontracts import names
+from orthocontracts.states import OutputState, TaskState
+from orthofunctions.adapters.clock import SystemClock
+from orthofunctions.ports import Ports
+from orthofunctions.provision import provision
+from orthofunctions.usecases.dispatch import dispatch
+
+
+@dataclass
+class HeldMessage:
+    body: str
+    dequeue_count: int
+    message: QueueMessage
+
+
+@dataclass
+class QueuesOfBothSides:
+    """The functions' queues, and the worker's and the host's side of them."""
+
+    ours: object
+    connection_string: str
+    releases: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.ours, name)
+
+    def send_release(self, queue: str, body: str) -> None:
+        self.releases.append(body)
+        self.ours.send_release(queue, body)  # type: ignore[attr-defined]
+
+    def receive(self, queue: str, hidden_for_s: float) -> HeldMessage | None:
+        with self.client(queue) as client:
+            message = client.receive_message(visibility_timeout=max(1, round(hidden_for_s)))
+        if message is None:
+            return None
+        return HeldMessage(base64.b64decode(message.content).decode(), message.dequeue_count or 0, message)
+
+    def remove(self, queue: str, held: HeldMessage) -> None:
+        with self.client(queue) as client:
+            client.delete_message(held.message)
+
+    def client(self, queue: str) -> QueueClient:
+        return QueueClient.from_connection_string(self.connection_string, queue)
+
+
+@dataclass
+class AzuriteWorld(World):
+    real: Ports | None = None
+    connection_string: str = ""
+    visibility_s: float = 1
+
+    def make_ports(self) -> Ports:
+        assert self.real is not None
+        queues = QueuesOfBothSides(self.real.queues, self.connection_string)
+        return replace(self.real, queues=queues, clock=self.clock)  # type: ignore[arg-type]
+
+    @property
+    def queues(self) -> QueuesOfBothSides:  # type: ignore[override]
+        return self.ports.queues  # type: ignore[return-value]
+
+    def outlive_the_lease(self) -> None:
+        super().outlive_the_lease()
+        lease = BlobLeaseClient(
+            BlobClient.from_connection_string(
+                self.connection_string, names.CONTAINER_CONTROL, names.BLOB_DISPATCH_LEASE
+            )
+        )
+        with contextlib.suppress(HttpResponseError):  # it died without one
+            lease.break_lease(0)
+
+
+@pytest.fixture(scope="module")
+def own_azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """One of its own: the use cases look at whole tables."""
+    with Azurite(tmp_path_factory.mktemp("azurite")) as server:
+        provision(server.connection_string)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def real(own_azurite: Azurite) -> Iterator[Ports]:
+    with azure_ports(own_azurite.connection_string) as ports:
+        yield ports
+
+
+def fail_first(delivery: Delivery) -> None:
+    delivery.report("started")
+    if delivery.ticket.release == 1:
+        delivery.fail()
+    else:
+        delivery.succeed()
+
+
+@pytest.mark.parametrize("at", [4, 9, 15, 24, 1000])
+def test_the_process_dies_and_the_task_ends_once(own_azurite: Azurite, real: Ports, at: int) -> None:
+    world = AzuriteWorld(
+        fuse=Fuse(at),
+        real=real,
+        connection_string=own_azurite.connection_string,
+        clock=ManualClock(SystemClock().now()),
+    )
+    task_id = world.job(f"dies-at-{at}", chr(0x400 + at) + chr(0x1400 + at))
+    run_to_the_end(world, fail_first)
+    assert world.crashed == (at < 1000)
+    task = world.task(task_id)
+    assert task.state is TaskState.SUCCEEDED
+    assert {output.state for output in world.outputs() if output.job_id == task.job_id} == {OutputState.COMMITTED}
+    assert len([entry for entry in world.catalogue() if entry.task_id == task_id]) == 2
+    world.check_promises()
+
+
+def test_rounds_in_parallel_release_each_task_once(own_azurite: Azurite, real: Ports) -> None:
+    """Twelve wakes at once, as the functions host delivers them."""
+    world = AzuriteWorld(
+        real=real, connection_string=own_azurite.connection_string, clock=ManualClock(SystemClock().now())
+    )
+    ids = [world.job(f"parallel-{number}", chr(0x2400 + number)) for number in range(4)]
+    world.status("node-4", slots=4)
+    threads = [threading.Thread(target=dispatch, args=(world.ports, world.rules)) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(world.releases) == 4
+    assert [world.task(task_id).release for task_id in ids] == [1] * 4
+    run_to_the_end(world, lambda delivery: delivery.succeed())
+
+
+def test_a_ticket_s_links_do_what_they_should(own_azurite: Azurite, real: Ports) -> None:
+    world = AzuriteWorld(
+        real=real, connection_string=own_azurite.connection_string, clock=ManualClock(SystemClock().now())
+    )
+    world.job("links", chr(0x2600))
+    world.status("node-1", slots=2)
+    world.round()
+    deadline = time.monotonic() + 5
+    while (delivery := world.take()) is None and time.monotonic() < deadline:
+        pass
+    assert delivery is not None
+    image = next(one for one in delivery.ticket.inputs if one.path.endswith(".tif"))
+    with urllib.request.urlopen(image.url) as answer:
+        assert answer.read() == b"pixels"
+    target = delivery.ticket.deliveries[0].files[delivery.ticket.wanted[0]]["image"]
+
+    def put() -> int:
+        request = urllib.request.Request(target.url, data=b"x", method="PUT", headers={"x-ms-blob-type": "BlockBlob"})
+        try:
+            with urllib.request.urlopen(request) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    assert put() == 201
+    assert put() in (403, 409), "create-only: nothing is ever overwritten"
+    container, _, name = target.blob.partition("/")
+    assert real.blobs.read(container, name) == b"x"

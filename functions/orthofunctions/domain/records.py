@@ -43,7 +43,7 @@ class Record:
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
-        hints = _hints(cls)
+        hints = _hints(cls)  # type: ignore[arg-type]  # mypy takes a dataclass's type for unhashable
         arguments: dict[str, Any] = {"etag": row.etag, cls.PARTITION: row.partition, cls.KEY: row.key}
         for field in fields(cls):
             if field.name in arguments:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from pydantic import ValidationError
+
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.adapters.blobs import AzureBlobs
@@ -13,6 +15,7 @@ from orthofunctions.adapters.transport import new_session
 from orthofunctions.domain.pools import parse_pools
 from orthofunctions.ports import BlobMissingError
 from orthofunctions.settings import Settings
+from orthofunctions.usecases.submit import explain
 
 
 def provision(connection_string: str) -> list[str]:
@@ -46,7 +49,12 @@ def provision(connection_string: str) -> list[str]:
 
 
 def main() -> int:
-    made = provision(Settings().storage.get_secret_value())
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        sys.stderr.write(f"settings: {explain(error)}\n")
+        return 2
+    made = provision(settings.storage.get_secret_value())
     sys.stdout.write(f"{len(made)} containers, queues and tables are there\n")
     return 0
 

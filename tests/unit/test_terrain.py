@@ -84,6 +84,15 @@ def test_a_block_equals_the_heights_of_its_pixels(dem: Path, geoid: Path, epsg: 
     assert block.height_max_m == pytest.approx(block.height_m.max(), abs=1e-3)
 
 
+@pytest.mark.parametrize("size", [1, 2, 128, 129, 257])
+def test_blocks_of_any_size_are_filled_to_the_last_pixel(dem: Path, size: int) -> None:
+    grid = Grid.from_bounds(4326, (5.05, 44.05, 5.05 + size * 1e-4, 44.05 + size * 1e-4), 1e-4)
+    block = Terrain(dem, None).block(grid)
+    lon, lat = grid.lonlat(np.arange(grid.n_rows)[:, None], np.arange(grid.n_cols)[None, :])
+    np.testing.assert_allclose(block.height_m, Terrain(dem, None).heights(lon, lat)[0], atol=0.1)
+    assert block.height_m.shape == grid.shape
+
+
 def test_blocks_do_not_depend_on_how_a_grid_is_cut(dem: Path, geoid: Path) -> None:
     terrain = _cached(dem, geoid)
     grid = Grid.from_bounds(4326, (5.02, 44.05, 5.12, 44.15), 1e-3)
@@ -297,6 +306,22 @@ def test_points_far_apart_need_little_memory(dem: Path, geoid: Path) -> None:
     height, flags = _cached(dem, geoid).heights(lon, lat)
     assert flags.tolist() == [0, 1, 1, 4, 4]
     assert np.isfinite(height).tolist() == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize("most_cells", [2**26, 100])
+def test_a_block_over_the_pole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_cells: int) -> None:
+    """A hill round the pole on a lattice of longitudes, where no coordinate lattice can be linear."""
+    step = 0.5
+    lat = 90 - np.arange(20) * step
+    hill = np.broadcast_to((1000 - 100 * (90 - lat))[:, None], (20, 720)).astype(np.float32)
+    path = write(tmp_path / "pole.tif", hill, -180.0, 90.0, step)
+    monkeypatch.setattr("orthokernel.terrain.terrain._MAX_BLOCK_CELLS", most_cells)
+    grid = Grid.from_bounds(3413, (-300e3, -250e3, 350e3, 300e3), 10e3)
+    block = Terrain(path, None).block(grid)
+    lon_lat = grid.lonlat(np.arange(grid.n_rows)[:, None], np.arange(grid.n_cols)[None, :])
+    np.testing.assert_allclose(block.height_m, 1000 - 100 * (90 - lon_lat[1]), atol=0.1)
+    assert block.coverage == 1.0
+    assert 990 < block.height_max_m <= 1000
 
 
 def test_constant_terrain() -> None:

@@ -47,7 +47,8 @@ def refined_nodes(grid: Grid, exact: Exact) -> tuple[Float64Array, int]:
 
 
 def _positions(n: int, step: int) -> Float64Array:
-    return np.arange(max(2, -(-(n - 1) // step) + 1), dtype=np.float64) * step
+    # Up to or beyond n, not n - 1: a last node on the last pixel would leave that pixel to no lattice cell.
+    return np.arange(-(-n // step) + 1, dtype=np.float64) * step
 
 
 def _good_enough(nodes: Float64Array, exact: Exact, rows: Float64Array, cols: Float64Array) -> bool:

@@ -27,6 +27,8 @@ VoidPolicy = Literal["fill", "nodata"]
 
 _SPACING_SLACK = 1e-6
 _OVERLAP_SAMPLES = 65
+_MAX_BLOCK_CELLS = 2**26
+_ROWS_BY_POINTS = 64
 _GLOBE: LonLatBounds = (-180.0, -90.0, 180.0, 90.0)
 
 
@@ -228,6 +230,8 @@ class Terrain:
             return TerrainBlock(height, flags, 0.0, math.nan, math.nan)
         row0, row1 = int(np.floor(row.min())) - 1, int(np.floor(row.max())) + 3
         col0, col1 = int(np.floor(col.min())) - 1, int(np.floor(col.max())) + 3
+        if (row1 - row0) * (col1 - col0) > _MAX_BLOCK_CELLS:
+            return self._block_by_points(grid_window)
         values, classes = self._dem.region(level, row0, row1, col0, col1)
         nodes[0] -= row0
         nodes[1] -= col0
@@ -237,6 +241,18 @@ class Terrain:
         if low > high:
             low = high = math.nan
         return TerrainBlock(height, flags, float(row_stats[:, 2].sum()) / height.size, low, high)
+
+    def _block_by_points(self, grid: Grid) -> TerrainBlock:
+        """A block that is small on the ground and endless in the DEM: a pole on a lattice of longitudes."""
+        height = np.empty(grid.shape, np.float32)
+        flags = np.empty(grid.shape, np.uint8)
+        cols = np.arange(grid.n_cols)[None, :]
+        for row in range(0, grid.n_rows, _ROWS_BY_POINTS):
+            rows = np.arange(row, min(row + _ROWS_BY_POINTS, grid.n_rows))[:, None]
+            height[rows[:, 0]], flags[rows[:, 0]] = self.heights(*grid.lonlat(rows, cols))
+        known = (flags & NODATA) == 0
+        low, high = (float(height[known].min()), float(height[known].max())) if known.any() else (math.nan, math.nan)
+        return TerrainBlock(height, flags, float(((flags & UNUSABLE) == 0).mean()), low, high)
 
     def _geoid_heights(self, lon_deg: Float64Array, lat_deg: Float64Array) -> Float64Array:
         """Geoid heights at points ``(N,)``; NaN off a regional geoid, 0 without one."""

@@ -60,6 +60,7 @@ class World:
     fuse: Fuse | None = None
     clock: ManualClock = field(default_factory=ManualClock)
     crashed: bool = False
+    statuses: int = 0
 
     def __post_init__(self) -> None:
         self.ports: Ports = self.make_ports()
@@ -169,13 +170,13 @@ class World:
 
     # Workers -------------------------------------------------------------------------------------------------------
 
-    def status(self, agent: str, *, slots: int = 1, state: str = "online", sequence: int | None = None) -> None:
-        seconds = int(self.clock.now().timestamp())
+    def status(self, agent: str, *, slots: int = 1, state: str = "online") -> None:
+        self.statuses += 1
         status = AgentStatus(
             agent=agent,
             pool="hpc",
             session="s1",
-            sequence=seconds if sequence is None else sequence,
+            sequence=int(self.clock.now().timestamp()) * 1000 + self.statuses,
             state=state,  # type: ignore[arg-type]
             at=self.clock.now(),
             slots=slots,

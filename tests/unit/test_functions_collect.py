@@ -160,6 +160,15 @@ class TestWhoseReportCounts:
         assert (task.state, task.failures, task.silences, task.not_before) == (TaskState.PENDING, 0, 0, None)
         assert take_again(world, 0).ticket.release == 2
 
+    def test_refused_before_it_began_is_put_off_but_not_counted(self, world: World) -> None:
+        released(world).give_back()
+        world.deliver_results()
+        (task,) = world.tasks()
+        assert (task.state, task.failures, task.silences) == (TaskState.PENDING, 0, 0)
+        assert task.not_before is not None
+        assert take_nothing(world)
+        assert take_again(world, 6).ticket.release == 2
+
     def test_a_failure_backs_off_longer_each_time(self, world: World) -> None:
         waits = []
         for attempt in range(2):

@@ -302,22 +302,19 @@ class TestCapacity:
         assert record is not None
         assert (record.session, record.slots) == ("s2", 3)
 
-    def test_a_last_will_counts_though_its_number_is_old(self, world: World) -> None:
-        began = world.clock.now()
-        world.clock.advance(60)
-        note_status(world.ports, status(world).to_json())
-        note_status(world.ports, status(world, sequence=0, state="offline", at=began).to_json())
-        record = known(world)
-        assert record is not None
-        assert record.state == "offline"
-        note_status(world.ports, status(world, sequence=5).to_json())
-        record = known(world)
-        assert record is not None
-        assert record.state == "offline", "a late copy of an old status does not bring it back"
-        note_status(world.ports, status(world, sequence=6).to_json())
-        record = known(world)
-        assert record is not None
-        assert record.state == "online", "a will that came late is corrected by the worker's next status"
+    def test_a_last_will_stands_above_the_statuses_of_its_connection_and_below_the_next_one(self, world: World) -> None:
+        said = [
+            (status(world, sequence=1003), "online"),
+            (status(world, sequence=1999, state="offline", slots=0), "offline"),
+            (status(world, sequence=1004), "offline"),
+            (status(world, sequence=2000), "online"),
+            (status(world, sequence=1999, state="offline", slots=0), "online"),
+        ]
+        for one, state in said:
+            note_status(world.ports, one.to_json())
+            record = known(world)
+            assert record is not None
+            assert record.state == state
 
     def test_a_will_of_an_earlier_session_buries_nobody(self, world: World) -> None:
         began = world.clock.now()

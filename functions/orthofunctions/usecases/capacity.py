@@ -54,21 +54,14 @@ def note_status(ports: Ports, body: str) -> None:
 def newer(before: AgentRecord | None, status: AgentRecord) -> AgentRecord | None:
     """What the worker's row becomes, or None where the status is older than what is known.
 
-    Within a session the sequence number orders, except that goodbye always counts: a last will carries the number the
-    session began with. A worker that a late will has wrongly buried publishes again, with a higher number. Between
-    sessions the worker's own clock orders: they ran one after the other on one machine.
+    Within a session the sequence number orders; a worker gives its last will a number above all statuses of the
+    connection it ends. Between sessions the worker's own clock orders: they ran one after the other on one machine.
     """
     if before is None:
         return status
-    if status.session != before.session:
-        return status.changed(etag=before.etag) if status.at > before.at else None
-    if status.state == "offline":
-        if before.state == "offline":
-            return None
-        return before.changed(state="offline", running="[]", received_at=status.received_at)
-    if status.sequence <= before.sequence:
-        return None
-    return status.changed(etag=before.etag)
+    same = status.session == before.session
+    is_newer = status.sequence > before.sequence if same else status.at > before.at
+    return status.changed(etag=before.etag) if is_newer else None
 
 
 def _matters(before: AgentRecord | None, after: AgentRecord) -> bool:

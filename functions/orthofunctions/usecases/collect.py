@@ -114,7 +114,9 @@ def _returned(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
     if not is_current(report, task):
         return True
     message = f"{report.agent} handed the task back: {report.reason or 'no reason given'}"
-    return requeue(ports, rules, task, fault=Fault(kind=HANDED_BACK, message=message))
+    # Refused before it began: the same worker would refuse it again a moment later, round and round.
+    refused = task.state is TaskState.RELEASED
+    return requeue(ports, rules, task, fault=Fault(kind=HANDED_BACK, message=message), put_off=refused)
 
 
 def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bool:

@@ -44,11 +44,13 @@ def requeue(
     fault: Fault,
     failures: int = 0,
     silences: int = 0,
+    put_off: bool = False,
     stop_agent: bool = False,
 ) -> bool:
     """End the current release and let the task wait again, or fail it where its attempts are used up.
 
-    A release that ends without an attempt (handed back, never started) waits at once; others back off first.
+    A release that ends without an attempt (handed back, never started) waits again at once, unless ``put_off``; others
+    back off first.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def requeue(
         return give_up(ports, counted, fault)
     pending = counted.changed(
         state=move(task.task_id, task.state, TaskState.PENDING),
-        not_before=not_before(counted, rules, ports.clock.now()) if tried else None,
+        not_before=not_before(counted, rules, ports.clock.now()) if tried or put_off else None,
         fault_kind=fault.kind,
         fault_message=fault.message,
     )

@@ -214,8 +214,8 @@ def _rpc(options: argparse.Namespace) -> dict[str, object]:
 
 def _demo(options: argparse.Namespace) -> dict[str, object]:
     made = demo_scenes(options.out)
-    for scene in [*made.sentinel1, *made.rpc]:
-        print(f"make_scene: {scene.path}", file=sys.stderr)
+    for path in [*(scene.path for scene in made.sentinel1), *(image.path for image in made.rpc)]:
+        print(f"make_scene: {path}", file=sys.stderr)
     return {
         "dem": made.dem_path,
         "sentinel1": [asdict(scene) for scene in made.sentinel1],

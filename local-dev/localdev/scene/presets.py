@@ -14,6 +14,7 @@ from localdev.scene.spec import Scene, SceneSpec
 CENTRE_LONLAT_DEG = (12.0, 42.0)
 DEM_BOUNDS_DEG = (11.80, 41.80, 12.20, 42.20)
 SIZE_PX = 1400
+SLICE_PX = (900, 1400)
 RELIEF_M, SEA_FRACTION, SEED = 1100.0, 0.2, 11
 
 
@@ -45,8 +46,8 @@ def demo_scenes(folder: Path) -> DemoScenes:
         seed=SEED,
     )
     specs = [
-        replace(first, zip_it=True),
-        replace(first, slice_offset_lines=SIZE_PX - 60, zip_it=True, size_lines_samples=(SIZE_PX // 2, SIZE_PX)),
+        replace(first, size_lines_samples=SLICE_PX, zip_it=True),
+        replace(first, size_lines_samples=SLICE_PX, zip_it=True, slice_offset_lines=SLICE_PX[0]),
         replace(first, start=first.start + timedelta(days=12), seed=SEED + 1, polarisations=("vv", "vh")),
         replace(first, start=first.start + timedelta(days=3, hours=11, minutes=54), ascending=True, seed=SEED + 2),
     ]

@@ -33,7 +33,8 @@ class SceneSpec:
     start : datetime
         UTC of the first line (without ``annotation_safe``).
     slice_offset_lines : int
-        Make, of the same pass, the slice that begins this many lines after the one centred on the place.
+        Make, of the same pass, the slice of the same size that begins this many lines after the one centred
+        on the place (and at ``start`` plus that time).
     dem_file, geoid_file : Path, optional
         Terrain from files: geographic DEM; heights are DEM + geoid (none: ellipsoidal).
     fractal_seed : int, optional

@@ -289,3 +289,20 @@ def test_settings_hide_their_secrets() -> None:
     )
     assert "hidden" not in repr(settings)
     assert settings.storage.get_secret_value() == "AccountKey=hidden"
+
+
+def test_the_process_describes_its_inputs_in_the_words_of_openapi_3_0(client: AsgiClient) -> None:
+    description = client.get("/processes/orthorectify").json()
+    inputs = description["inputs"]
+    assert {"products", "grid", "terrain", "options", "deadline", "patience_s", "request_id"} == inputs.keys()
+    assert {name for name, one in inputs.items() if one["minOccurs"] == 1} == {"products"}
+    text = json.dumps(inputs)
+    for word in ("$ref", "$defs", '"const"', '"null"', "discriminator"):
+        assert word not in text
+    kinds = [one["properties"]["kind"]["enum"] for one in inputs["grid"]["schema"]["oneOf"]]
+    assert sorted(kinds) == [["bounds"], ["footprint"], ["mgrs"]]
+    spacing = next(one for one in inputs["grid"]["schema"]["oneOf"] if one["properties"]["kind"]["enum"] == ["bounds"])
+    assert spacing["properties"]["spacing"]["exclusiveMinimum"] is True
+    assert client.get("/processes").json()["processes"][0]["id"] == "orthorectify"
+    assert any(one.endswith("/conf/core") for one in client.get("/conformance").json()["conformsTo"])
+    assert {link["rel"] for link in client.get("/").json()["links"]} >= {"self", "service-desc"}

@@ -16,6 +16,7 @@ import orthocontracts.requests as words
 from orthofunctions.api.context import Asked, Caller
 from orthofunctions.api.jobs import status_document
 from orthofunctions.api.problems import NO_SUCH_PROCESS, ProblemError
+from orthofunctions.api.schemas import openapi_schema
 from orthofunctions.usecases.submit import submit
 from orthofunctions.usecases.views import view_job
 
@@ -149,11 +150,10 @@ def _input_descriptions() -> dict[str, Any]:
     for name, of_input in schema["properties"].items():
         if name in ("user", "process", "version"):
             continue
-        needs = {"$defs": shared} if "$ref" in json.dumps(of_input) else {}
         described[name] = {
             "title": name.replace("_", " "),
             **({"description": of_input["description"]} if "description" in of_input else {}),
-            "schema": {**of_input, **needs},
+            "schema": openapi_schema(of_input, shared),
             "minOccurs": 1 if name in required else 0,
             "maxOccurs": 1,
         }

@@ -1,0 +1,54 @@
+"""Pydantic's JSON Schema (2020-12) in the words of OpenAPI 3.0, which OGC API - Processes 1.0 describes inputs with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def openapi_schema(schema: Any, shared: dict[str, Any]) -> Any:
+    """A schema without references, ``const``, null alternatives and numeric exclusive bounds.
+
+    Parameters
+    ----------
+    schema : dict
+        What pydantic says, or a part of it.
+    shared : dict
+        Its ``$defs``, which are written out where they are named. They must not be recursive.
+    """
+    if isinstance(schema, list):
+        return [openapi_schema(item, shared) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        named = shared[schema["$ref"].rsplit("/", 1)[-1]]
+        beside = {name: value for name, value in schema.items() if name != "$ref"}
+        return openapi_schema({**named, **beside}, shared)
+    said: dict[str, Any] = {}
+    for name, value in schema.items():
+        match name:
+            case "properties":
+                said[name] = {key: openapi_schema(one, shared) for key, one in value.items()}
+            case "const":
+                said["enum"] = [value]
+            case "exclusiveMinimum":
+                said |= {"minimum": value, "exclusiveMinimum": True}
+            case "exclusiveMaximum":
+                said |= {"maximum": value, "exclusiveMaximum": True}
+            case "discriminator":
+                pass  # it names definitions that are not here any more
+            case "default":
+                if value is not None:
+                    said[name] = value
+            case _:
+                said[name] = openapi_schema(value, shared)
+    return _without_null(said)
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """An input that may be left out need not be null as well."""
+    alternatives = schema.get("anyOf")
+    if alternatives is None or {"type": "null"} not in alternatives:
+        return schema
+    left = [one for one in alternatives if one != {"type": "null"}]
+    rest = {name: value for name, value in schema.items() if name != "anyOf"}
+    return {**left[0], **rest} if len(left) == 1 else {**rest, "anyOf": left}

@@ -11,6 +11,7 @@ import pyproj
 from affine import Affine
 
 from orthoagent.childwords import OutputMade, OutputOrder
+from orthoagent.warm import warm_kernel
 from orthocontracts.outputs import FILE_SUFFIX, GridSpec
 from orthokernel import Grid, Product, Terrain, open_product, orthorectify
 
@@ -76,6 +77,11 @@ def _terrain(order: OutputOrder) -> Terrain:
     if order.dem is not None:
         return Terrain(order.dem, order.geoid)
     return Terrain.constant(order.height_m or 0.0)
+
+
+def warm() -> None:
+    """Compile, or load what was compiled."""
+    warm_kernel()
 
 
 def finish() -> None:

@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from integration.worker_kit import Agent, Storage, agents, digest_of, is_alive, until
 from localdev.servers import Azurite
+from localdev.servers.process import free_ports
 from orthocontracts import names
 from orthocontracts.messages import Release
 
@@ -38,7 +40,7 @@ def served(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A pool with one worker, for the tests after which it works as before."""
     world = Storage(azurite)
     with agents(world, tmp_path_factory.mktemp("served")) as starter:
-        yield world, starter(renew_s=0.5, broker="mqtt://user:word@127.0.0.1:1")
+        yield world, starter(renew_s=0.5, broker="mqtt://user:word@127.0.0.1:1", health_port=free_ports(1)[0])
     world.close()
 
 
@@ -295,3 +297,28 @@ def test_computing_goes_on_while_storage_is_down(tmp_path: Path) -> None:
             finished = world.report(task, "finished")
             assert (finished.delivery, world.faults(finished)) == (1, [])
         world.close()
+
+
+def test_the_health_page_shows_what_it_does(served: tuple[Storage, Agent]) -> None:
+    storage, agent = served
+    storage.report(storage.release({}), "finished")
+    address = f"http://127.0.0.1:{agent.wait_for('health_page')['port']}"
+    until(lambda: httpx.get(f"{address}/healthz").json()["running"] == 0, "the slot to be free")
+    health = httpx.get(f"{address}/healthz")
+    assert health.status_code == 200
+    assert health.json() == {
+        "ready": True,
+        "storage": True,
+        "broker": False,
+        "state": "online",
+        "slots": 1,
+        "running": 0,
+    }
+    ended = next(line for line in httpx.get(f"{address}/metrics").text.splitlines() if 'how="done"' in line)
+    assert int(ended.rsplit(" ", 1)[1]) >= 1
+
+
+def test_a_worker_ends_before_its_walltime_does(storage: Storage, start: Start) -> None:
+    agent = start(walltime_s=10.5, grace_s=0)
+    assert agent.process.wait(60) == 0
+    assert agent.events("drains")[0]["reason"] == "the batch job's walltime is nearly over"

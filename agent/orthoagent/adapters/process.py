@@ -44,6 +44,11 @@ class ComputeChild:
         self._said: asyncio.Task[None] | None = None
         self._last_words: deque[str] = deque(maxlen=5)
 
+    @property
+    def pid(self) -> int | None:
+        """The process, and its group; None where none runs."""
+        return self._process.pid if self._process is not None else None
+
     async def start(self) -> None:
         """Be ready for a job; at once where the child already is.
 

@@ -23,7 +23,7 @@ TOLERANCE_PX = 0.01
 """What the lattice promises against the exact model."""
 TARGET_PX = 0.005
 """Where refinement stops: half of the promise, because only so many points are compared."""
-FIRST_STEP_PX = 256
+FIRST_STEP_PX = 128
 LAST_STEP_PX = 4
 _LEAST_HALF_RANGE_M = 1.0
 _FAR_LINES = 1e7
@@ -125,8 +125,9 @@ def break_table(lines: BreakLines | None) -> BreakTable:
 
 
 def _evaluate(model: SensorModel, block: Grid, mid_m: float, half_m: float, step_px: int) -> Lattice:
-    rows = np.arange(-(-max(block.n_rows - 1, 1) // step_px) + 1) * step_px
-    cols = np.arange(-(-max(block.n_cols - 1, 1) // step_px) + 1) * step_px
+    # A node beyond the cell of the last pixel, even where that pixel is itself a node: the loop reads four nodes.
+    rows = np.arange((block.n_rows - 1) // step_px + 2) * step_px
+    cols = np.arange((block.n_cols - 1) // step_px + 2) * step_px
     lon, lat = block.lonlat(rows[:, None], cols[None, :])
     heights = np.array([mid_m - half_m, mid_m, mid_m + half_m])
     values = np.stack(model.ground_to_smooth(lon[None], lat[None], heights[:, None, None]))
@@ -144,13 +145,20 @@ def _worst_error(model: SensorModel, block: Grid, lattice: Lattice, half_m: floa
     """Largest difference between lattice and model inside the image.
 
     Compared at the centres of the cells and of their edges, where the error of a bilinear patch peaks (at a saddle
-    it vanishes at the centre, so centres alone would not do), at heights between the supports.
+    it vanishes at the centre, so centres alone would not do), at heights between the supports. Points as far off the
+    image as a cell is wide count, too: their cell may reach into it.
     """
     if not lattice.reaches_image:
         return 0.0
     step = lattice.arrays.step_px
     _, _, n_i, n_j = lattice.arrays.coefficients.shape
     i, j = np.arange(n_i - 1) * step, np.arange(n_j - 1) * step
+    nodes = lattice.arrays.coefficients[:, 0]
+    reach_line, reach_sample = (
+        max(np.nanmax(np.abs(np.diff(q, axis=0)), initial=0.0), np.nanmax(np.abs(np.diff(q, axis=1)), initial=0.0))
+        for q in nodes
+    )
+    reach_sample += _correction_reach_px(model)
     mid = lattice.arrays.height_mid_m
     # 1/sqrt(3): where the cubic that vanishes at the three supports is largest
     heights = mid + half_m * np.array([-0.577, 0.577])
@@ -160,19 +168,26 @@ def _worst_error(model: SensorModel, block: Grid, lattice: Lattice, half_m: floa
         lon, lat = block.lonlat(rows, cols)
         for height in heights:
             exact = model.ground_to_smooth(lon, lat, height)
-            inside = _near_image(model, exact[0], exact[1])
-            if not inside.any():
+            near = _near_image(model, exact, reach_line, reach_sample)
+            if not near.any():
                 continue
+            inside = _near_image(model, exact, 1.0, 1.0 + _correction_reach_px(model))
             for reached, true in zip(lattice.at(rows, cols, height), exact, strict=True):
-                difference = np.abs(reached - true)[inside]
-                worst = max(worst, float(np.max(np.where(np.isfinite(difference), difference, np.inf))))
+                difference = np.abs(reached - true)
+                difference[np.isnan(difference)] = np.where(inside[np.isnan(difference)], np.inf, 0.0)
+                worst = max(worst, float(np.max(difference[near])))
     return worst
 
 
-def _near_image(model: SensorModel, line: Float64Array, sample: Float64Array) -> NDArray[np.bool_]:
-    reach = _correction_reach_px(model)
+def _near_image(
+    model: SensorModel, at: tuple[Float64Array, Float64Array], reach_line: float, reach_sample: float
+) -> NDArray[np.bool_]:
+    line, sample = at
     return np.asarray(
-        (line >= -1.0) & (line <= model.n_lines) & (sample >= -1.0 - reach) & (sample <= model.n_samples + reach)
+        (line >= -reach_line)
+        & (line <= model.n_lines - 1 + reach_line)
+        & (sample >= -reach_sample)
+        & (sample <= model.n_samples - 1 + reach_sample)
     )
 
 

@@ -1,0 +1,220 @@
+"""``orthokernel``: orthorectify here and now, without a cloud.
+
+Exit codes: 0 done; 2 what was asked for cannot be done with this input (one line on standard error says why);
+1 anything else that stopped it, such as a full disk; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orthokernel.grid import Grid
+    from orthokernel.product import Product
+    from orthokernel.result import OrthoResult
+    from orthokernel.terrain import Terrain
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    from orthokernel.errors import KernelError  # noqa: PLC0415 (`--help` loads nothing)
+
+    try:
+        return _info(options) if options.command == "info" else _ortho(options)
+    except KernelError as error:
+        _say(f"orthokernel: {_one_line(error)}")
+        return 2 if error.permanent else 1
+    except MemoryError:
+        _say("orthokernel: out of memory; ask for a coarser spacing or fewer bands")
+        return 1
+    except OSError as error:
+        _say(f"orthokernel: {_one_line(error)}")
+        return 1
+    except KeyboardInterrupt:
+        _say("orthokernel: interrupted")
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="orthokernel",
+        description="Satellite products into map-projected images: Sentinel-1 GRD, and images with RPC.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    info = commands.add_parser("info", help="say what a product is", description="Say what a product is.")
+    info.add_argument("product", type=Path, help="SAFE folder, SAFE zip, or image with RPC")
+    info.add_argument("--json", action="store_true", help="as one JSON object")
+
+    ortho = commands.add_parser(
+        "ortho",
+        help="orthorectify products onto a map grid",
+        description="Orthorectify products of one pass onto a map grid: a COG, its mask, a browse image, a STAC Item.",
+    )
+    ortho.add_argument("products", type=Path, nargs="+", metavar="PRODUCT", help="SAFE folder, zip, or image with RPC")
+    ortho.add_argument("-o", "--out", type=Path, required=True, metavar="FILE.tif", help="the image to write")
+    grid = ortho.add_argument_group("grid (one of --tile, --bounds, --like)")
+    which = grid.add_mutually_exclusive_group(required=True)
+    which.add_argument("--tile", help="a Sentinel-2 tile, such as 33TTG")
+    which.add_argument(
+        "--bounds", type=float, nargs=4, metavar=("LEFT", "BOTTOM", "RIGHT", "TOP"), help="in the units of --crs"
+    )
+    which.add_argument("--like", type=Path, metavar="RASTER", help="the grid of another raster")
+    grid.add_argument("--crs", help="coordinate system of --bounds, such as EPSG:32633")
+    grid.add_argument("--spacing", type=float, help="pixel size in the units of the grid (tiles: 10)")
+    ground = ortho.add_argument_group("terrain (--dem with --geoid, or --height)")
+    ground.add_argument("--dem", type=Path, action="append", help="file, VRT or folder of tiles; may be repeated")
+    ground.add_argument("--geoid", type=Path, help="geoid raster to add; leave out where the DEM is ellipsoidal")
+    ground.add_argument("--height", type=float, metavar="METRES", help="one height above the ellipsoid everywhere")
+    image = ortho.add_argument_group("image")
+    image.add_argument("--bands", type=lambda text: [name.lower() for name in text.split(",") if name], metavar="vv,vh")
+    image.add_argument("--radiometry", choices=["sigma0", "beta0", "gamma0", "dn"])
+    image.add_argument("--resampling", choices=["nearest", "bilinear", "cubic", "average"])
+    image.add_argument("--threads", type=int, help="default: all cores this process may use")
+    ortho.add_argument("--json", action="store_true", help="a JSON object on what was made, on standard output")
+    return parser
+
+
+def _info(options: argparse.Namespace) -> int:
+    from orthokernel.product import open_product  # noqa: PLC0415
+
+    with open_product(options.product) as product:
+        facts = _facts(product)
+    if options.json:
+        _write(json.dumps(facts))
+    else:
+        width = max(len(name) for name in facts)
+        for name, value in facts.items():
+            text = ", ".join(str(v) for v in value) if isinstance(value, list) else value
+            _write(f"{name:{width}}  {text}")
+    return 0
+
+
+def _facts(product: Product) -> dict[str, Any]:
+    ring = product.footprint
+    return {
+        "id": product.id,
+        "bands": list(product.bands),
+        "extra_bands": list(product.extra_bands),
+        "bounds_lonlat": [round(float(v), 6) for v in (*ring.min(axis=0), *ring.max(axis=0))],
+        **product.properties(),
+    }
+
+
+def _ortho(options: argparse.Namespace) -> int:
+    from contextlib import ExitStack  # noqa: PLC0415
+
+    from orthokernel.ortho import orthorectify  # noqa: PLC0415
+    from orthokernel.product import open_product  # noqa: PLC0415
+
+    grid, terrain = _grid(options), _terrain(options)
+    with ExitStack() as stack:
+        products = [stack.enter_context(open_product(path)) for path in options.products]
+        with _Bar() as bar:
+            result = orthorectify(
+                products,
+                grid,
+                terrain,
+                bands=options.bands,
+                radiometry=options.radiometry,
+                resampling=options.resampling,
+                out=options.out,
+                progress=bar.show,
+                threads=options.threads,
+            )
+    if options.json:
+        _write(json.dumps(_summary(result)))
+    return 0
+
+
+def _summary(result: OrthoResult) -> dict[str, Any]:
+    from orthokernel.cog import output_names  # noqa: PLC0415
+
+    assert result.path is not None
+    return {
+        **{key: str(path) for key, path in output_names(result.path).items()},
+        "bands": list(result.bands),
+        "radiometry": result.radiometry,
+        "resampling": result.resampling,
+        "valid_fraction": round(result.valid_fraction, 6),
+        "dem_coverage": round(result.dem_coverage, 6),
+        "lattice_error_px": round(result.lattice_error_px, 6),
+    }
+
+
+def _grid(options: argparse.Namespace) -> Grid:
+    from orthokernel.errors import OptionError  # noqa: PLC0415
+    from orthokernel.grid import Grid  # noqa: PLC0415
+
+    if options.bounds is not None:
+        if options.crs is None or options.spacing is None:
+            raise OptionError("--bounds without --crs and --spacing: expected all three")
+        return Grid.from_bounds(options.crs, tuple(options.bounds), options.spacing)
+    if options.crs is not None:
+        raise OptionError("--crs belongs to --bounds; tiles and --like bring their own")
+    if options.tile is not None:
+        return Grid.mgrs(options.tile.upper(), 10.0 if options.spacing is None else options.spacing)
+    if options.spacing is not None:
+        raise OptionError("--spacing with --like: expected the spacing of that raster, leave it out")
+    return Grid.like(options.like)
+
+
+def _terrain(options: argparse.Namespace) -> Terrain:
+    from orthokernel.errors import OptionError  # noqa: PLC0415
+    from orthokernel.terrain import Terrain  # noqa: PLC0415
+
+    if (options.dem is None) == (options.height is None):
+        raise OptionError("expected --dem (with --geoid), or --height, and not both")
+    if options.dem is None:
+        if options.geoid is not None:
+            raise OptionError("--geoid with --height: that height is above the ellipsoid, leave the geoid out")
+        return Terrain.constant(options.height)
+    return Terrain(options.dem, options.geoid)
+
+
+class _Bar:
+    """Progress on standard error: a line that moves on a terminal, a line every tenth elsewhere."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._shown = -1
+
+    def show(self, part: float, doing: str) -> None:
+        """See `orthokernel.progress.Progress`."""
+        step = int(part * (100 if self._terminal else 10))
+        if step == self._shown:
+            return
+        self._shown = step
+        if self._terminal:
+            sys.stderr.write(f"\r{100 * part:3.0f} % {doing:16}")
+        else:
+            sys.stderr.write(f"{100 * part:3.0f} % {doing}\n")
+        sys.stderr.flush()
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._terminal and self._shown >= 0:
+            sys.stderr.write("\n")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

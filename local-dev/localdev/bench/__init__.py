@@ -1,0 +1,1 @@
+"""Measures this project against its peers: ``./local-dev/bench NAME [--json]``."""

@@ -1,0 +1,58 @@
+"""``python -m localdev.bench NAME [--json]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import resource
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from localdev.bench.case import Case
+
+_NOT_BENCHES = {"__init__", "__main__", "case"}
+
+
+def names() -> list[str]:
+    """The benches there are: modules of this package with a ``cases`` function."""
+    found = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
+    return [name for name in found if name not in _NOT_BENCHES and not name.startswith("_")]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a bench and print its table. Exit code 1 where a promise does not hold."""
+    parser = argparse.ArgumentParser(prog="bench", description="Measure one thing against its peer.")
+    parser.add_argument("name", nargs="?", choices=names(), help="which; without it, all names are listed")
+    parser.add_argument("--json", action="store_true", help="the last line of standard output is a JSON list")
+    options = parser.parse_args(arguments)
+    if options.name is None:
+        print("\n".join(names()))
+        return 0
+    cases: list[Case] = importlib.import_module(f"localdev.bench.{options.name}").cases()
+    _print(options.name, cases)
+    if options.json:
+        print(json.dumps([case.as_json() for case in cases]), flush=True)
+    return 1 if any(case.holds is False for case in cases) else 0
+
+
+def _print(name: str, cases: list[Case]) -> None:
+    table = Table("case", "figure", "unit", "peer", "ratio", "promised", "holds", title=f"bench {name}")
+    for case in cases:
+        holds = case.reason or "not measured" if case.holds is None else "yes" if case.holds else "NO"
+        table.add_row(case.case, _short(case.figure), case.unit, case.peer, _short(case.ratio), case.at_least, holds)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    console.print(f"peak memory of the bench {peak_mb:.0f} MB")
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -178,7 +178,7 @@ def others_fail_it(world: World) -> None:
         world.deliver_results()
 
 
-@pytest.mark.parametrize("work", [succeed, fail_first_release, hand_back_once, half_and_half])
+@pytest.mark.parametrize("work", [succeed, fail_first_release, hand_back_once, half_and_half, lose_the_message])
 @pytest.mark.parametrize("meanwhile", [others_take_over, others_look_around, others_fail_it])
 def test_a_process_held_up_does_no_harm_when_it_goes_on(work: Work, meanwhile: Callable[[World], None]) -> None:
     def scenario(world: World) -> None:
@@ -186,6 +186,60 @@ def test_a_process_held_up_does_no_harm_when_it_goes_on(work: Work, meanwhile: C
         run_to_the_end(world, work)
 
     held_up_everywhere(scenario, meanwhile, check_all_succeeded)
+
+
+@pytest.mark.parametrize("work", [succeed, fail_first_release])
+def test_a_join_may_come_at_any_moment(work: Work) -> None:
+    def scenario(world: World) -> None:
+        world.job("one", "AB")
+        run_to_the_end(world, work)
+        run_to_the_end(world, succeed)
+
+    def check(world: World) -> None:
+        check_all_succeeded(world)
+        assert len(world.catalogue()) == 2
+
+    held_up_everywhere(scenario, lambda world: void(world.job("two", "AB")), check)
+
+
+def test_a_join_beside_a_failure_is_told_or_tries_anew() -> None:
+    def hopeless(delivery: Delivery) -> None:
+        delivery.report("started")
+        delivery.fail(permanent=True)
+
+    def scenario(world: World) -> None:
+        world.job("one", "AB")
+        run_to_the_end(world, hopeless)
+        run_to_the_end(world, hopeless)
+
+    def check(world: World) -> None:
+        assert {output.state for output in world.outputs()} == {OutputState.FAILED}
+        check_nothing_left(world)
+
+    held_up_everywhere(scenario, lambda world: void(world.job("two", "AB")), check)
+
+
+def test_a_cancel_beside_a_join_leaves_the_other_job_its_outputs() -> None:
+    def scenario(world: World) -> None:
+        task_id = world.job("one", "AB")
+        world.status("node-1", slots=2)
+        world.round()
+        world.call(cancel_job, "local", world.task(task_id).job_id)
+        run_to_the_end(world, succeed)
+        run_to_the_end(world, succeed)
+
+    def check(world: World) -> None:
+        one = min(world.jobs(), key=lambda job: job.request_id)
+        states = {output.state for output in world.outputs() if output.job_id != one.job_id}
+        assert states <= {OutputState.COMMITTED}
+        assert OutputState.WANTED not in {output.state for output in world.outputs()}
+        check_nothing_left(world)
+
+    held_up_everywhere(scenario, lambda world: void(world.job("two", "AB")), check)
+
+
+def void(_: object) -> None:
+    """For a lambda that answers nothing."""
 
 
 def test_a_cancel_may_come_at_any_moment() -> None:

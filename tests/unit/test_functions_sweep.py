@@ -138,6 +138,16 @@ class TestRecall:
         world.sweep()
         assert world.tickets() == [current]
 
+    def test_what_a_round_is_still_writing_is_left_alone(self, world: World) -> None:
+        delivery = released(world)
+        world.blobs.delete(names.ticket_container("hpc"), names.ticket_blob(delivery.ticket.spec.task_id, 1))
+        delivery.delete_message()
+        world.clock.advance(119)
+        assert sweep(world.ports, world.rules) == 0
+        world.clock.advance(2)
+        assert sweep(world.ports, world.rules) == 1
+        assert only_task(world)[3] == "its ticket was never written, or is lost"
+
 
 class TestRepair:
     def test_lost_index_rows_and_lost_active_rows(self, world: World) -> None:
@@ -236,6 +246,15 @@ class TestCancel:
         cancel_job(world.ports, "local", world.task(task_id).job_id)
         assert world.outputs()[0].state is OutputState.COMMITTED
         assert only_task(world)[0] is TaskState.SUCCEEDED
+
+    def test_a_cancelled_output_stays_so_though_its_subscription_was_left_behind(self, world: World) -> None:
+        delivery = released(world)
+        (output,) = world.outputs()
+        world.ports.tables.replace(names.TABLE_OUTPUTS, output.changed(state=OutputState.CANCELLED).to_row())
+        delivery.succeed()
+        world.deliver_results()
+        assert world.outputs()[0].state is OutputState.CANCELLED
+        assert len(world.catalogue()) == 1
 
     def test_a_cancelled_output_can_be_asked_for_again(self, world: World) -> None:
         task_id = world.job("one", "A")

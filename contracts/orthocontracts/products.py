@@ -101,13 +101,13 @@ def product_of_upload(blob: str) -> str | None:
 
 
 def rpc_sidecars(image: str) -> tuple[str, ...]:
-    """Names under which the RPC of an image may lie beside it, the first found counts.
+    """File names under which the RPC of an image lies beside it, best first; upper and lower case are one.
 
-    ``NAME_RPC.TXT`` is GDAL's and most vendors'; ``RPC_….XML`` is DIMAP's beside ``IMG_…_R1C1.TIF``. A worker needs
-    whichever is there as much as the image.
+    ``NAME_RPC.TXT`` is GDAL's and most vendors', ``NAME.RPB`` DigitalGlobe's, ``RPC_….XML`` DIMAP's beside
+    ``IMG_…_R1C1.TIF``, ``NAME.geom`` OTB's. A worker needs the one that is there as much as the image.
     """
-    folder, _, name = image.rpartition("/")
-    stem = name.rsplit(".", 1)[0]
-    dimap = re.sub(r"_R\d+C\d+$", "", stem.removeprefix("IMG_"))
-    found = (f"{stem}_RPC.TXT", f"{stem}_rpc.txt", f"RPC_{dimap}.XML")
-    return tuple(f"{folder}/{sidecar}" if folder else sidecar for sidecar in found)
+    stem = image.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    named = [f"{stem}_RPC.TXT", f"{stem}.RPB"]
+    if stem.upper().startswith("IMG_"):
+        named += dict.fromkeys(f"RPC_{part[4:]}.XML" for part in (stem, re.sub(r"_R\d+C\d+$", "", stem)))
+    return (*named, f"{stem}.geom")

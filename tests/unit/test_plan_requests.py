@@ -420,3 +420,20 @@ class TestMessages:
             with pytest.raises(RequestUnreadableError) as caught:
                 read_request(ports, json.dumps({"blob": f"requests/{name}.json"}))
             assert caught.value.kind == kind
+
+
+def test_the_ticket_brings_the_sidecar_that_the_plan_read(ports: Ports) -> None:
+    from orthofunctions.usecases.sidecars import named_sidecar, only_dimap
+
+    def found(image: str) -> str | None:
+        facts = named_sidecar(ports.blobs, "products", image) or only_dimap(ports.blobs, "products", image)
+        return facts.name if facts else None
+
+    for name in ("d/RPC_PHR_1.XML", "d/IMG_PHR_1_R1C1.TIF", "d/b.tif", "d/b_rpc.txt", "e/RPC_x.xml", "e/a.tif"):
+        ports.blobs.write("products", name, b"x")
+    ports.blobs.write("products", "d/RPC_OTHER.XML", b"x")
+    assert found("d/IMG_PHR_1_R1C1.TIF") == "d/RPC_PHR_1.XML"
+    assert found("d/b.tif") == "d/b_rpc.txt"
+    assert found("e/a.tif") == "e/RPC_x.xml"
+    assert found("d/none.tif") is None  # two of them: no telling whose
+    assert found("RPC_.tif") is None

@@ -98,6 +98,14 @@ def test_a_text_sidecar_reads_as_the_tag_does() -> None:
     for start, name in ((12, "LINE_NUM"), (32, "LINE_DEN"), (52, "SAMP_NUM"), (72, "SAMP_DEN")):
         lines += [f"{name}_COEFF_{n + 1}: {values[start + n]:.9E}" for n in range(20)]
     assert rpc_of_text("\n".join(lines)) == header.rpc
+    geom = [re.sub(r"_COEFF_(\d+)", lambda m: f"_coeff_{int(m[1]) - 1:02d}", line).lower() for line in lines]
+    assert rpc_of_text("\n".join(geom)) == header.rpc
+    scalars = zip(names, values[2:12], strict=True)
+    rpb = [f"  {name.replace('_OFF', '_OFFSET').replace('_', '')} = {value};" for name, value in scalars]
+    for start, name in ((12, "lineNum"), (32, "lineDen"), (52, "sampNum"), (72, "sampDen")):
+        terms = ",\n".join(f"    {value:.9E}" for value in values[start : start + 20])
+        rpb.append(f"  {name}Coef = (\n{terms});")
+    assert rpc_of_text('satId = "QB";\nBEGIN_GROUP = IMAGE\n' + "\n".join(rpb)) == header.rpc
     with pytest.raises(RpcHeaderError, match="no SAMP_DEN_COEFF_20"):
         rpc_of_text("\n".join(lines[:-1]))
 
@@ -127,3 +135,9 @@ def test_an_rpc_that_is_no_camera_is_refused_not_looped_on() -> None:
     assert header.rpc is not None
     with pytest.raises(RpcHeaderError, match="cannot be solved"):
         footprint_lonlat(header, header.rpc)
+
+
+def test_the_real_geom_file_says_what_the_real_dimap_says() -> None:
+    image = real_data("rpc", "ventoux", "left_image.tif")
+    rpc = rpc_of_text((image.parent / "left_image.geom").read_text())
+    assert rpc.lonlat(5249.5, 5249.5, 521.0) == pytest.approx((5.19503, 44.20697), abs=2e-4)

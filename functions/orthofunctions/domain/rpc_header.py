@@ -152,17 +152,38 @@ def read_tiff_header(read: Read) -> TiffHeader:
 
 
 def rpc_of_text(text: str) -> Rpc:
-    """RPC of a ``_RPC.TXT`` sidecar: ``NAME: value [unit]``, or ``NAME = value;`` as in RPB files.
+    """RPC of a text file: ``NAME: value unit`` (``_RPC.TXT``, ``.geom``) or ``name = value;`` (``.RPB``).
 
     Raises
     ------
     RpcHeaderError
         Where a value is missing or not a number.
     """
-    found = {
-        name.upper(): value for name, value in re.findall(r"^\s*([A-Za-z_0-9]+)\s*[:=]\s*([-+.\deE]+)", text, re.M)
-    }
+    found = _of_rpb(text)
+    if not found:
+        lines = re.findall(r"^\s*([A-Za-z_]+?)(?:_(\d+))?\s*:\s*(\S+)", text, re.MULTILINE)
+        # .geom counts terms from 0, the others from 1
+        first = 0 if any(number and int(number) == 0 for _, number, _ in lines) else 1
+        found = {
+            f"{name.upper()}_{int(number) + 1 - first}" if number else name.upper(): value
+            for name, number, value in lines
+        }
     return _rpc_of_names(found)
+
+
+def _of_rpb(text: str) -> dict[str, str]:
+    """The entries of an RPB file under the names of the others; empty where it is none."""
+    scalars = {name.replace("_OFF", "_OFFSET").replace("_", ""): name for name in _SCALARS}
+    terms = {name.replace("_", "")[:-1]: name for name in _POLYNOMIALS}
+    found = {}
+    for name, value in re.findall(r"(\w+)\s*=\s*(\([^)]*\)|[^;\n]*);", text):
+        key = name.upper()
+        if key in scalars:
+            found[scalars[key]] = value.strip()
+        elif key in terms:
+            numbers = value.strip("()").replace(",", " ").split()
+            found |= {f"{terms[key]}_{n + 1}": number for n, number in enumerate(numbers)}
+    return found
 
 
 def rpc_of_dimap(root: Element) -> Rpc:

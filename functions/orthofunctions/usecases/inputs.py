@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from orthocontracts import names
 from orthocontracts.outputs import Source
-from orthocontracts.products import rpc_sidecars
 from orthocontracts.tasks import TaskSpec
 from orthocontracts.tickets import InputFile
 from orthofunctions.ports import BlobFacts, Ports
+from orthofunctions.usecases.sidecars import named_sidecar, only_dimap
 
 
 class InputMissingError(Exception):
@@ -54,8 +55,7 @@ def _members(ports: Ports, source: Source) -> Iterator[BlobFacts]:
     if facts is None:
         raise InputMissingError(source.ref)
     yield facts
-    if name.lower().endswith((".tif", ".tiff")):
-        for sidecar in rpc_sidecars(name):
-            beside = ports.blobs.facts(container, sidecar)
-            if beside is not None:
-                yield beside
+    if container == names.CONTAINER_PRODUCTS and name.lower().endswith((".tif", ".tiff")):
+        sidecar = named_sidecar(ports.blobs, container, name) or only_dimap(ports.blobs, container, name)
+        if sidecar is not None:
+            yield sidecar

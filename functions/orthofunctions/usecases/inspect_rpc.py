@@ -20,6 +20,7 @@ from orthofunctions.ports import BlobFacts, Blobs
 from orthofunctions.usecases.contents import content_of
 from orthofunctions.usecases.ranged import RangedBlob
 from orthofunctions.usecases.safexml import parse_xml
+from orthofunctions.usecases.sidecars import named_sidecar, only_dimap
 
 MAX_SIDECAR_BYTES = 1024 * 1024
 
@@ -31,12 +32,15 @@ def inspect_rpc_image(blobs: Blobs, ref: str, blob: BlobFacts) -> ProductFacts:
             header = read_tiff_header(file.read_at)
         except RpcHeaderError as error:
             raise BrokenProductError(f"{ref}: {error}; upload it again") from error
-    sidecar = _sidecar(blobs, blob)
+    sidecar = named_sidecar(blobs, blob.container, blob.name)
+    if sidecar is None and header.rpc is None:
+        sidecar = only_dimap(blobs, blob.container, blob.name)
     try:
         rpc = _read_sidecar(blobs, sidecar) if sidecar else header.rpc
         if rpc is None:
-            expected = " or ".join(name.rsplit("/", 1)[-1] for name in rpc_sidecars(blob.name)[:1])
-            raise BrokenProductError(f"{ref} has no RPC in its tags and no {expected} beside it: upload that first")
+            raise BrokenProductError(
+                f"{ref} has no RPC in its tags and no {rpc_sidecars(blob.name)[0]} beside it: upload that first"
+            )
         footprint = footprint_lonlat(header, rpc)
     except RpcHeaderError as error:
         raise BrokenProductError(f"{sidecar.name if sidecar else ref}: {error}") from error
@@ -51,14 +55,6 @@ def inspect_rpc_image(blobs: Blobs, ref: str, blob: BlobFacts) -> ProductFacts:
         pass_key=ref,
         footprint_lonlat=footprint,
     )
-
-
-def _sidecar(blobs: Blobs, image: BlobFacts) -> BlobFacts | None:
-    for name in rpc_sidecars(image.name):
-        facts = blobs.facts(image.container, name)
-        if facts is not None:
-            return facts
-    return None
 
 
 def _read_sidecar(blobs: Blobs, sidecar: BlobFacts) -> Rpc:

@@ -79,14 +79,6 @@ def test_an_asgi_app_takes_what_no_other_route_does(http: httpx.Client) -> None:
     assert http.head("/x").content == b""
 
 
-def test_the_lifespan_of_the_asgi_app_begins_and_ends(stage: Stage) -> None:
-    with stage.host("lifespan") as host:
-        httpx.get(f"{host.url}/api/x")
-        host.stop()
-        assert host.exit_status == 0
-    assert stage.story("web", "lifespan.shutdown")
-
-
 def test_a_body_beyond_the_limit_is_refused(http: httpx.Client) -> None:
     def body() -> Iterator[bytes]:
         for _ in range(101):

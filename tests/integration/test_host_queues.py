@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from azure.storage.queue import QueueMessage
 
 from integration.host_stack import Stage, encoded, length, texts, wait_for
 from localdev.servers import Azurite
@@ -91,9 +93,14 @@ def test_a_message_that_another_has_taken_over_is_not_deleted(stage: Stage) -> N
     host = stage.host(lease_s=2).start()
     wait_for(lambda: stage.story("work", "begin"))
     os.killpg(host.group, signal.SIGSTOP)
-    taken = []
+    taken: list[QueueMessage] = []
+
+    def take_over() -> bool:
+        taken.extend(work.receive_messages(visibility_timeout=60))
+        return bool(taken)
+
     try:
-        wait_for(lambda: taken.extend(work.receive_messages(visibility_timeout=60)) or taken)
+        wait_for(take_over)
     finally:
         os.killpg(host.group, signal.SIGCONT)
     wait_for(lambda: stage.story("work", "end") and stage.logged("message_lost"))
@@ -106,9 +113,11 @@ def test_a_stop_finishes_what_runs_and_takes_no_more(stage: Stage) -> None:
     for _ in range(9):
         work.send_message(encoded({"sleep_s": 1}))
     host = stage.host().start()
+    httpx.get(f"{host.url}/api/x")
     wait_for(lambda: len(stage.story("work", "begin")) >= 3)
     host.stop()
     assert host.exit_status == 0
+    assert [each["event"] for each in stage.story("web")] == ["lifespan.startup", "lifespan.shutdown"]
     begun, ended = stage.story("work", "begin"), stage.story("work", "end")
     assert {each["id"] for each in begun} == {each["id"] for each in ended}
     assert length(work) == 9 - len(ended) > 0

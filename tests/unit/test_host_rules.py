@@ -251,6 +251,23 @@ def retry_policy(app: func.FunctionApp) -> None:
     def f(m: func.QueueMessage) -> None: ...
 
 
+def builtin_list(app: func.FunctionApp) -> None:
+    @app.queue_trigger(arg_name="m", queue_name="q", connection="C")
+    @app.queue_output(arg_name="o", queue_name="p", connection="C")
+    def f(m: func.QueueMessage, o: func.Out[list[str]]) -> None: ...
+
+
+def no_out(app: func.FunctionApp) -> None:
+    @app.queue_trigger(arg_name="m", queue_name="q", connection="C")
+    @app.queue_output(arg_name="o", queue_name="p", connection="C")
+    def f(m: func.QueueMessage, o: str) -> None: ...
+
+
+def no_answer(app: func.FunctionApp) -> None:
+    @app.route(route="x")
+    def f(req: func.HttpRequest) -> None: ...
+
+
 def bad_schedule(app: func.FunctionApp) -> None:
     @app.timer_trigger(arg_name="t", schedule="00:00:05")
     def f(t: func.TimerRequest) -> None: ...
@@ -273,6 +290,9 @@ def bad_route(app: func.FunctionApp) -> None:
         (unknown_output, "binding 'o' of type 'blob'"),
         (unknown_input, "binding 'i' of type 'blob'"),
         (retry_policy, "retry"),
+        (builtin_list, "output o cannot be annotated"),
+        (no_out, "no azure.functions.Out"),
+        (no_answer, "output $return cannot be annotated"),
         (bad_schedule, "fields"),
         (bad_route, "not a parameter"),
     ],

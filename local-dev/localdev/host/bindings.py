@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
+import azure.functions as func
 from azure.functions import blob as func_blob
 from azure.functions import http as func_http
 from azure.functions import queue as func_queue
@@ -62,8 +64,10 @@ def read_function(function: Function, environ: Mapping[str, str] = os.environ) -
         if binding.type == "queue" and binding.direction == 1:
             where = settings.resolve(_text(binding, "queue_name")), settings.connection(binding)
             outputs.append(QueueOutput(binding.name, *where))
+            _check_output_hint(name, binding.name, hints, func_queue.QueueMessageOutConverter)
         elif binding.type == "http":
             answers_http = True
+            _check_output_hint(name, binding.name, hints, func_http.HttpResponseConverter)
         else:
             raise AppError(f"function {name}: binding {binding.name!r} of type {binding.type!r} is not served here")
 
@@ -126,6 +130,22 @@ def _check_hint(name: str, argument: str, hint: object, given: type) -> None:
     if hint is None or (isinstance(hint, type) and issubclass(given, hint)):
         return
     raise AppError(f"function {name}: parameter {argument} is given a {given.__name__}, but annotated {hint!r}")
+
+
+def _check_output_hint(name: str, output: str, hints: Mapping[str, Any], converter: Any) -> None:
+    """Refuse what the real worker refuses, builtin ``list[str]`` and ``-> None`` of an HTTP function among it."""
+    hint = hints.get("return" if output == RETURN else output)
+    if hint is None:
+        return
+    wanted: Any = hint
+    if output != RETURN:
+        if typing.get_origin(hint) is not func.Out:
+            raise AppError(
+                f"function {name}: output {output} is annotated {hint!r}, which is no azure.functions.Out[...]"
+            )
+        (wanted,) = typing.get_args(hint)
+    if isinstance(wanted, types.GenericAlias) or not converter.check_output_type_annotation(wanted):
+        raise AppError(f"function {name}: output {output} cannot be annotated {hint!r}")
 
 
 def _check_parameters(name: str, call: Any, argument: str, outputs: list[str]) -> bool:

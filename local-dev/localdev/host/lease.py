@@ -56,7 +56,7 @@ class Lease:
                 return
             try:
                 updated = await self._queue.update_message(
-                    self._message.id, self._receipt, visibility_timeout=_whole(self._lease_s)
+                    self._message.id, self._receipt, visibility_timeout=whole_seconds(self._lease_s)
                 )
                 self._receipt = updated.pop_receipt
             except HttpResponseError as error:
@@ -81,12 +81,12 @@ class Lease:
     async def release(self, delay_s: float) -> None:
         """Give the message back, visible after a delay."""
         try:
-            await self._queue.update_message(self._message.id, self._receipt, visibility_timeout=_whole(delay_s))
+            await self._queue.update_message(self._message.id, self._receipt, visibility_timeout=whole_seconds(delay_s))
         except HttpResponseError as error:
             if not is_taken(error):
                 raise
 
 
-def _whole(seconds: float) -> int:
+def whole_seconds(seconds: float) -> int:
     """The queue service counts in whole seconds; never shorter than asked."""
     return -int(-seconds // 1)

@@ -30,7 +30,7 @@ class App:
         middleware = getattr(self.register, "middleware", None)
         if isinstance(middleware, AsgiMiddleware) and getattr(self.register, "startup_task_done", False):
             self.register.startup_task_done = False  # type: ignore[attr-defined]
-            await middleware.notify_shutdown()  # type: ignore[no-untyped-call]
+            await middleware.notify_shutdown()
 
 
 def load_app(folder: Path) -> App:

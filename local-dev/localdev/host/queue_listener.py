@@ -12,7 +12,7 @@ from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
 from localdev.host.errors import FunctionFailedError, UnreadableMessageError
-from localdev.host.lease import Lease
+from localdev.host.lease import Lease, whole_seconds
 from localdev.host.logs import log
 from localdev.host.outputs import put
 from localdev.host.waiting import Backoff, either, pause
@@ -95,7 +95,7 @@ class QueueListener:
         """One batch; none when the queue does not exist, which is not this loop's to make."""
         size = self._policy.batch_size
         pages = self._queue.receive_messages(
-            messages_per_page=size, max_messages=size, visibility_timeout=int(self._policy.lease_s)
+            messages_per_page=size, max_messages=size, visibility_timeout=whole_seconds(self._policy.lease_s)
         ).by_page()
         try:
             async for page in pages:

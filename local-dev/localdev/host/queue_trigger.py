@@ -60,7 +60,7 @@ def queue_listener(
 
     async def handle(message: QueueMessage) -> None:
         body = decode(message.content, options.message_encoding)
-        given = FunctionMessage(  # type: ignore[no-untyped-call]
+        given = FunctionMessage(
             id=message.id,
             body=body,
             dequeue_count=message.dequeue_count,

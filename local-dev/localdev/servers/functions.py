@@ -50,6 +50,10 @@ class FunctionsHost(Server):
             env={**settings, "PYTHONPATH": os.pathsep.join(roots)},
         )
 
+    def stop(self, timeout_s: float = 45.0) -> None:
+        """Let what runs finish (the host's own grace time is 30 s by default), then stop."""
+        super().stop(timeout_s)
+
     @property
     def url(self) -> str:
         """Base address of the HTTP functions, without route prefix."""

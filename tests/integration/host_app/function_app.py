@@ -7,10 +7,14 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, List  # noqa: UP035  (Azure refuses the builtin list in Out)
 
 import azure.functions as func
-from azure.storage.blob import BlobClient
+
+try:  # Azure binds a client only under this name; this project's host takes either
+    from azurefunctions.extensions.bindings.blob import BlobClient
+except ImportError:
+    from azure.storage.blob import BlobClient
 
 STORY = Path(os.environ["STORY"])
 
@@ -55,7 +59,7 @@ def work(message: func.QueueMessage, context: func.Context) -> None:
 
 @app.queue_trigger(arg_name="message", queue_name="%PREFIX%-relay", connection="AzureWebJobsStorage")
 @app.queue_output(arg_name="copies", queue_name="%PREFIX%-relayed", connection="AzureWebJobsStorage")
-async def relay(message: func.QueueMessage, copies: func.Out[list[str]]) -> None:
+async def relay(message: func.QueueMessage, copies: func.Out[List[str]]) -> None:  # noqa: UP006
     await asyncio.sleep(0)
     copies.set([message.get_body().decode() + suffix for suffix in "ab"])
 
@@ -107,7 +111,7 @@ def boom(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route(route="nothing", methods=["GET"])
-def nothing(req: func.HttpRequest) -> None:
+def nothing(req: func.HttpRequest):
     pass
 
 

@@ -1,0 +1,118 @@
+"""The same functions through Microsoft's runtime: indexed alike, given alike, answering alike.
+
+Only where ``azure-functions-runtime`` is installed, which needs Python 3.13.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from integration.host_stack import APP, Stage, encoded, texts, wait_for
+from localdev.servers import Azurite
+
+ROOT = Path(__file__).resolve().parents[2]
+HAS_SDK_BINDINGS = importlib.util.find_spec("azurefunctions") is not None and (
+    importlib.util.find_spec("azurefunctions.extensions.bindings.blob") is not None
+)
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("azure_functions_runtime") is None,
+    reason="azure-functions-runtime is not installed (it needs Python 3.13)",
+)
+TRIGGERS = {
+    "QueueTrigger": "queueTrigger",
+    "BlobTrigger": "blobTrigger",
+    "TimerTrigger": "timerTrigger",
+    "HttpTrigger": "httpTrigger",
+}
+
+
+def through_runtime(app: Path, invocations: list[dict[str, Any]], settings: dict[str, str]) -> dict[str, Any]:
+    roots = [ROOT / "local-dev", ROOT / "functions", ROOT / "contracts"]
+    env = {**os.environ, **settings, "PYTHONPATH": os.pathsep.join(map(str, roots))}
+    ran = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("runtime_worker.py")), str(app)],
+        input=json.dumps(invocations),
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    answer: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    assert "error" not in answer, answer["error"]
+    return answer
+
+
+def check_indexed_alike(answer: dict[str, Any]) -> None:
+    assert set(answer["runtime"]) == set(answer["localdev"])
+    for name, kind in answer["localdev"].items():
+        assert TRIGGERS[kind] in [binding[0] for binding in answer["runtime"][name]], name
+
+
+def test_the_test_app_does_the_same_in_both(azurite: Azurite, tmp_path: Path) -> None:
+    stage = Stage(azurite, tmp_path)
+    work, relay, relayed = stage.queue("work"), stage.queue("relay"), stage.queue("relayed")
+    products = stage.container("products")
+    work.send_message(encoded("hé"))
+    relay.send_message(encoded("m"))
+    products.upload_blob("in/x", "pixels")
+    with stage.host() as host:
+        wait_for(lambda: stage.story("work", "end") and stage.story("product") and texts(relayed))
+        wait_for(lambda: len(texts(relayed)) == 2)
+        echoed = httpx.post(f"{host.url}/api/echo/4/a/b?x=1", content=b"12345", headers={"x-some": "h"})
+        url = str(echoed.request.url)
+    ours = stage.story()
+    stage.story_file.write_text("")
+
+    message = {"Id": ["string", ours[-1].get("id", "")], "DequeueCount": ["json", "1"], "PopReceipt": ["string", "r"]}
+    http = {"method": "POST", "url": url, "headers": {"x-some": "h"}, "query": {"x": "1"}}
+    http |= {"params": {"number": "4", "rest": "a/b"}, "body": "12345"}
+    orders: list[dict[str, Any]] = [
+        {"function": "work", "type": "bytes", "value": "hé", "metadata": message},
+        {"function": "work", "type": "bytes", "value": '{"failures": 3}', "metadata": message},
+        {"function": "relay", "type": "bytes", "value": "m", "metadata": message},
+        {"function": "echo", "type": "http", "value": http},
+    ]
+    if HAS_SDK_BINDINGS:
+        blob = {"Connection": "Data", "ContainerName": f"{stage.prefix}-products", "BlobName": "in/x"}
+        orders.append({"function": "product", "type": "model_binding_data", "value": blob})
+    settings = {"PREFIX": stage.prefix, "STORY": str(stage.story_file), "TICKS": "0 0 0 1 1 *"}
+    settings |= {"AzureWebJobsStorage": azurite.connection_string, "Data": azurite.connection_string}
+    answer = through_runtime(APP, orders, settings)
+    theirs = stage.story()
+
+    check_indexed_alike(answer)
+    good, bad, relays, echo, *_ = answer["results"]
+    assert [each["result"]["status"] for each in answer["results"]].count("failure") == 1
+    assert good["result"]["status"] == "success"
+    assert bad["result"]["exception"]["message"] == "RuntimeError: as ordered"
+    assert json.loads(relays["output_data"][0]["data"]["json"]) == ["ma", "mb"]
+    answered = echo["return_value"]["http"]
+    assert (int(answered["status_code"]), json.loads(answered["body"]["bytes"])) == (201, echoed.json())
+
+    def given(story: list[dict[str, Any]], function: str) -> list[dict[str, Any]]:
+        keep = ("event", "body", "tries", "blob", "content")
+        told = [each for each in story if each["function"] == function and "failures" not in each.get("body", "")]
+        return [{key: each[key] for key in keep if key in each} for each in told]
+
+    assert given(theirs, "work") == given(ours, "work")
+    if HAS_SDK_BINDINGS:
+        assert given(theirs, "product") == given(ours, "product")
+
+
+def test_the_projects_app_is_indexed_alike(azurite: Azurite) -> None:
+    if not (ROOT / "functions" / "function_app.py").exists():
+        pytest.skip("functions/function_app.py is not there")
+    settings = {"AzureWebJobsStorage": azurite.connection_string}
+    answer = through_runtime(ROOT / "functions", [], settings)
+    check_indexed_alike(answer)

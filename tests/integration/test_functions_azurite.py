@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import pytest
+import requests
 from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobClient, BlobLeaseClient
 from azure.storage.queue import QueueClient, QueueMessage
 
@@ -27,6 +29,7 @@ from orthofunctions.adapters.clock import SystemClock
 from orthofunctions.ports import Ports
 from orthofunctions.provision import provision
 from orthofunctions.usecases.dispatch import dispatch
+from orthofunctions.usecases.sweep import sweep
 
 
 @dataclass
@@ -42,7 +45,9 @@ class QueuesOfBothSides:
 
     ours: object
     connection_string: str
+    transport: RequestsTransport
     releases: list[str] = field(default_factory=list)
+    clients: dict[str, QueueClient] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.ours, name)
@@ -52,29 +57,33 @@ class QueuesOfBothSides:
         self.ours.send_release(queue, body)  # type: ignore[attr-defined]
 
     def receive(self, queue: str, hidden_for_s: float) -> HeldMessage | None:
-        with self.client(queue) as client:
-            message = client.receive_message(visibility_timeout=max(1, round(hidden_for_s)))
+        message = self.client(queue).receive_message(visibility_timeout=max(1, round(hidden_for_s)))
         if message is None:
             return None
         return HeldMessage(base64.b64decode(message.content).decode(), message.dequeue_count or 0, message)
 
     def remove(self, queue: str, held: HeldMessage) -> None:
-        with self.client(queue) as client:
-            client.delete_message(held.message)
+        self.client(queue).delete_message(held.message)
 
     def client(self, queue: str) -> QueueClient:
-        return QueueClient.from_connection_string(self.connection_string, queue)
+        if queue not in self.clients:
+            self.clients[queue] = QueueClient.from_connection_string(
+                self.connection_string, queue, transport=self.transport
+            )
+        return self.clients[queue]
 
 
 @dataclass
 class AzuriteWorld(World):
     real: Ports | None = None
     connection_string: str = ""
+    transport: RequestsTransport | None = None
     visibility_s: float = 1
 
     def make_ports(self) -> Ports:
         assert self.real is not None
-        queues = QueuesOfBothSides(self.real.queues, self.connection_string)
+        assert self.transport is not None
+        queues = QueuesOfBothSides(self.real.queues, self.connection_string, self.transport)
         return replace(self.real, queues=queues, clock=self.clock)  # type: ignore[arg-type]
 
     @property
@@ -106,6 +115,22 @@ def real(own_azurite: Azurite) -> Iterator[Ports]:
         yield ports
 
 
+@pytest.fixture(scope="module")
+def transport() -> Iterator[RequestsTransport]:
+    with requests.Session() as session:
+        yield RequestsTransport(session=session, session_owner=False)
+
+
+@pytest.fixture
+def world(own_azurite: Azurite, real: Ports, transport: RequestsTransport) -> AzuriteWorld:
+    return AzuriteWorld(
+        real=real,
+        connection_string=own_azurite.connection_string,
+        transport=transport,
+        clock=ManualClock(SystemClock().now()),
+    )
+
+
 def fail_first(delivery: Delivery) -> None:
     delivery.report("started")
     if delivery.ticket.release == 1:
@@ -115,13 +140,8 @@ def fail_first(delivery: Delivery) -> None:
 
 
 @pytest.mark.parametrize("at", [4, 9, 15, 24, 1000])
-def test_the_process_dies_and_the_task_ends_once(own_azurite: Azurite, real: Ports, at: int) -> None:
-    world = AzuriteWorld(
-        fuse=Fuse(at),
-        real=real,
-        connection_string=own_azurite.connection_string,
-        clock=ManualClock(SystemClock().now()),
-    )
+def test_the_process_dies_and_the_task_ends_once(world: AzuriteWorld, at: int) -> None:
+    world.fuse = Fuse(at)
     task_id = world.job(f"dies-at-{at}", chr(0x400 + at) + chr(0x1400 + at))
     run_to_the_end(world, fail_first)
     assert world.crashed == (at < 1000)
@@ -132,11 +152,8 @@ def test_the_process_dies_and_the_task_ends_once(own_azurite: Azurite, real: Por
     world.check_promises()
 
 
-def test_rounds_in_parallel_release_each_task_once(own_azurite: Azurite, real: Ports) -> None:
+def test_rounds_in_parallel_release_each_task_once(world: AzuriteWorld) -> None:
     """Twelve wakes at once, as the functions host delivers them."""
-    world = AzuriteWorld(
-        real=real, connection_string=own_azurite.connection_string, clock=ManualClock(SystemClock().now())
-    )
     ids = [world.job(f"parallel-{number}", chr(0x2400 + number)) for number in range(4)]
     world.status("node-4", slots=4)
     threads = [threading.Thread(target=dispatch, args=(world.ports, world.rules)) for _ in range(12)]
@@ -149,10 +166,7 @@ def test_rounds_in_parallel_release_each_task_once(own_azurite: Azurite, real: P
     run_to_the_end(world, lambda delivery: delivery.succeed())
 
 
-def test_a_ticket_s_links_do_what_they_should(own_azurite: Azurite, real: Ports) -> None:
-    world = AzuriteWorld(
-        real=real, connection_string=own_azurite.connection_string, clock=ManualClock(SystemClock().now())
-    )
+def test_a_ticket_s_links_do_what_they_should(world: AzuriteWorld, real: Ports) -> None:
     world.job("links", chr(0x2600))
     world.status("node-1", slots=2)
     world.round()
@@ -178,3 +192,12 @@ def test_a_ticket_s_links_do_what_they_should(own_azurite: Azurite, real: Ports)
     assert put() in (403, 409), "create-only: nothing is ever overwritten"
     container, _, name = target.blob.partition("/")
     assert real.blobs.read(container, name) == b"x"
+
+    # A message in a worker's hands is hidden, not gone: nothing is recalled long after the round's grace.
+    delivery.report("started")
+    world.deliver_results()
+    world.clock.advance(world.rules.write_grace_s + 10)
+    world.status("node-1", slots=2)
+    assert sweep(world.ports, world.rules) == 0
+    delivery.delete_message()
+    assert sweep(world.ports, world.rules) == 1, "now it is gone, and nobody will report"

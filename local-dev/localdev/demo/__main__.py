@@ -20,7 +20,7 @@ from rich.live import Live
 from localdev.demo.table import render
 from localdev.demo.watch import Seen, Watcher
 from localdev.demo.work import Fed, Store, feed
-from localdev.scene.demo import demo_scenes
+from localdev.scene.presets import demo_scenes
 from localdev.servers.process import ServerError
 from localdev.stack import Stack, StackSpec
 from localdev.up import STATE, held, wait_for_stop
@@ -47,7 +47,8 @@ def main() -> int:
             with Stack(spec) as stack, Client(stack.api_url) as client:
                 started = time.monotonic()
                 store = Store(stack.azurite.connection_string)
-                fed = feed(store, client, scenes.sentinel1, scenes.rpc, scenes.dem, PATIENCE_S)
+                radar, optical = [scene.path for scene in scenes.sentinel1], [image.path for image in scenes.rpc]
+                fed = feed(store, client, radar, optical, scenes.dem_path, PATIENCE_S)
                 say.print(
                     f"put in: {fed.uploads} uploads, {fed.http} HTTP requests, {fed.queue} queue messages",
                     highlight=False,

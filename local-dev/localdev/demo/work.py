@@ -47,10 +47,12 @@ class Store:
 
 
 def _in_order(path: Path) -> Iterable[Path]:
-    if path.is_file():
-        return [path]
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return sorted(files, key=lambda file: file == path / "manifest.safe")
+    """A product's files in the order that completes it last: RPC beside an image first, a SAFE's manifest last."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return sorted(files, key=lambda file: file == path / "manifest.safe")
+    beside = path.with_name(f"{path.stem}_RPC.TXT")
+    return [beside, path] if beside.exists() else [path]
 
 
 def default_order(patience_s: float) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def default_order(patience_s: float) -> dict[str, Any]:
     return {
         "version": 1,
         "sentinel1": {"grid": {"kind": "mgrs", "spacing_m": 20}, "patience_s": patience_s},
-        "rpc": {"grid": {"kind": "footprint", "spacing_m": 1}, "patience_s": patience_s},
+        "rpc": {"grid": {"kind": "footprint", "spacing_m": 2}, "patience_s": patience_s},
         "terrain": {"dem": DEM_REF},
     }
 
@@ -84,15 +86,21 @@ def feed(store: Store, client: Client, sentinel1: list[Path], rpc: list[Path], d
     radar = refs[: len(sentinel1)]
     terrain = {"dem": DEM_REF}
     for number, ref in enumerate(radar):
-        client.submit([ref], spacing_m=30, terrain=terrain, patience_s=patience_s, request_id=f"demo-http-{number}")
+        client.submit(
+            [ref],
+            grid={"kind": "footprint", "spacing_m": 10},
+            terrain=terrain,
+            patience_s=patience_s,
+            request_id=f"demo-http-{number}",
+        )
     for number, ref in enumerate(radar):
         store.send_request(
             Request.model_validate(
                 {
                     "request_id": f"demo-queue-{number}",
                     "products": [ref],
-                    "grid": {"kind": "mgrs", "spacing_m": 10},
-                    "options": {"resampling": "cubic"},
+                    "grid": {"kind": "footprint", "spacing_m": 40},
+                    "options": {"resampling": "average"},
                     "terrain": terrain,
                     "patience_s": patience_s,
                 }

@@ -84,7 +84,7 @@ def encoded(content: object) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def wait_for(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+def wait_for(condition: Callable[[], object], timeout_s: float = 45.0) -> None:
     """Return as soon as a condition holds; fail after a time."""
     deadline = time.monotonic() + timeout_s
     while not condition():

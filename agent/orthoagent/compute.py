@@ -59,7 +59,7 @@ def orthorectify_output(order: OutputOrder, progress: Callable[[float], None]) -
         threads=int(os.environ["NUMBA_NUM_THREADS"]) if "NUMBA_NUM_THREADS" in os.environ else None,
     )
     return OutputMade(
-        files={kind: order.out.with_suffix(suffix) for kind, suffix in FILE_SUFFIX.items()},
+        files={kind: order.out.with_name(order.out.stem + suffix) for kind, suffix in FILE_SUFFIX.items()},
         figures={
             "lattice_error_px": result.lattice_error_px,
             "dem_coverage": result.dem_coverage,

@@ -150,7 +150,8 @@ def rpc_vs_gdal(folder: Path) -> Case:
     gdal_seconds = time.perf_counter() - start
     both = np.isfinite(ours["image"]) & np.isfinite(theirs)
     assert both.mean() > 0.5, "the warps do not overlap"
-    assert np.median(np.abs(ours["image"] - theirs)[both]) < 1.0, "the warps do not agree"
+    # GDAL's own tolerance leaves it some hundredths of a pixel off: 2 of 200 here, where half a pixel makes 40.
+    assert np.median(np.abs(ours["image"] - theirs)[both]) < 5.0, "the warps do not agree"
     ratio = gdal_seconds / seconds
     n = grid.n_rows * grid.n_cols
     return Case(

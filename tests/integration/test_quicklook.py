@@ -35,7 +35,8 @@ def _annotated(product: Sentinel1Product, grid: Grid) -> tuple[NDArray[np.float6
 
     The 210 points stand at the heights of a coarse terrain, up to 3.5 quick-look pixels away from where one height
     would have them. A polynomial of degree 4 in map coordinates and, times height, of degree 1, fits them within an
-    eighth of a pixel (the records that the annotation follows by steps are most of it), and says where the annotation has points of one height.
+    eighth of a pixel (most of it are the records, which the annotation follows by steps), and says where the
+    annotation has points of one height.
     """
     tie = product._annotation("vv").geolocation
     with product.open_band("quicklook") as reader:

@@ -11,8 +11,8 @@ from localdev.scene.rpc_image import RpcImage, RpcSpec, make_rpc_image
 from localdev.scene.sentinel1 import make_sentinel1
 from localdev.scene.spec import Scene, SceneSpec
 
-CENTRE_LONLAT_DEG = (12.0, 42.0)
-DEM_BOUNDS_DEG = (11.80, 41.80, 12.20, 42.20)
+CENTRE_LONLAT_DEG = (12.5, 42.0)
+DEM_BOUNDS_DEG = (12.30, 41.80, 12.70, 42.20)
 SIZE_PX = 1400
 SLICE_PX = (900, 1400)
 RELIEF_M, SEA_FRACTION, SEED = 1100.0, 0.2, 11
@@ -30,8 +30,8 @@ class DemoScenes:
 def demo_scenes(folder: Path) -> DemoScenes:
     """Four Sentinel-1 products (two slices of one pass, the repeat pass, an ascending one) and two RPC images.
 
-    About 40 MB. The radar scenes cover part of MGRS tile 32TQM; two are zips, two are SAFE folders, one has two
-    polarisations.
+    About 35 MB. The radar scenes cover part of MGRS tiles 33TTG and 33TUG; two are zips, two are SAFE folders, one
+    has two polarisations.
     """
     folder.mkdir(parents=True, exist_ok=True)
     dem = folder / "dem.tif"
@@ -53,7 +53,7 @@ def demo_scenes(folder: Path) -> DemoScenes:
     ]
     camera = RpcSpec(
         out_file=folder / "optical-1.tif",
-        centre_lonlat_deg=(12.03, 42.02),
+        centre_lonlat_deg=(12.53, 42.02),
         size_lines_samples=(1500, 1500),
         gsd_m=2.0,
         dem_file=dem,

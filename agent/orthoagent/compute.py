@@ -11,9 +11,9 @@ import pyproj
 from affine import Affine
 
 from orthoagent.childwords import OutputMade, OutputOrder
-from orthoagent.warm import warm_kernel
 from orthocontracts.outputs import FILE_SUFFIX, GridSpec
 from orthokernel import Grid, Product, Terrain, open_product, orthorectify
+from orthokernel.warm import warm_up
 
 
 class _Opened:
@@ -81,7 +81,7 @@ def _terrain(order: OutputOrder) -> Terrain:
 
 def warm() -> None:
     """Compile, or load what was compiled."""
-    warm_kernel()
+    warm_up()
 
 
 def finish() -> None:

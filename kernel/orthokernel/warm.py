@@ -1,0 +1,140 @@
+"""Has everything compiled before the first product: numba's cache, filled once, serves every later process."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.rpc import RPC
+from rasterio.transform import from_origin
+
+from orthokernel.grid import Grid
+from orthokernel.ortho import orthorectify
+from orthokernel.product import open_product
+from orthokernel.sentinel1.annotation import Annotation, GeolocationGrid, SlantToGroundRecords, StateVectors
+from orthokernel.sentinel1.range_doppler import RangeDopplerModel
+from orthokernel.terrain import Terrain
+
+SIDE_PX = 512
+HALF_SIDE_DEG = 0.025
+LON_DEG, LAT_DEG = 3.0, 45.0
+
+
+def warm_up() -> None:
+    """Compile, or load from the cache, all that orthorectification uses.
+
+    A made image goes through every resampling method on a made DEM, and a made orbit through both directions of the
+    range-Doppler model. Half a minute where the cache is empty, a second or two where it is filled.
+    """
+    with tempfile.TemporaryDirectory(prefix="orthokernel-warm-") as folder:
+        image, dem = Path(folder) / "image.tif", Path(folder) / "dem.tif"
+        _write_image(image)
+        _write_dem(dem)
+        grid = Grid.from_bounds(32631, (499_700.0, 4_982_700.0, 500_300.0, 4_983_300.0), 10.0)
+        with open_product(image) as product:
+            for resampling in ("nearest", "bilinear", "cubic", "average"):
+                orthorectify(product, grid, Terrain(dem, None), resampling=resampling)
+    model = RangeDopplerModel(_annotation())
+    model.ground_to_smooth(LON_DEG, LAT_DEG, 0.0)
+    model.image_to_ground(0.0, 0.0, 0.0)
+
+
+def _write_image(path: Path) -> None:
+    """Pixels of about 10 m around 3 degrees east, 45 north, and coefficients that say just that."""
+    unit = [1.0, *[0.0] * 19]
+    by_lon, by_lat = [0.0, 1.0, *[0.0] * 18], [0.0, 0.0, -1.0, *[0.0] * 17]
+    half_px = SIDE_PX / 2
+    rpc = RPC(
+        height_off=0.0,
+        height_scale=500.0,
+        lat_off=LAT_DEG,
+        lat_scale=HALF_SIDE_DEG,
+        line_den_coeff=unit,
+        line_num_coeff=by_lat,
+        line_off=half_px,
+        line_scale=half_px,
+        long_off=LON_DEG,
+        long_scale=HALF_SIDE_DEG,
+        samp_den_coeff=unit,
+        samp_num_coeff=by_lon,
+        samp_off=half_px,
+        samp_scale=half_px,
+        err_bias=0.0,
+        err_rand=0.0,
+    )
+    pixels = np.full((1, SIDE_PX, SIDE_PX), 100, np.uint16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        profile = {"driver": "GTiff", "height": SIDE_PX, "width": SIDE_PX, "count": 1, "dtype": "uint16"}
+        with rasterio.open(path, "w", rpcs=rpc, **profile) as image:
+            image.write(pixels)
+
+
+def _write_dem(path: Path) -> None:
+    """Hills with one void, so that filling is compiled too."""
+    side, step_deg = 64, 2 * HALF_SIDE_DEG / 64
+    heights = np.fromfunction(lambda row, col: 100.0 + row + col, (side, side)).astype(np.float32)
+    heights[30, 30] = -32768.0
+    transform = from_origin(LON_DEG - HALF_SIDE_DEG, LAT_DEG + HALF_SIDE_DEG, step_deg, step_deg)
+    profile = {"driver": "GTiff", "height": side, "width": side, "count": 1, "dtype": "float32", "nodata": -32768.0}
+    with rasterio.open(path, "w", crs="EPSG:4326", transform=transform, **profile) as dem:
+        dem.write(heights, 1)
+
+
+def _annotation() -> Annotation:
+    """A circular orbit over the equator, and a ground range that is the slant range. Of no use but to be compiled."""
+    time_s = np.arange(16) * 10.0 - 75.0
+    radius_m, rate_rad_s = 7_070_000.0, 0.001
+    angle = rate_rad_s * time_s
+    zero = np.zeros_like(angle)
+    orbit = StateVectors(
+        time_s=time_s,
+        position_m=radius_m * np.stack([np.cos(angle), np.sin(angle), zero], axis=1),
+        velocity_m_s=radius_m * rate_rad_s * np.stack([-np.sin(angle), np.cos(angle), zero], axis=1),
+    )
+    origin_m = np.array([800_000.0, 800_000.0])
+    records = SlantToGroundRecords(
+        time_s=np.array([0.0, 1.0]),
+        slant_origin_m=origin_m,
+        srgr=np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]),
+        ground_origin_m=np.zeros(2),
+        grsr=np.array([[800_000.0, 1.0, 0.0], [800_000.0, 1.0, 0.0]]),
+    )
+    corner = np.array([0.0, 0.0, 1.0, 1.0])
+    grid = GeolocationGrid(
+        line=corner * 63,
+        sample=np.array([0.0, 63.0, 0.0, 63.0]),
+        azimuth_time_s=corner * 0.1,
+        slant_range_time_s=np.full(4, 0.0053),
+        lon_deg=corner,
+        lat_deg=np.array([0.0, 1.0, 0.0, 1.0]),
+        height_m=np.zeros(4),
+        incidence_deg=np.full(4, 39.0),
+    )
+    start = np.datetime64("2024-01-01T00:00:00")
+    return Annotation(
+        source="made to be compiled",
+        mission_id="S1A",
+        mode="IW",
+        polarisation="VV",
+        direction="Ascending",
+        absolute_orbit=1,
+        datatake_id=1,
+        start_time_utc=start,
+        stop_time_utc=start,
+        first_line_time_utc=start,
+        line_interval_s=0.0015,
+        sample_spacing_m=10.0,
+        line_spacing_m=10.0,
+        n_lines=64,
+        n_samples=64,
+        incidence_mid_swath_deg=39.0,
+        radar_frequency_hz=5.405e9,
+        orbit=orbit,
+        slant_to_ground=records,
+        geolocation=grid,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ class Result:
     digest: str
     title: str
     image_url: str
+    mask_url: str
     browse_url: str
     item_url: str
     size_bytes: int
@@ -113,6 +115,7 @@ class Job:
                 digest=output["digest"],
                 title=output["title"],
                 image_url=output["image"]["href"],
+                mask_url=output["mask"]["href"],
                 browse_url=output["browse"]["href"],
                 item_url=output["item"]["href"],
                 size_bytes=int(output["image"]["size_bytes"]),
@@ -122,7 +125,7 @@ class Job:
         ]
 
     def download(self, folder: str | Path, *, parallel: int = 4) -> list[Path]:
-        """Fetch the images, with their STAC Items and browse images beside them.
+        """Fetch the images, with their masks, STAC Items and browse images beside them.
 
         Files already there and whole are not fetched again; a cut download is resumed.
 
@@ -144,10 +147,13 @@ class Job:
             waiting = []
             for result, image in zip(results, images, strict=True):
                 waiting.append(pool.submit(fetch, result.image_url, image, md5=result.md5))
+                waiting.append(pool.submit(fetch, result.mask_url, image.with_name(f"{image.stem}_mask.tif")))
                 waiting.append(pool.submit(fetch, result.item_url, image.with_suffix(".json")))
                 waiting.append(pool.submit(fetch, result.browse_url, image.with_suffix(".png")))
             for each in waiting:
                 each.result()
+        for result, image in zip(results, images, strict=True):
+            _rename_assets(image.with_suffix(".json"), result.digest, image.stem)
         return images
 
     def explain(self) -> list[dict[str, Any]]:
@@ -159,3 +165,11 @@ class Job:
         """Stop the work nobody else waits for."""
         self.status = self._session.call("DELETE", f"/jobs/{self.id}")
         return self
+
+
+def _rename_assets(item: Path, digest: str, stem: str) -> None:
+    """Let a downloaded STAC Item name the files as they lie beside it, not as the store names them."""
+    document = json.loads(item.read_text())
+    for asset in document.get("assets", {}).values():
+        asset["href"] = asset["href"].replace(digest, stem)
+    item.write_text(json.dumps(document, indent=1))

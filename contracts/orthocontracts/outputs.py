@@ -70,8 +70,8 @@ class FileFacts(Document):
     md5: str = Field(pattern=r"^[0-9a-f]{32}$")
 
 
-FileKind = Literal["image", "browse", "item"]
-FILE_SUFFIX: dict[FileKind, str] = {"image": ".tif", "browse": ".png", "item": ".json"}
+FileKind = Literal["image", "mask", "browse", "item"]
+FILE_SUFFIX: dict[FileKind, str] = {"image": ".tif", "mask": "_mask.tif", "browse": ".png", "item": ".json"}
 
 
 class CatalogueEntry(Document):

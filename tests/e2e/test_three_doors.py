@@ -91,6 +91,8 @@ def _check_image(image: Path) -> None:
         assert item.properties["proj:shape"] == [file.height, file.width]
     assert 0.0005 < values.count() / values.size < 0.9
     assert 0.02 < float(np.ma.median(values)) < 1.0
+    for asset in item.assets.values():
+        assert (image.parent / asset.href).is_file(), asset.href
     assert image.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -61,7 +61,7 @@ def test_the_kernel_makes_what_it_can_and_says_what_it_cannot(tmp_path: Path) ->
     ]
     assert [line.digest for line in made] == [good.digest]
     files = made[0].made.files
-    assert set(files) == {"image", "browse", "item"}
+    assert set(files) == {"image", "mask", "browse", "item"}
     assert all(path.stat().st_size > 0 for path in files.values())
     assert made[0].made.figures["valid_fraction"] == 1
     with rasterio.open(files["image"]) as image:

@@ -59,7 +59,7 @@ def test_a_release_ends_as_files_and_a_verdict_for_each_output(served: tuple[Sto
         assert verdict.fault is None
         assert verdict.files is not None
         assert verdict.figures == {"dem_coverage": 1.0}
-        assert set(verdict.files) == {"image", "browse", "item"}
+        assert set(verdict.files) == {"image", "mask", "browse", "item"}
         for facts in verdict.files.values():
             body = storage.blob(facts.blob)
             assert (len(body), hashlib.md5(body).hexdigest()) == (facts.size_bytes, facts.md5)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from orthoagent.childwords import OutputMade, OutputOrder
+from orthocontracts.outputs import FILE_SUFFIX
 
 
 class BrokenProductError(Exception):
@@ -45,5 +46,6 @@ def act(order: OutputOrder, progress: Callable[[float], None]) -> OutputMade:
     order.out.write_bytes(f"image of {order.grid.tile}".encode() * 1000)
     order.out.with_suffix(".png").write_bytes(b"browse")
     order.out.with_suffix(".json").write_text("{}")
-    files = {"image": order.out, "browse": order.out.with_suffix(".png"), "item": order.out.with_suffix(".json")}
+    files = {kind: order.out.with_name(order.out.stem + suffix) for kind, suffix in FILE_SUFFIX.items()}
+    files["mask"].write_bytes(b"mask")
     return OutputMade.model_validate({"files": files, "figures": {"dem_coverage": 1.0}})

@@ -72,7 +72,7 @@ def commit(system: System, output: OutputRecord) -> None:
         kind: FileFacts(
             blob=f"results/{output.digest}.{kind}", size_bytes=7, md5=hashlib.md5(kind.encode()).hexdigest()
         )
-        for kind in ("image", "browse", "item")
+        for kind in ("image", "mask", "browse", "item")
     }
     entry = CatalogueEntry(
         digest=output.digest,

@@ -10,7 +10,7 @@ from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.digests import commit_digest
 from orthofunctions.usecases.plans import PlannedTask
 
-REQUIRED: tuple[FileKind, ...] = ("image", "item")
+REQUIRED: tuple[FileKind, ...] = ("image", "mask", "item")
 BAD_DELIVERY = "BadDelivery"
 
 

@@ -15,6 +15,7 @@ from orthofunctions.ports import BlobMissingError, Ports
 
 MEDIA_TYPES = {
     "image": "image/tiff; application=geotiff; profile=cloud-optimized",
+    "mask": "image/tiff; application=geotiff; profile=cloud-optimized",
     "browse": "image/png",
     "item": "application/geo+json",
 }

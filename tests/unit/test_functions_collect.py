@@ -9,7 +9,7 @@ import pytest
 from fakes.world import COG, Delivery, World
 from orthocontracts import names
 from orthocontracts.messages import Control, Fault, JobEvent, Report, Verdict
-from orthocontracts.outputs import FileFacts
+from orthocontracts.outputs import FILE_SUFFIX, FileFacts
 from orthocontracts.states import OutputState, TaskState
 from orthofunctions.domain.cog import cog_defect
 
@@ -45,7 +45,7 @@ class TestTicket:
         assert all(one.md5 for one in ticket.inputs)
         assert len(ticket.deliveries) == 8
         blobs = [file.blob for one in ticket.deliveries for files in one.files.values() for file in files.values()]
-        assert len(set(blobs)) == 8 * 2 * 3
+        assert len(set(blobs)) == 8 * 2 * len(FILE_SUFFIX)
         assert all(blob.startswith(f"results/{ticket.spec.task_id}-1/") for blob in blobs)
         start_by = world.clock.now().timestamp() + 300
         assert ticket.expires_at.timestamp() >= start_by + ticket.time_limit_s

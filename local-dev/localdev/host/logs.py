@@ -29,6 +29,10 @@ def log(action: str, *, level: int = logging.INFO, error: BaseException | None =
     logger.log(level, action, extra={"fields": fields})
 
 
+# What every record has; the rest is what the app gave as ``extra``.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
 class JsonFormatter(logging.Formatter):
     """Host events and whatever the app logs, one JSON object a line."""
 
@@ -44,8 +48,7 @@ class JsonFormatter(logging.Formatter):
             line |= {"action": record.getMessage(), **fields}
         else:
             line["message"] = record.getMessage()
-            if isinstance(fields, dict):
-                line |= fields
+            line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
             if record.exc_info:
                 line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)

@@ -44,10 +44,14 @@ class Walk:
     loop_block_px: int
 
     @classmethod
-    def over(cls, span_px: float, method: int) -> Walk:
-        """Blocks that keep the source lines of one block, and the window of the loop, to a bounded size."""
+    def over(cls, span_px: float, method: int, n_cols: int = 2**30) -> Walk:
+        """Blocks that keep the source lines of one block, and the window of the loop, to a bounded size.
+
+        Narrow grids get blocks of more rows, because a block costs some calls whatever its size.
+        """
         coarser = 2 ** max(0, round(np.log2(max(span_px, 1.0))))
-        return cls(method, max(BLOCK_ROWS // coarser, 16), max(256 // coarser, 8))
+        more = 2 if n_cols <= 6000 else 1
+        return cls(method, max(more * BLOCK_ROWS // coarser, 16), max(256 // coarser, 8))
 
     def windows(self, grid: Grid) -> Iterator[Window]:
         """The blocks, row by row."""
@@ -105,8 +109,7 @@ def may_reach(model: SensorModel, block: Grid) -> bool:
     rows = np.linspace(0, block.n_rows - 1, 5)[:, None]
     cols = np.linspace(0, block.n_cols - 1, 33)[None, :]
     lon, lat = block.lonlat(rows, cols)
-    values = [np.stack(model.ground_to_smooth(lon, lat, height)) for height in _ANY_HEIGHT_M]
-    line, sample = np.stack(values, axis=1)
+    line, sample = model.ground_to_smooth(lon[None], lat[None], np.array(_ANY_HEIGHT_M)[:, None, None])
     known = np.isfinite(line) & np.isfinite(sample)
     if not known.any():
         return True  # nothing was answered: let the lattice find out

@@ -415,14 +415,37 @@ def _cell_footprint(lattice, i, j, footprint):
 
 
 @_inner
-def _block_range(lattice, table, row0, row1, col0, col1, ranges, smooth):
+def _height_range(heights, row0, row1, col0, col1, low, high):
+    """Lowest and highest terrain of a block; ``(inf, -inf)`` where none has a height.
+
+    Column by column first: that is vector code, and NaN loses every comparison.
+    """
+    n = col1 - col0
+    low[:n] = np.inf
+    high[:n] = -np.inf
+    lows, highs = low[:n], high[:n]
+    for r in range(row0, row1):
+        row = heights[r, col0:col1]
+        for c in range(n):
+            h = row[c]
+            lows[c] = h if h < lows[c] else lows[c]
+            highs[c] = h if h > highs[c] else highs[c]
+    lowest, highest = np.inf, -np.inf
+    for c in range(n):
+        lowest = min(lowest, lows[c])
+        highest = max(highest, highs[c])
+    return lowest, highest
+
+
+@_inner
+def _block_range(lattice, table, low_m, high_m, row0, row1, col0, col1, ranges, smooth):
     """Lines and samples that a block can reach, corrected and ``smooth``: min, max, min, max; False where none.
 
-    Between nodes the lattice is bilinear, so nodes bound it; in height it is quadratic, and a quadratic leaves
-    the range of its three supports by at most an eighth of their second difference.
+    Between nodes the lattice is bilinear, so nodes bound it; in height it is quadratic, and a quadratic leaves the
+    range of its values at two ends by at most its second coefficient times the square of half their distance.
     """
     n = lattice.step_px
-    low, high = lattice.height_low_m - lattice.height_mid_m, lattice.height_high_m - lattice.height_mid_m
+    low, high = low_m - lattice.height_mid_m, high_m - lattice.height_mid_m
     ranges[0], ranges[1], ranges[2], ranges[3] = np.inf, -np.inf, np.inf, -np.inf
     for i in range(row0 // n, (row1 - 1) // n + 2):
         for j in range(col0 // n, (col1 - 1) // n + 2):
@@ -434,9 +457,9 @@ def _block_range(lattice, table, row0, row1, col0, col1, ranges, smooth):
                     continue
                 a = c0 + low * (c1 + low * c2)
                 b = c0 + high * (c1 + high * c2)
-                beyond = abs(a - 2.0 * c0 + b) / 8.0
-                ranges[2 * q] = min(ranges[2 * q], min(a, b, c0) - beyond)
-                ranges[2 * q + 1] = max(ranges[2 * q + 1], max(a, b, c0) + beyond)
+                beyond = abs(c2) * (0.5 * (high - low)) ** 2
+                ranges[2 * q] = min(ranges[2 * q], min(a, b) - beyond)
+                ranges[2 * q + 1] = max(ranges[2 * q + 1], max(a, b) + beyond)
     if not ranges[0] <= ranges[1]:
         return False
     smooth[:] = ranges
@@ -540,7 +563,8 @@ def warp_strip(heights, strip, lattice, table, source, method, power, block_px, 
         r1 = min(r0 + block_px, row1)
         for c0 in range(col0, col1, block_px):
             c1 = min(c0 + block_px, col1)
-            found = _block_range(lattice, table, r0, r1, c0, c1, ranges, smooth_ranges)
+            low, high = _height_range(heights, r0, r1, c0, c1, lines, samples)
+            found = low <= high and _block_range(lattice, table, low, high, r0, r1, c0, c1, ranges, smooth_ranges)
             _cell_footprint(lattice, ((r0 + r1) // 2) // n, ((c0 + c1) // 2) // n, footprint)
             if found:
                 scratch, found = _open_window(ranges, source, method, footprint, scratch, shape, bounds)

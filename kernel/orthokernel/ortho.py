@@ -169,7 +169,7 @@ def orthorectify(
     options, span_px = resolve_options(
         several, grid, terrain, bands, radiometry, resampling, threads, geometry, slant_to_ground
     )
-    walk = Walk.over(span_px, METHODS[options.resampling])
+    walk = Walk.over(span_px, METHODS[options.resampling], grid.n_cols)
     report = progress or no_progress
     if out is None:
         arrays = ArraySink(grid, len(options.bands))

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
+from localdev.scene.ellipsoid import Float64Array
 from localdev.scene.pixels import Window
 from localdev.scene.radar import RadarGeometry
 from localdev.scene.spec import Target
 from localdev.scene.terrain import Surface
 
 EDGE_PX = 24.0
-CANDIDATES = 60
+CANDIDATES = 200
+NEAR_M, FAR_M = 30.0, 120.0
 
 
 def place_targets(count: int, geometry: RadarGeometry, surface: Surface, window: Window, seed: int) -> list[Target]:
     """Targets in the cells of a grid over the window.
 
-    Among the candidates of a cell the one wins whose neighbourhood (120 m) spreads most evenly in the image: there
-    the ground is neither folded over (layover) nor turned away (shadow), so that the target can be found again in a
-    map.
+    Among the candidates of a cell the one wins whose neighbourhood spreads most evenly in the image. Within 120 m
+    the ground is then neither folded over (layover) nor turned away (shadow), and within 30 m, where the target's
+    own echo lies, it hardly bends: a map stretches the two halves of an echo on bent ground differently, which moves
+    its centroid by up to a third of a pixel while its peak stays in place.
     """
     if count == 0:
         return []
@@ -34,13 +37,14 @@ def place_targets(count: int, geometry: RadarGeometry, surface: Surface, window:
         line = window.first_line + EDGE_PX + (row + random.uniform(0.1, 0.9, CANDIDATES)) * height
         sample = window.first_sample + EDGE_PX + (column + random.uniform(0.1, 0.9, CANDIDATES)) * width
         lon, lat = geometry.image_to_ground(line, sample, reference)
-        metre = 1.0 / 111e3
-        around_lon = lon[:, None] + metre * np.array([0.0, 120.0, -120.0, 0.0, 0.0]) / np.cos(np.radians(lat[:, None]))
-        around_lat = lat[:, None] + metre * np.array([0.0, 0.0, 0.0, 120.0, -120.0])
+        around_lon, around_lat = _crosses(lon, lat)
         ground = surface.height(around_lon, around_lat)
         lines, samples = geometry.ground_to_image(around_lon, around_lat, ground)
         flat_lines, flat_samples = geometry.ground_to_image(around_lon, around_lat, ground[:, :1] + 0 * ground)
-        bend = np.hypot(lines - flat_lines, samples - flat_samples).max(axis=1)
+        shift = np.stack([lines - flat_lines, samples - flat_samples])
+        near, far = shift[:, :, 1:5], shift[:, :, 5:]
+        bend = np.hypot(*(near[:, :, 0::2] + near[:, :, 1::2])).max(axis=1)
+        uneven = NEAR_M / FAR_M * np.hypot(*far).max(axis=1) + np.hypot(*near).max(axis=1) + bend
         inside = (
             (lines[:, 0] > window.first_line + EDGE_PX / 2)
             & (lines[:, 0] < window.first_line + window.lines - 1 - EDGE_PX / 2)
@@ -49,7 +53,7 @@ def place_targets(count: int, geometry: RadarGeometry, surface: Surface, window:
         )
         if not inside.any():
             continue
-        best = int(np.where(inside, bend, np.inf).argmin())
+        best = int(np.where(inside, uneven, np.inf).argmin())
         found.append(
             Target(
                 float(lon[best]),
@@ -60,3 +64,11 @@ def place_targets(count: int, geometry: RadarGeometry, surface: Surface, window:
             )
         )
     return found
+
+
+def _crosses(lon_deg: Float64Array, lat_deg: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Each place, its neighbours east, west, north and south at ``NEAR_M``, and those at ``FAR_M``: (N, 9)."""
+    east_m = np.array([0.0, NEAR_M, -NEAR_M, 0.0, 0.0, FAR_M, -FAR_M, 0.0, 0.0])
+    north_m = np.array([0.0, 0.0, 0.0, NEAR_M, -NEAR_M, 0.0, 0.0, FAR_M, -FAR_M])
+    lon = lon_deg[:, None] + east_m / 111e3 / np.cos(np.radians(lat_deg[:, None]))
+    return lon, lat_deg[:, None] + north_m / 111e3

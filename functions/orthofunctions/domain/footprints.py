@@ -13,9 +13,14 @@ Bounds = tuple[float, float, float, float]
 """``left, bottom, right, top``"""
 
 POINTS_PER_EDGE = 8
-SLIVER = 0.004
-"""Share by which a footprint is shrunk before it may call for a tile of its own: about 500 m of a Sentinel-1 frame,
-more than its manifest's corners and edges are off. A tile touched only by that would be an empty image."""
+SLIVER_M = 4_900.0
+"""By how much a footprint is shrunk before it may call for a tile of its own. Manifest corners are off by hundreds of
+metres, and at the edge of a swath a mountain of 3 km lies 5 km from where they say: a tile touched only by that may be
+an empty image. Nothing is lost: neighbouring tiles overlap by 9.8 km, so what reaches less far into a tile is in its
+neighbour too."""
+LARGEST_SLIVER = 0.25
+"""Of the footprint's radius: a small image keeps its middle."""
+EARTH_RADIUS_M = 6_371_000.0
 
 
 def along_great_circles(ring: Sequence[LonLat], points_per_edge: int = POINTS_PER_EDGE) -> list[LonLat]:
@@ -28,6 +33,13 @@ def along_great_circles(ring: Sequence[LonLat], points_per_edge: int = POINTS_PE
             part = n / points_per_edge
             dense.append(_lonlat(tuple((1 - part) * a + part * b for a, b in zip(here, there, strict=True))))
     return dense
+
+
+def radius_m(ring: Sequence[LonLat]) -> float:
+    """Mean distance of a ring's points from its centre, metres along the chord."""
+    vectors = [_vector(point) for point in ring]
+    centre = tuple(math.fsum(vector[i] for vector in vectors) / len(vectors) for i in range(3))
+    return EARTH_RADIUS_M * math.fsum(math.dist(vector, centre) for vector in vectors) / len(vectors)
 
 
 def shrunk(ring: Sequence[LonLat], share: float) -> list[LonLat]:
@@ -44,7 +56,9 @@ def tiles_touched(ring: Sequence[LonLat]) -> frozenset[str]:
 
 def tiles_called_for(ring: Sequence[LonLat]) -> frozenset[str]:
     """Tiles with more than a sliver of the footprint: what "all that the products touch" means."""
-    return frozenset(tiles_intersecting(shrunk(along_great_circles(ring), SLIVER)))
+    dense = along_great_circles(ring)
+    share = min(SLIVER_M / radius_m(dense), LARGEST_SLIVER)
+    return frozenset(tiles_intersecting(shrunk(dense, share)))
 
 
 def utm_bounds(rings: Iterable[Sequence[LonLat]]) -> tuple[int, Bounds]:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import azure.functions as func
+from azurefunctions.extensions.bindings.blob import BlobClient  # Azure refuses the SDK's class of that name
 
 from orthofunctions.bootstrap import system
 from orthofunctions.triggers.connection import STORAGE
 from orthofunctions.usecases.upload import take_upload
-
-try:  # In Azure this extension hands over clients; elsewhere the host passes the SDK's own.
-    from azurefunctions.extensions.bindings.blob import BlobClient  # type: ignore[import-not-found,unused-ignore]
-except ImportError:
-    from azure.storage.blob import BlobClient
 
 blueprint = func.Blueprint()
 

@@ -1,0 +1,39 @@
+"""Which tiles a footprint calls for: all it needs, and none it only brushes."""
+
+from __future__ import annotations
+
+import pytest
+
+from orthocontracts.tiles import tile_bounds
+from orthocontracts.utm import utm_inverse
+from orthofunctions.domain.footprints import radius_m, tiles_called_for, tiles_touched
+
+EAST_EDGE_OF_33TTG, WEST_EDGE_OF_33TUG = 309_780.0, 300_000.0
+
+
+def _square(left: float, right: float, bottom: float, top: float) -> list[tuple[float, float]]:
+    corners = ((left, bottom), (right, bottom), (right, top), (left, top))
+    return [utm_inverse(x, y, 33, south=False) for x, y in corners]
+
+
+@pytest.mark.parametrize(
+    ("right", "called_for"),
+    [(301_400.0, {"33TTG"}), (304_000.0, {"33TTG"}), (309_000.0, {"33TTG", "33TUG"}), (400_000.0, {"33TTG", "33TUG"})],
+)
+def test_a_tile_that_is_only_brushed_is_not_called_for(right: float, called_for: set[str]) -> None:
+    ring = _square(220_000.0, right, 4_600_000.0 + 20_000.0, 4_690_000.0 - 20_000.0)
+    assert tiles_touched(ring) >= {"33TTG", "33TUG"}
+    assert tiles_called_for(ring) & {"33TTG", "33TUG"} == called_for
+    covered = max(tile_bounds(name).right for name in called_for)
+    assert right <= covered
+
+
+def test_a_small_image_on_two_tiles_keeps_at_least_one() -> None:
+    for left in range(296_000, 312_000, 1_000):
+        ring = _square(left, left + 500.0, 4_650_000.0, 4_650_500.0)
+        assert tiles_called_for(ring) & tiles_touched(ring)
+
+
+def test_the_radius_of_a_square() -> None:
+    ring = _square(400_000.0, 402_000.0, 4_650_000.0, 4_652_000.0)
+    assert radius_m(ring) == pytest.approx(2_000.0 / 2**0.5, rel=3e-3)

@@ -87,7 +87,7 @@ def _write_dem(path: Path) -> None:
 
 def _annotation() -> Annotation:
     """A circular orbit over the equator, and a ground range that is the slant range. Of no use but to be compiled."""
-    time_s = np.arange(16) * 10.0 - 75.0
+    time_s = np.arange(16, dtype=np.float64) * 10.0 - 75.0
     radius_m, rate_rad_s = 7_070_000.0, 0.001
     angle = rate_rad_s * time_s
     zero = np.zeros_like(angle)

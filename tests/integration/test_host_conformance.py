@@ -20,9 +20,6 @@ from integration.host_stack import APP, Stage, encoded, texts, wait_for
 from localdev.servers import Azurite
 
 ROOT = Path(__file__).resolve().parents[2]
-HAS_SDK_BINDINGS = importlib.util.find_spec("azurefunctions") is not None and (
-    importlib.util.find_spec("azurefunctions.extensions.bindings.blob") is not None
-)
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("azure_functions_runtime") is None,
     reason="azure-functions-runtime is not installed (it needs Python 3.13)",
@@ -77,15 +74,14 @@ def test_the_test_app_does_the_same_in_both(azurite: Azurite, tmp_path: Path) ->
     message = {"Id": ["string", ours[-1].get("id", "")], "DequeueCount": ["json", "1"], "PopReceipt": ["string", "r"]}
     http = {"method": "POST", "url": url, "headers": {"x-some": "h"}, "query": {"x": "1"}}
     http |= {"params": {"number": "4", "rest": "a/b"}, "body": "12345"}
+    blob = {"Connection": "Data", "ContainerName": f"{stage.prefix}-products", "BlobName": "in/x"}
     orders: list[dict[str, Any]] = [
         {"function": "work", "type": "bytes", "value": "hé", "metadata": message},
         {"function": "work", "type": "bytes", "value": '{"failures": 3}', "metadata": message},
         {"function": "relay", "type": "bytes", "value": "m", "metadata": message},
         {"function": "echo", "type": "http", "value": http},
+        {"function": "product", "type": "model_binding_data", "value": blob},
     ]
-    if HAS_SDK_BINDINGS:
-        blob = {"Connection": "Data", "ContainerName": f"{stage.prefix}-products", "BlobName": "in/x"}
-        orders.append({"function": "product", "type": "model_binding_data", "value": blob})
     settings = {"PREFIX": stage.prefix, "STORY": str(stage.story_file), "TICKS": "0 0 0 1 1 *"}
     settings |= {"AzureWebJobsStorage": azurite.connection_string, "Data": azurite.connection_string}
     answer = through_runtime(APP, orders, settings)
@@ -106,8 +102,7 @@ def test_the_test_app_does_the_same_in_both(azurite: Azurite, tmp_path: Path) ->
         return [{key: each[key] for key in keep if key in each} for each in told]
 
     assert given(theirs, "work") == given(ours, "work")
-    if HAS_SDK_BINDINGS:
-        assert given(theirs, "product") == given(ours, "product")
+    assert given(theirs, "product") == given(ours, "product")
 
 
 def test_the_projects_app_is_indexed_alike(azurite: Azurite) -> None:

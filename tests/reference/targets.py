@@ -100,31 +100,50 @@ class TargetImage:
         """Centroids less true map positions."""
         return TargetErrors(np.array([find_target(self.image, place) - place for place in self.places]))
 
-    def displacements(self, to_image: ToImage, height: Height) -> TargetErrors:
-        """Centroids less those of a bilinear warp of each target alone, by the exact geometry at every pixel."""
+    def displacements(self, to_image: ToImage, height: Height, source: Float64Array | None = None) -> TargetErrors:
+        """Centroids less those of a bilinear warp by the exact geometry at every pixel.
+
+        Parameters
+        ----------
+        source : (lines, samples) float64, optional
+            The image that is warped: what surrounds a target may draw at its centroid. Default: the target alone.
+        """
         found = []
         for target, place in zip(self.targets, self.places, strict=True):
             origin = np.rint(place).astype(int) - PATCH_PX
-            echo = self._echo(target, origin, to_image, height)
-            found.append(find_target(self.image, place) - find_target(echo, place - origin) - origin)
+            line, sample = self._looked_at(origin, to_image, height)
+            if source is None:
+                warped = bilinear(line, sample, lambda q, s, target=target: _echo(target, q, s))
+            else:
+                warped = bilinear(line, sample, lambda q, s: source[q, s])
+            found.append(find_target(self.image, place) - find_target(warped, place - origin) - origin)
         return TargetErrors(np.array(found))
 
-    def _echo(self, target: Target, origin_rowcol: NDArray[np.int_], to_image: ToImage, height: Height) -> Float64Array:
+    def _looked_at(
+        self, origin_rowcol: NDArray[np.int_], to_image: ToImage, height: Height
+    ) -> tuple[Float64Array, Float64Array]:
+        """``line, sample`` of the pixels of a square that begins at a row and column."""
         row, col = origin_rowcol[:, None, None] + np.mgrid[: 2 * PATCH_PX + 1, : 2 * PATCH_PX + 1]
         x, y = self._transform @ (col + 0.5, row + 0.5)
         lon, lat = self._to_map.transform(x, y, direction="INVERSE")
-        line, sample = to_image(lon, lat, height(lon, lat))
-        q, s = np.floor(line), np.floor(sample)
-        down, right = line - q, sample - s
+        return to_image(lon, lat, height(lon, lat))
 
-        def at(line: Float64Array, sample: Float64Array) -> Float64Array:
-            width = TARGET_WIDTH_PX / _FULL_WIDTH_PER_SIGMA
-            squared = (line - target.line) ** 2 + (sample - target.sample) ** 2
-            return np.asarray(np.exp(-0.5 * squared / width**2), np.float64)
 
-        upper = at(q, s) * (1 - right) + at(q, s + 1) * right
-        lower = at(q + 1, s) * (1 - right) + at(q + 1, s + 1) * right
-        return np.asarray(upper * (1 - down) + lower * down, np.float64)
+def bilinear(
+    line: Float64Array, sample: Float64Array, pixel: Callable[[NDArray[np.int_], NDArray[np.int_]], Float64Array]
+) -> Float64Array:
+    """Values between the pixels that ``pixel(line, sample)`` gives."""
+    q, s = np.floor(line).astype(int), np.floor(sample).astype(int)
+    down, right = line - q, sample - s
+    upper = pixel(q, s) * (1 - right) + pixel(q, s + 1) * right
+    lower = pixel(q + 1, s) * (1 - right) + pixel(q + 1, s + 1) * right
+    return np.asarray(upper * (1 - down) + lower * down, np.float64)
+
+
+def _echo(target: Target, line: NDArray[np.int_], sample: NDArray[np.int_]) -> Float64Array:
+    width = TARGET_WIDTH_PX / _FULL_WIDTH_PER_SIGMA
+    squared = (line - target.line) ** 2 + (sample - target.sample) ** 2
+    return np.asarray(np.exp(-0.5 * squared / width**2), np.float64)
 
 
 def find_target(image: Float64Array, near_rowcol: Float64Array) -> Float64Array:

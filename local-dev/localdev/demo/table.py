@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from localdev.demo.watch import FINAL, Seen
+from orthocontracts.products import ProductNameError, parse_sentinel1
 
 STATE_STYLE = {
     "pending": "dim",
@@ -22,20 +23,30 @@ STATE_STYLE = {
 POOL_STYLE = {"hpc": "blue", "cloud": "magenta"}
 
 
-def render(seen: Seen, seconds: float, most_rows: int = 30) -> RenderableType:
+WIDE_ENOUGH_FOR_REASONS = 110
+
+
+def render(seen: Seen, seconds: float, width: int, most_rows: int = 30) -> RenderableType:
     """Tasks with their pool and progress; below them the pools; below those the totals."""
-    return Group(_tasks(seen, most_rows), _pools(seen), _totals(seen, seconds))
+    return Group(_tasks(seen, width, most_rows), _pools(seen), _totals(seen, seconds))
 
 
-def _tasks(seen: Seen, most_rows: int) -> Table:
+def _tasks(seen: Seen, width: int, most_rows: int) -> Table:
     table = Table(title="tasks", title_justify="left", expand=True)
-    for name, ratio in (("product", 5), ("output", 2), ("pool", 1), ("state", 2), ("progress", 2), ("why there", 6)):
-        table.add_column(name, ratio=ratio, no_wrap=True, overflow="ellipsis")
+    table.add_column("product", width=23, no_wrap=True)
+    table.add_column("output", width=12, no_wrap=True, overflow="ellipsis")
+    table.add_column("pool", width=5, no_wrap=True)
+    table.add_column("state", width=9, no_wrap=True)
+    table.add_column("progress", min_width=8, max_width=16)
+    with_reasons = width >= WIDE_ENOUGH_FOR_REASONS
+    if with_reasons:
+        table.add_column("why there", ratio=1, no_wrap=True, overflow="ellipsis")
     # What moves is worth the room: finished tasks leave the table first.
-    rows = [task for task in seen.tasks if task["state"] not in FINAL]
-    rows = [task for task in seen.tasks if task["state"] in FINAL][-max(0, most_rows - len(rows)) :] + rows
+    open_tasks = [task for task in seen.tasks if task["state"] not in FINAL]
+    ended = [task for task in seen.tasks if task["state"] in FINAL]
+    rows = ended[len(ended) - max(0, min(len(ended), most_rows - len(open_tasks))) :] + open_tasks
     for task in rows[:most_rows]:
-        table.add_row(*_row(task))
+        table.add_row(*_row(task)[: None if with_reasons else -1])
     return table
 
 
@@ -44,13 +55,22 @@ def _row(task: dict[str, Any]) -> list[RenderableType]:
     product, _, output = str(task.get("title") or task["task_id"]).partition(" ")
     decision = task.get("decision") or {}
     return [
-        Text(product),
+        Text(short_name(product)),
         Text(output),
         Text(pool, POOL_STYLE.get(pool, "")),
         Text(state, STATE_STYLE.get(state, "")),
         ProgressBar(total=1.0, completed=1.0 if state == "succeeded" else float(task.get("progress") or 0.0)),
-        Text(str(decision.get("sentence") or task.get("waits_for") or ""), "dim"),
+        Text(str(decision.get("sentence") or ""), "dim"),
     ]
+
+
+def short_name(product: str) -> str:
+    """Platform, mode and time of a Sentinel-1 product; any other name as it is."""
+    try:
+        name = parse_sentinel1(product)
+    except ProductNameError:
+        return product
+    return f"{name.platform} {name.mode} {name.start:%m-%d %H:%M:%S}"
 
 
 def _pools(seen: Seen) -> Table:

@@ -196,6 +196,7 @@ class Stack:
             "ORTHOAGENT_BROKER": self.broker.url,
             "ORTHOAGENT_SCRATCH": str(self.spec.folder / "scratch"),
             "ORTHOAGENT_LEASE_S": str(self.spec.lease_s),
+            "ORTHOAGENT_STATUS_MIN_S": "1",  # progress for people who watch
             **self.spec.worker,
         }
 

@@ -10,11 +10,7 @@ from pathlib import Path
 from typing import Any, List  # noqa: UP035  (Azure refuses the builtin list in Out)
 
 import azure.functions as func
-
-try:  # Azure binds a client only under this name; this project's host takes either
-    from azurefunctions.extensions.bindings.blob import BlobClient
-except ImportError:
-    from azure.storage.blob import BlobClient
+from azurefunctions.extensions.bindings.blob import BlobClient
 
 STORY = Path(os.environ["STORY"])
 

@@ -256,7 +256,8 @@ def _run(
             if written is not None:
                 written.result()  # one block waits at most: memory stays bounded when the disk is slow
             written = writer.submit(sink.write, window, data, mask)
-            progress((k + 1) / len(windows), "orthorectifying")
+            if tally.seen:  # silent until a block reaches an image: a grid off the product is one error and no progress
+                progress((k + 1) / len(windows), "orthorectifying")
         if written is not None:
             written.result()
         tally.lattice_error_px = prepare.lattice_error_px

@@ -16,8 +16,15 @@ from typing import Any
 import httpx
 import pytest
 
+from fakes.products import affine_rpc, rpc_tiff
 from integration.host_stack import APP, Stage, encoded, texts, wait_for
 from localdev.servers import Azurite
+from orthocontracts import names
+from orthofunctions import bootstrap
+from orthofunctions.domain.records import JobRecord
+from orthofunctions.provision import provision
+from orthofunctions.settings import Settings
+from orthofunctions.usecases.rows import find
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(
@@ -105,9 +112,33 @@ def test_the_test_app_does_the_same_in_both(azurite: Azurite, tmp_path: Path) ->
     assert given(theirs, "product") == given(ours, "product")
 
 
-def test_the_projects_app_is_indexed_alike(azurite: Azurite) -> None:
-    if not (ROOT / "functions" / "function_app.py").exists():
-        pytest.skip("functions/function_app.py is not there")
-    settings = {"AzureWebJobsStorage": azurite.connection_string}
-    answer = through_runtime(ROOT / "functions", [], settings)
-    check_indexed_alike(answer)
+def test_the_projects_app_is_indexed_alike_and_takes_orders_at_its_three_doors(tmp_path: Path) -> None:
+    order = {"grid": {"kind": "footprint", "spacing_m": 2}, "terrain": {"height_m": 1}}
+    posted = json.dumps({"inputs": {"products": ["products/http.tif"], **order}})
+    http: dict[str, Any] = {"method": "POST", "url": "http://127.0.0.1:7071/processes/orthorectify/execution"}
+    http |= {"headers": {"host": "127.0.0.1:7071", "content-length": str(len(posted))}, "query": {}, "body": posted}
+    http |= {"params": {"path": "processes/orthorectify/execution"}}
+    blob = {"Connection": "AzureWebJobsStorage", "ContainerName": names.CONTAINER_PRODUCTS, "BlobName": "blob.tif"}
+    queued = {"request_id": "r1", "user": "queue", "products": ["products/queue.tif"], **order}
+    orders: list[dict[str, Any]] = [
+        {"function": "uploads", "type": "model_binding_data", "value": blob},
+        {"function": "http", "type": "http", "value": http},
+        {"function": "requests", "type": "bytes", "value": json.dumps(queued)},
+    ]
+    with Azurite(tmp_path) as own:
+        provision(own.connection_string)
+        here = bootstrap.build(Settings.model_validate({"AzureWebJobsStorage": own.connection_string}))
+        standing = {"rpc": {"grid": order["grid"]}, "terrain": order["terrain"], "user": "archive"}
+        here.ports.blobs.write(names.CONTAINER_SETTINGS, names.BLOB_DEFAULT_ORDER, json.dumps(standing).encode())
+        for door in ("blob", "http", "queue"):
+            here.ports.blobs.write(names.CONTAINER_PRODUCTS, f"{door}.tif", rpc_tiff(affine_rpc()))
+        answer = through_runtime(ROOT / "functions", orders, {"AzureWebJobsStorage": own.connection_string})
+        check_indexed_alike(answer)
+        assert [each["result"] for each in answer["results"]] == [{"status": "success"}] * 3
+        accepted = answer["results"][1]["return_value"]["http"]
+        waiting = [json.loads(body)["request"] for body in here.ports.queues.drain(names.QUEUE_REQUESTS, 10)]
+        (planned,) = find(here.ports.tables, JobRecord, partition="queue")
+        here.close()
+    assert accepted["status_code"] == "201", accepted
+    assert [each["products"] for each in waiting] == [["products/blob.tif"], ["products/http.tif"]]
+    assert (planned.planned, planned.fault_kind) == (True, None)

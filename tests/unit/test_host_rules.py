@@ -10,6 +10,8 @@ from typing import Any
 
 import azure.functions as func
 import pytest
+from azure.storage.blob import BlobClient as SdkBlobClient
+from azurefunctions.extensions.bindings.blob import BlobClient
 
 from localdev.host.bindings import read_function
 from localdev.host.connections import Connections
@@ -191,9 +193,6 @@ def test_functions_are_read() -> None:
     assert (spec.trigger.methods, spec.trigger.auth_level) == (frozenset({"GET", "POST"}), "function")
     assert spec.is_async
 
-    class BlobClient:
-        pass
-
     for hint, kind in ((BlobClient, "client"), (func.InputStream, "stream"), (bytes, "bytes"), (str, "str")):
 
         def blob(app: func.FunctionApp, hint: type = hint) -> None:
@@ -211,6 +210,11 @@ def test_functions_are_read() -> None:
 def wrong_hint(app: func.FunctionApp) -> None:
     @app.queue_trigger(arg_name="m", queue_name="q", connection="C")
     def f(m: str) -> None: ...
+
+
+def sdk_client(app: func.FunctionApp) -> None:
+    @app.blob_trigger(arg_name="b", path="c/{n}", connection="C", source="EventGrid")
+    def f(b: SdkBlobClient) -> None: ...
 
 
 def missing_parameter(app: func.FunctionApp) -> None:
@@ -283,6 +287,7 @@ def bad_route(app: func.FunctionApp) -> None:
     ("define", "says"),
     [
         (wrong_hint, "parameter m is given a QueueMessage"),
+        (sdk_client, "parameter b is given a InputStream"),
         (missing_parameter, "has no parameter m"),
         (unbound_parameter, "gives parameter other"),
         (unset_setting, "app setting NOPE"),

@@ -16,6 +16,7 @@ from azure.functions import http as func_http
 from azure.functions import queue as func_queue
 from azure.functions import timer as func_timer
 from azure.functions.decorators.function_app import Function
+from azurefunctions.extensions.bindings.blob import BlobClient
 
 from localdev.host.errors import AppError
 from localdev.host.ncrontab import Ncrontab
@@ -115,8 +116,8 @@ def _http(name: str, trigger: Any) -> HttpTrigger:
 
 
 def _blob_kind(name: str, argument: str, hint: object) -> BlobKind:
-    """What the annotation asks for; ``BlobClient`` is known by name, as the SDK's and the extension's both are."""
-    if getattr(hint, "__name__", "") == "BlobClient":
+    """What the annotation asks for; a client only by the extension's class, as Azure refuses the SDK's of that name."""
+    if hint is BlobClient:
         return "client"
     if hint is bytes:
         return "bytes"

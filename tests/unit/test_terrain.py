@@ -84,9 +84,10 @@ def test_a_block_equals_the_heights_of_its_pixels(dem: Path, geoid: Path, epsg: 
     assert block.height_max_m == pytest.approx(block.height_m.max(), abs=1e-3)
 
 
+@pytest.mark.parametrize("step_deg", [4e-4, 1e-4, 3e-6])  # half a cell a pixel, and runs of 8 and of 280 in a cell
 @pytest.mark.parametrize("size", [1, 2, 128, 129, 257])
-def test_blocks_of_any_size_are_filled_to_the_last_pixel(dem: Path, size: int) -> None:
-    grid = Grid.from_bounds(4326, (5.05, 44.05, 5.05 + size * 1e-4, 44.05 + size * 1e-4), 1e-4)
+def test_blocks_of_any_size_are_filled_to_the_last_pixel(dem: Path, size: int, step_deg: float) -> None:
+    grid = Grid.from_bounds(4326, (5.05, 44.05, 5.05 + size * step_deg, 44.05 + size * step_deg), step_deg)
     block = Terrain(dem, None).block(grid)
     lon, lat = grid.lonlat(np.arange(grid.n_rows)[:, None], np.arange(grid.n_cols)[None, :])
     np.testing.assert_allclose(block.height_m, Terrain(dem, None).heights(lon, lat)[0], atol=0.1)

@@ -38,7 +38,7 @@ def mountains(n_rows: int, n_cols: int, relief_m: float, seed: int = 2) -> Float
     along = np.stack([np.interp(cols, np.arange(n), row) for row in heights]).astype(np.float32)
     top = np.minimum(rows.astype(int), n - 2)
     part = (rows - top)[:, None].astype(np.float32)
-    return along[top] + part * (along[top + 1] - along[top])
+    return np.asarray(along[top] + part * (along[top + 1] - along[top]), np.float32)
 
 
 class ArrayReader:

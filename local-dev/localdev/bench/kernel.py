@@ -88,7 +88,7 @@ def loop_vs_memory(folder: Path) -> list[Case]:
         def work(k: int) -> None:
             scratch = np.empty(512 * 512, np.float32)
             for ground, geometry, out in blocks:
-                for part in parts_of(out.shape, walk)[k::threads]:
+                for part in parts_of((out.shape[0], out.shape[1]), walk)[k::threads]:
                     run_part(part, ground, geometry, table, source, walk, True, scratch, out)
 
         list(pool.map(work, range(threads)))

@@ -74,7 +74,8 @@ def loop_vs_memory(folder: Path) -> list[Case]:
         part = np.ascontiguousarray(heights[row0:row1, col0:col1])
         flags = np.zeros(part.shape, np.uint8)
         ground = Ground(grid.window(row0, row1, col0, col1), part, flags, 1.0, float(part.min()), float(part.max()))
-        blocks.append((ground, lattice_geometry(model, ground, BILINEAR), np.empty(part.shape, np.float32)))
+        out = np.empty((row1 - row0, col1 - col0), np.float32)
+        blocks.append((ground, lattice_geometry(model, ground, BILINEAR), out))
     del heights
     n_pixels = grid.n_rows * grid.n_cols
     corner_lines, corner_samples = model.ground_to_image(*grid.lonlat([0, 0, 1], [0, 1, 0]), 0.5 * RELIEF_M)
@@ -88,7 +89,7 @@ def loop_vs_memory(folder: Path) -> list[Case]:
         def work(k: int) -> None:
             scratch = np.empty(512 * 512, np.float32)
             for ground, geometry, out in blocks:
-                for part in parts_of((out.shape[0], out.shape[1]), walk)[k::threads]:
+                for part in parts_of(out.shape, walk)[k::threads]:
                     run_part(part, ground, geometry, table, source, walk, True, scratch, out)
 
         list(pool.map(work, range(threads)))

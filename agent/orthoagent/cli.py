@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Coroutine, Sequence
+import textwrap
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -60,11 +61,22 @@ def _parser() -> argparse.ArgumentParser:
         description="The orthoburst worker. All settings are variables that start with ORTHOAGENT_.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="take tasks from the pool's queue until told to end (SIGTERM drains)")
+    run = commands.add_parser(
+        "run",
+        help="take tasks from the pool's queue until told to end (SIGTERM drains)",
+        epilog="\n".join(["settings:", *_settings_help()]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     run.add_argument("--until-empty", action="store_true", help="leave when the queue stays empty (cloud containers)")
     run.add_argument("--linger", type=float, metavar="SECONDS", help="for how long it must stay empty")
     commands.add_parser("presence", help="forward the agents' statuses from the broker into queue capacity")
     return parser
+
+
+def _settings_help() -> Iterator[str]:
+    for name, field in Settings.model_fields.items():
+        yield f"  ORTHOAGENT_{name.upper()}{' (required)' if field.is_required() else ''}"
+        yield from textwrap.wrap(field.description or "", 100, initial_indent="      ", subsequent_indent="      ")
 
 
 if __name__ == "__main__":

@@ -82,12 +82,3 @@ class Settings(BaseSettings):
 
     def limits(self) -> Limits:
         return Limits(**{name: getattr(self, name) for name in Limits.__dataclass_fields__})
-
-
-def settings_table() -> str:
-    """Every variable, its default and what it does, as a Markdown table."""
-    lines = ["| variable | default | what it does |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        default = "required" if field.is_required() else "" if field.default is None else field.default
-        lines.append(f"| `ORTHOBURST_{name.upper()}` | {default} | {field.description} |")
-    return "\n".join(lines)

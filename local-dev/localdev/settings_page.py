@@ -1,0 +1,59 @@
+"""``python -m localdev.settings_page``: writes ``docs/settings.md``, every variable in one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from orthoagent.settings import Settings as WorkerSettings
+from orthofunctions.settings import Settings as FunctionSettings
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
+
+INTRODUCTION = """# Settings
+
+Every setting is a variable of the environment, read once at start. This page is made from the code:
+`python -m localdev.settings_page` (with `local-dev` on `PYTHONPATH`).
+"""
+
+CLIENT = """## Client
+
+| variable | default | what it does |
+|---|---|---|
+| `ORTHOBURST_URL` | `http://127.0.0.1:7071` | Where the service answers. |
+| `ORTHOBURST_API_KEY` |  | Key sent as bearer token; a service on this machine needs none. |
+"""
+
+
+def page() -> str:
+    """The page as it should be."""
+    return "\n".join(
+        [
+            INTRODUCTION,
+            "## Functions\n",
+            _table(FunctionSettings, "ORTHOBURST_"),
+            "\n## Workers\n",
+            "`orthoagent run` takes all of them; `orthoagent presence` those from `STORAGE` to `HEALTH_PORT`.\n",
+            _table(WorkerSettings, "ORTHOAGENT_"),
+            "\n" + CLIENT,
+        ]
+    )
+
+
+def _table(settings: type[BaseSettings], prefix: str) -> str:
+    lines = ["| variable | default | what it does |", "|---|---|---|"]
+    for name, field in settings.model_fields.items():
+        if field.is_required():
+            default = "required"
+        elif field.default is None or field.default is PydanticUndefined:
+            default = ""
+        else:
+            default = f"`{field.default}`"
+        lines.append(f"| `{prefix}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pystac
+import pytest
 import rasterio
 from azure.storage.queue import QueueServiceClient
 from rio_cogeo.cogeo import cog_validate
 
 from e2e.conftest import Site
 from localdev.demo.work import DEM_REF
+from orthoburst.cli import main
 from orthocontracts import names
 from orthocontracts.requests import Request
 
@@ -59,20 +62,40 @@ def test_upload_request_and_message_become_images_on_both_pools(
         _check_image(image)
 
     _nothing_waits_any_more(site)
+    _no_secret_in_the_logs(site)
 
 
 def test_what_is_in_the_catalogue_is_answered_without_work(
-    start_site: Callable[..., Site], scenes: dict[str, Path]
+    start_site: Callable[..., Site], scenes: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = start_site(agents=1, cloud_limit=0)
-    write_none = site.store.upload_product(scenes["zip"])
+    product = site.store.upload_product(scenes["zip"])
     site.wait_until_over(1)
-    first = site.client.submit([write_none], spacing_m=60, request_id="one", terrain={"dem": DEM_REF})
+    first = site.client.submit([product], spacing_m=60, request_id="one", terrain={"dem": DEM_REF})
     first.watch(timeout_s=120)
-    second = site.client.submit([write_none], spacing_m=60, request_id="two", terrain={"dem": DEM_REF})
+    second = site.client.submit([product], spacing_m=60, request_id="two", terrain={"dem": DEM_REF})
     second.watch(timeout_s=30)
     assert second.explain() == []
     assert [result.digest for result in second.results()] == [result.digest for result in first.results()]
+    _the_command_tells_the_same(site, first.id, tmp_path, capsys)
+
+
+def _the_command_tells_the_same(site: Site, job_id: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*arguments: str) -> Any:
+        assert main(["--url", site.stack.api_url, *arguments, "--json"]) == 0, arguments
+        return json.loads(capsys.readouterr().out)
+
+    capsys.readouterr()
+    assert job_id in {job["jobID"] for job in said("jobs")}
+    assert said("watch", job_id)["status"] == "successful"
+    assert [task["pool"] for task in said("explain", job_id)] == ["hpc"]
+    assert {pool["pool"] for pool in said("pools")} == {"hpc"}
+    (image,) = said("fetch", job_id, str(folder))
+    assert Path(image).is_file()
+    assert main(["--url", site.stack.api_url, "watch", "jnothing"]) == 1
+    assert "jnothing" in capsys.readouterr().err
+    assert main(["--url", "http://127.0.0.1:9", "jobs"]) == 1
+    assert "does not answer" in capsys.readouterr().err
 
 
 def _outputs(site: Site, job_id: str) -> list[dict[str, str]]:
@@ -101,3 +124,13 @@ def _nothing_waits_any_more(site: Site) -> None:
         for queue in service.list_queues():
             waiting = service.get_queue_client(queue.name).get_queue_properties().approximate_message_count
             assert not waiting or queue.name in (names.QUEUE_CAPACITY, names.QUEUE_DISPATCH), queue.name
+
+
+def _no_secret_in_the_logs(site: Site) -> None:
+    """Neither the account's key nor a signed link; percent-encoded signatures begin the same."""
+    logs = sorted(site.stack.logs.glob("*.log"))
+    assert len(logs) >= 4
+    for log in logs:
+        text = log.read_text(errors="replace")
+        assert "Eby8vdM02" not in text, log
+        assert "sig=" not in text.replace("sig=***", "").replace("sig=REDACTED", ""), log

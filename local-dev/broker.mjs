@@ -11,6 +11,8 @@ import { Aedes } from 'aedes'
 
 const SAVE_INTERVAL_MS = 5000
 const BAD_USERNAME_OR_PASSWORD = 4
+const WILL_POLL_MS = 5
+const WILL_POLLS = 20
 // Nobody may subscribe to what begins with "$" through a wildcard, so what is sent here is seen by no one.
 const DROPPED = '$dropped'
 
@@ -35,6 +37,13 @@ function may (client, right, topic) {
   return user !== undefined && user[right].some((filter) => matches(filter, topic))
 }
 
+// aedes acknowledges a publish before it carries it out, so the will of a client that dies right then would overtake
+// what the client said last, and a retained "online" would outlive it. What a broken connection cut off never comes.
+function afterItsPublishes (client, done, polls = WILL_POLLS) {
+  if (!client.unpublished || polls === 0) return done(null)
+  setTimeout(afterItsPublishes, WILL_POLL_MS, client, done, polls - 1)
+}
+
 const broker = await Aedes.createBroker({
   authenticate (client, username, password, done) {
     if (users.size === 0) return done(null, true)
@@ -50,6 +59,8 @@ const broker = await Aedes.createBroker({
       packet.topic = DROPPED
       packet.retain = false
     }
+    if (client && packet === client.will) return afterItsPublishes(client, done)
+    if (client) client.unpublished = (client.unpublished ?? 0) + 1
     done(null)
   },
   authorizeForward (client, packet) {
@@ -57,7 +68,8 @@ const broker = await Aedes.createBroker({
   }
 })
 
-broker.on('publish', (packet) => {
+broker.on('publish', (packet, client) => {
+  if (client?.unpublished && !packet.topic.startsWith('$SYS')) client.unpublished--
   if (!packet.retain || packet.topic.startsWith('$')) return
   if (packet.payload.length === 0) retained.delete(packet.topic)
   else retained.set(packet.topic, { qos: packet.qos, payload: Buffer.from(packet.payload).toString('base64') })

@@ -80,6 +80,15 @@ def result_blob(task_id: str, release: int, delivery: int, digest: str, kind: Fi
     return f"{result_folder(task_id, release)}/{delivery}/{digest}{FILE_SUFFIX[kind]}"
 
 
+def digest_of_result_blob(path: str) -> str | None:
+    """The output a delivered file belongs to; None where the path is not one of ``result_blob``."""
+    name = path.rpartition("/")[2]
+    for suffix in sorted(FILE_SUFFIX.values(), key=len, reverse=True):
+        if name.endswith(suffix):
+            return name.removesuffix(suffix) or None
+    return None
+
+
 def catalogue_blob(digest: str) -> str:
     return f"{digest}.json"
 

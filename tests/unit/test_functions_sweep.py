@@ -11,6 +11,7 @@ import pytest
 from fakes.world import Delivery, World, run_to_the_end
 from orthocontracts import names
 from orthocontracts.messages import AgentStatus, Control
+from orthocontracts.outputs import FILE_SUFFIX
 from orthocontracts.requests import Request, RequestEnvelope
 from orthocontracts.states import OutputState, TaskState
 from orthofunctions.domain.records import AgentRecord, DigestRecord
@@ -190,11 +191,11 @@ class TestRepair:
         assert second is not None
         second.succeed()
         world.deliver_results()
-        assert len(list(world.blobs.list(names.CONTAINER_RESULTS))) == 6
+        assert len(list(world.blobs.list(names.CONTAINER_RESULTS))) == 2 * len(FILE_SUFFIX)
         world.clock.advance(86_400 + 500)
         assert sweep_results(world.ports, world.rules) == 0, "not before the day and the time limit are over"
         world.clock.advance(200)
-        assert sweep_results(world.ports, world.rules) == 3
+        assert sweep_results(world.ports, world.rules) == len(FILE_SUFFIX)
         kept = {f"results/{blob.name}" for blob in world.blobs.list(names.CONTAINER_RESULTS)}
         assert kept == {facts.blob for facts in world.catalogue()[0].files.values()}
 

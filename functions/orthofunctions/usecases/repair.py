@@ -102,10 +102,10 @@ def sweep_results(ports: Ports, rules: Rules) -> int:
     named: dict[str, frozenset[str]] = {}
     n_deleted = 0
     for blob in ports.blobs.list(names.CONTAINER_RESULTS):
-        folder, _, rest = blob.name.partition("/")
+        folder = blob.name.partition("/")[0]
         task_id = folder.rpartition("-")[0]
-        digest = rest.rpartition("/")[2].partition(".")[0]
-        if blob.last_modified > oldest or not task_id or not digest:
+        digest = names.digest_of_result_blob(blob.name)
+        if blob.last_modified > oldest or not task_id or digest is None:
             continue
         if ports.tables.get(names.TABLE_ACTIVE, job_of_task(task_id), folder) is not None:
             continue

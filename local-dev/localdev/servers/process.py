@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -14,6 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+PORTS = (12_000, 32_000)
+_handed_out: set[int] = set()
 
 SUPERVISE = Path(__file__).with_name("supervise.py")
 
@@ -36,12 +39,27 @@ class ServerError(RuntimeError):
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback TCP ports that are free now, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Loopback TCP ports that are free now, all different, and handed out by this process only once.
+
+    Below the range that Linux gives to outgoing connections (from 32768): a port from there is often taken by a
+    client before the server that was promised it has started.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randrange(*PORTS)
+        if port not in _handed_out and _is_free(port):
+            _handed_out.add(port)
+            found.append(port)
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 class Server:

@@ -84,7 +84,8 @@ def fit_slant_to_sample(annotation: Annotation, slant_to_ground: Literal["linear
     if not (np.diff(samples, axis=1) > 0).all():
         raise AnnotationError(annotation.source, "a slant to ground range conversion that turns back", "one that rises")
     centre_m, half_span_m = 0.5 * (low_m + high_m), 0.5 * (high_m - low_m)
-    smooth = np.polynomial.polynomial.polyfit((slant_m - centre_m) / half_span_m, samples.mean(axis=0), SMOOTH_DEGREE)
+    unit = (slant_m - centre_m) / half_span_m
+    smooth = np.polynomial.polynomial.polyfit(unit, samples.mean(axis=0), SMOOTH_DEGREE).astype(np.float64, copy=False)
     return SlantToSample(
         record_line=record_line,
         origin_m=records.slant_origin_m,

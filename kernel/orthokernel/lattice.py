@@ -93,10 +93,11 @@ def build_lattice(
     """
     mid = 0.5 * (height_low_m + height_high_m)
     half = max(0.5 * (height_high_m - height_low_m), _LEAST_HALF_RANGE_M)
-    step = first_step_px
+    step = min(first_step_px, _largest_step_px(model, block, mid))
     while True:
         lattice = _evaluate(model, block, mid, half, step)
-        error = _worst_error(model, block, lattice, half)
+        coarse = step > LAST_STEP_PX and _loses_pixels(model, lattice)
+        error = np.inf if coarse else _worst_error(model, block, lattice, half)
         if error <= TARGET_PX or (error <= TOLERANCE_PX and step <= LAST_STEP_PX):
             return Lattice(lattice.arrays, error, lattice.reaches_image)
         if step <= LAST_STEP_PX:
@@ -141,6 +142,32 @@ def _evaluate(model: SensorModel, block: Grid, mid_m: float, half_m: float, step
         np.ascontiguousarray(coefficients), step_px, float(mid_m), float(mid_m - half_m), float(mid_m + half_m)
     )
     return Lattice(arrays, np.inf, _reaches(model, values))
+
+
+def _largest_step_px(model: SensorModel, block: Grid, height_m: float) -> int:
+    """A power of two of which a small image spans at least four steps, so that it cannot lie between nodes.
+
+    Nodes that far off a small image may be beyond what its model knows.
+    """
+    line = np.array([0.0, 0.0, model.n_lines - 1.0, model.n_lines - 1.0])
+    sample = np.array([0.0, model.n_samples - 1.0, 0.0, model.n_samples - 1.0])
+    corners = np.stack(block.rowcol(*model.image_to_ground(line, sample, height_m)))
+    sides = [np.hypot(*(corners[:, a] - corners[:, b])) for a, b in ((0, 1), (2, 3), (0, 2), (1, 3))]
+    shortest_px = float(np.fmin.reduce(sides, initial=np.inf))
+    step = FIRST_STEP_PX
+    while step > max(shortest_px / 4, LAST_STEP_PX):
+        step //= 2
+    return step
+
+
+def _loses_pixels(model: SensorModel, lattice: Lattice) -> bool:
+    """Whether a node inside the image has a neighbour the model knows nothing of: their cell would stay empty."""
+    line, sample = lattice.arrays.coefficients[:, 0]
+    known = np.isfinite(line) & np.isfinite(sample)
+    inside = known & _near_image(model, (line, sample), 1.0, 1.0 + _correction_reach_px(model))
+    cell_known = known[1:, 1:] & known[1:, :-1] & known[:-1, 1:] & known[:-1, :-1]
+    cell_inside = inside[1:, 1:] | inside[1:, :-1] | inside[:-1, 1:] | inside[:-1, :-1]
+    return bool((cell_inside & ~cell_known).any())
 
 
 def _worst_error(model: SensorModel, block: Grid, lattice: Lattice, half_m: float) -> float:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.rpc import RPC
 
+from orthokernel import Terrain, open_product, orthorectify
 from orthokernel.errors import LatticeError
 from orthokernel.grid import Grid
 from orthokernel.lattice import TOLERANCE_PX, break_table, build_lattice
@@ -38,6 +45,15 @@ class WavyModel:
         line = 30 + row + self.wave_px * np.sin(k * row) - 1e-4 * height
         sample = 40 + col - self.parallax * height + self.bend * height**2 + self.wave_px * np.cos(k * (row - col))
         return line, sample
+
+    def image_to_ground(
+        self, line: NDArray[np.float64], sample: NDArray[np.float64], height_m: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Without the waves: only asked for how large the image is on the map."""
+        row, col = line - 30, sample - 40 + self.parallax * height_m - self.bend * height_m**2
+        return GRID.lonlat(
+            row * np.cos(self.turn) - col * np.sin(self.turn), row * np.sin(self.turn) + col * np.cos(self.turn)
+        )
 
 
 @settings(max_examples=40, deadline=None)
@@ -101,3 +117,34 @@ def test_break_table_is_the_correction(kind: str) -> None:
 
 def test_no_break_lines_is_an_empty_table() -> None:
     assert break_table(None).line.shape == (0,)
+
+
+@pytest.mark.parametrize("spacing_m", [2.0, 10.0, 20.0])
+@pytest.mark.parametrize(("side_px", "half_side_deg"), [(16, 0.002), (64, 0.005)])
+def test_an_image_smaller_than_a_cell_is_not_lost_between_nodes(
+    tmp_path: Path, side_px: int, half_side_deg: float, spacing_m: float
+) -> None:
+    """Nodes 128 pixels apart lie where the RPC of a small image knows nothing."""
+    unit, half_px = [1.0, *[0.0] * 19], side_px / 2
+    path = tmp_path / "small.tif"
+    rpc = RPC(
+        **{"height_off": 0.0, "height_scale": 500.0, "err_bias": 0.0, "err_rand": 0.0},
+        **{"lat_off": 45.0, "lat_scale": half_side_deg, "long_off": 3.0, "long_scale": half_side_deg},
+        **{"line_off": half_px, "line_scale": half_px, "samp_off": half_px, "samp_scale": half_px},
+        line_num_coeff=[0.0, 0.0, -1.0, *[0.0] * 17],
+        line_den_coeff=unit,
+        samp_num_coeff=[0.0, 1.0, *[0.0] * 18],
+        samp_den_coeff=unit,
+    )
+    profile = {"driver": "GTiff", "height": side_px, "width": side_px, "count": 1, "dtype": "uint16"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path, "w", rpcs=rpc, **profile) as image:
+            image.write(np.full((1, side_px, side_px), 7, np.uint16))
+    grid = Grid.from_bounds(32631, (499_700.0, 4_982_700.0, 500_300.0, 4_983_300.0), spacing_m)
+    with open_product(path) as product:
+        share = {
+            geometry: orthorectify(product, grid, Terrain.constant(0.0), geometry=geometry).valid_fraction
+            for geometry in ("lattice", "exact")
+        }
+    assert share["lattice"] == share["exact"] > 0.3

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from orthoburst.client import Client
+from orthoburst.client import Client  # first: it says what to install where that is missing
 from orthoburst.errors import DownloadError, JobFailedError, OrthoburstError, RefusedError, UnreachableError
 from orthoburst.job import Job, Result
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+try:
+    import httpx
+except ImportError as missing:
+    raise ImportError("the client needs httpx and rich: pip install 'orthoburst[client]'") from missing
 
 from orthoburst.errors import RefusedError, UnreachableError
 

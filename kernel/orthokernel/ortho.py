@@ -30,6 +30,7 @@ from orthokernel.errors import EmptyIntersectionError, OptionError
 from orthokernel.grid import Grid
 from orthokernel.lattice import FIRST_STEP_PX, break_table
 from orthokernel.loop import BreakTable, SourceArrays
+from orthokernel.marks import mark_valid
 from orthokernel.product import Product, SlantToGround
 from orthokernel.progress import Progress, no_progress, part_of
 from orthokernel.radiometry import RADIOMETRIES, Radiometry, default_radiometry, sample_values
@@ -366,7 +367,9 @@ class _Loop:
         for part in parts:
             for k, layer in enumerate(self._layers):
                 self._run_layer(prepared, part, k, layer, data[k % self._n_bands], scratch)
-            valid += self._mark(prepared, part, data, mask)
+            if prepared.ground is not None:
+                rows, cols = slice(part[0], part[1]), slice(part[2], part[3])
+                valid += mark_valid(data[:, rows, cols], prepared.ground.flags[rows, cols], mask[rows, cols])
         return valid
 
     def _run_layer(
@@ -383,18 +386,6 @@ class _Loop:
         run_part(part, ground, geometry, layer.table, source, self._walk, layer.power, scratch, out)
         if before is not None:
             np.copyto(view, before, where=~np.isnan(before))
-
-    def _mark(self, prepared: _Prepared, part: Window, data: Float32Array, mask: NDArray[np.uint8]) -> int:
-        """Write the mask of a part: valid where any band is, with the terrain's flags."""
-        assert prepared.ground is not None
-        rows, cols = slice(part[0], part[1]), slice(part[2], part[3])
-        valid = ~np.isnan(data[0, rows, cols])
-        for k in range(1, self._n_bands):
-            valid |= ~np.isnan(data[k, rows, cols])
-        # Bit 0 says valid; the terrain's flags (sea, filled, no data) follow in the next bits.
-        marks = (prepared.ground.flags[rows, cols] << 1) | 1
-        np.multiply(marks, valid, out=mask[rows, cols], casting="unsafe")
-        return int(np.count_nonzero(valid))
 
 
 def _note_outline(tally: Tally, mask: NDArray[np.uint8], row0: int, col0: int) -> None:

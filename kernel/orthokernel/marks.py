@@ -1,0 +1,40 @@
+"""The mask of a block: which pixels are valid, and what their terrain was."""
+
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def mark_valid(data, flags, mask):
+    """Write the mask of a part of a block; returns how many pixels are valid.
+
+    Parameters
+    ----------
+    data : (B, R, C) float32
+        The bands; NaN where there is no data.
+    flags : (R, C) uint8
+        `TerrainFlag` bits.
+    mask : (R, C) uint8
+        Written: 0 where no band is valid, else 1 and the terrain's flags in the bits above it (see `MaskBit`).
+    """
+    n_valid = 0
+    for r in range(mask.shape[0]):
+        row = mask[r]
+        for k in range(data.shape[0]):
+            values = data[k, r]
+            if k == 0:
+                for c in range(row.size):
+                    row[c] = values[c] == values[c]
+            else:
+                for c in range(row.size):
+                    row[c] |= values[c] == values[c]
+        terrain = flags[r]
+        n_row = 0
+        for c in range(row.size):
+            n_row += row[c]
+            row[c] *= (terrain[c] << 1) | 1
+        n_valid += n_row
+    return n_valid

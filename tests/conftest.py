@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from figures import FIGURES
 from localdev.servers import Azurite, Broker
 
 
@@ -21,3 +22,11 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """The MQTT broker of this machine, open to everyone on loopback."""
     with Broker(tmp_path_factory.mktemp("broker")) as server:
         yield server
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the promised figures of this run."""
+    if FIGURES:
+        terminalreporter.section("promised figures")
+        for figure in FIGURES:
+            terminalreporter.line(str(figure))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rio_cogeo.cogeo import cog_validate
 
+from figures import tell
 from localdev.scene import SceneSpec, make_sentinel1
 
 MOST_BYTES = 2_000_000_000
@@ -39,7 +40,7 @@ def test_a_full_tile_from_a_full_frame_peaks_under_two_gigabytes(tmp_path: Path)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
     peak_bytes = usage.ru_maxrss * 1024
-    print(f"peak {peak_bytes / 1e9:.2f} GB, {usage.ru_utime + usage.ru_stime:.0f} s of processor time")
+    tell("MGRS tile from a full IW frame: peak memory, GB", peak_bytes / 1e9, "2")
     assert peak_bytes < MOST_BYTES
     assert summary["lattice_error_px"] < 0.01
     is_valid, errors, _ = cog_validate(out, strict=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from figures import tell
 from localdev.scene import Scene, SceneSpec, make_sentinel1
 from localdev.scene.annotation import parse, read_geometry
 from localdev.scene.ellipsoid import to_earth_centred
@@ -95,7 +96,7 @@ def test_mean_of_a_speckled_scene(flat: Scene, resampling: str, spacing_m: float
     valid = np.isfinite(values)
     assert valid.sum() * spacing_m**2 == pytest.approx(600 * 800 * 10.0**2, rel=0.03)
     mean_db, error_db = _db(values[valid].mean()), _statistical_error_db(600 * 800)
-    print(f"{resampling} to {spacing_m:.0f} m: {mean_db - LEVEL_DB:+.4f} dB (statistical error {error_db:.4f} dB)")
+    tell(f"Flat scene, {resampling} to {spacing_m:.0f} m: mean sigma0 less truth, dB", mean_db - LEVEL_DB, "0.05")
     assert error_db < 0.02
     assert mean_db == pytest.approx(LEVEL_DB, abs=PROMISED_DB)
 
@@ -152,5 +153,7 @@ def test_mean_by_a_real_calibration(tmp_path: Path) -> None:
     for resampling, spacing_m in (("bilinear", 10.0), ("average", 60.0)):
         values = _values(scene, spacing_m, resampling)
         mean_db = _db(np.nanmean(values))
-        print(f"real tables, {resampling} to {spacing_m:.0f} m: {mean_db - LEVEL_DB:+.4f} dB")
+        tell(
+            f"Rome's tables, {resampling} to {spacing_m:.0f} m: mean sigma0 less truth, dB", mean_db - LEVEL_DB, "0.05"
+        )
         assert mean_db == pytest.approx(LEVEL_DB, abs=PROMISED_DB)

@@ -10,6 +10,7 @@ import pytest
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
+from figures import tell
 from localdev.scene import RpcSpec, make_rpc_image
 from localdev.scene.rpc_image import RpcForm
 from localdev.scene.terrain import read_surface
@@ -67,7 +68,7 @@ def test_targets_in_the_hills(
             pixels = source.read(1).astype(np.float64)
     found = TargetImage(cog, image.targets)
     errors, displacements = found.errors(), found.displacements(image.camera.ground_to_image, surface.height, pixels)
-    print(f"{form}\n  from the map position {errors}\n  from the exact warp   {displacements}")
+    tell(f"RPC by {form}: point targets from their map position, worst, px", errors.worst_px, "0.1")
     assert len(errors.rowcol_px) == 9
     assert errors.worst_px < PROMISED_PX
     assert displacements.worst_px < EXACT_PX

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from figures import tell
 from localdev.scene import Scene, SceneSpec, make_sentinel1
 from localdev.scene.annotation import parse, read_geometry
 from localdev.scene.terrain import read_surface
@@ -79,7 +80,7 @@ def _figures(scene: Scene, annotation: Path, cog: Path, band: int) -> tuple[Targ
     surface = read_surface(scene.dem_path, scene.geoid_path, bounds)
     image = TargetImage(cog, scene.targets, band)
     errors, displacements = image.errors(), image.displacements(geometry.ground_to_image, surface.height)
-    print(f"{cog.stem} band {band}\n  from the map position {errors}\n  from the exact warp   {displacements}")
+    tell(f"{cog.stem}, band {band}: point targets from their map position, worst, px", errors.worst_px, "0.1")
     return errors, displacements
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthokernel.grid import Grid
-from orthokernel.lattice import FIRST_STEP_PX, Lattice, build_lattice
+from orthokernel.lattice import Lattice, build_lattice
 from orthokernel.loop import AVERAGE, PAD, BreakTable, SourceArrays, warp_points, warp_strip
 from orthokernel.sensor import SensorModel
 from orthokernel.source import SourceRing
@@ -90,9 +90,13 @@ class Geometry:
 
 def ground_under(terrain: Terrain, block: Grid) -> Ground:
     """Heights of a block, taken in windows of the size that `Terrain.block` likes."""
+    n = max(1, round(block.n_rows * block.n_cols / _TERRAIN_PX))
+    if n == 1:
+        whole = terrain.block(block)
+        low, high = (whole.height_min_m, whole.height_max_m) if np.isfinite(whole.height_min_m) else (np.inf, -np.inf)
+        return Ground(block, whole.height_m, whole.flags, whole.coverage, low, high)
     heights = np.empty(block.shape, np.float32)
     flags = np.empty(block.shape, np.uint8)
-    n = max(1, round(block.n_rows * block.n_cols / _TERRAIN_PX))
     edges = np.linspace(0, block.n_cols, n + 1).astype(int)
     covered, low, high = 0.0, np.inf, -np.inf
     for first, last in itertools.pairwise(edges):
@@ -123,7 +127,7 @@ def may_reach(model: SensorModel, block: Grid) -> bool:
     )
 
 
-def lattice_geometry(model: SensorModel, ground: Ground, method: int, first_step_px: int = FIRST_STEP_PX) -> Geometry:
+def lattice_geometry(model: SensorModel, ground: Ground, method: int, first_step_px: int | None = None) -> Geometry:
     """The lattice of a block, and the source lines and samples that the loop will ask for."""
     if not np.isfinite(ground.low_m):
         return Geometry(None, None, None, (0, 0), (0, 0))

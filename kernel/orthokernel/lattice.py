@@ -72,7 +72,7 @@ def build_lattice(
     block: Grid,
     height_low_m: float,
     height_high_m: float,
-    first_step_px: int = FIRST_STEP_PX,
+    first_step_px: int | None = None,
 ) -> Lattice:
     """A lattice over a block of the output that agrees with the model.
 
@@ -83,8 +83,8 @@ def build_lattice(
         The block of the output.
     height_low_m, height_high_m : float
         Lowest and highest terrain of the block, metres above the ellipsoid.
-    first_step_px : int
-        Where to begin: what sufficed for the block before, say.
+    first_step_px : int, optional
+        Where to begin: what sufficed for the block before, say. Default: as far apart as the image's size allows.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def build_lattice(
     """
     mid = 0.5 * (height_low_m + height_high_m)
     half = max(0.5 * (height_high_m - height_low_m), _LEAST_HALF_RANGE_M)
-    step = min(first_step_px, _largest_step_px(model, block, mid))
+    step = first_step_px or _largest_step_px(model, block, mid)
     while True:
         lattice = _evaluate(model, block, mid, half, step)
         coarse = step > LAST_STEP_PX and _loses_pixels(model, lattice)

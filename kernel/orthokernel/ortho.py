@@ -28,7 +28,7 @@ from orthokernel.blocks import (
 )
 from orthokernel.errors import EmptyIntersectionError, OptionError
 from orthokernel.grid import Grid
-from orthokernel.lattice import FIRST_STEP_PX, break_table
+from orthokernel.lattice import break_table
 from orthokernel.loop import BreakTable, SourceArrays
 from orthokernel.marks import mark_valid
 from orthokernel.product import Product, SlantToGround
@@ -294,7 +294,7 @@ class _Prepare:
 
     def __init__(self, grid: Grid, terrain: Terrain, options: Options, walk: Walk, layers: list[_Layer]) -> None:
         self._grid, self._terrain, self._options, self._walk, self._layers = grid, terrain, options, walk, layers
-        self._step_px = FIRST_STEP_PX
+        self._steps_px: dict[int, int] = {}  # by model: what sufficed for its block before
         self.lattice_error_px = 0.0
 
     def __call__(self, window: Window) -> _Prepared:
@@ -320,9 +320,9 @@ class _Prepare:
     def _geometry(self, model: SensorModel, ground: Ground) -> Geometry:
         if self._options.geometry == "exact":
             return exact_geometry(model, ground, self._walk)
-        geometry = lattice_geometry(model, ground, self._walk.method, self._step_px)
+        geometry = lattice_geometry(model, ground, self._walk.method, self._steps_px.get(id(model)))
         if geometry.lattice is not None and geometry.reaches_image:
-            self._step_px = geometry.lattice.arrays.step_px
+            self._steps_px[id(model)] = geometry.lattice.arrays.step_px
             self.lattice_error_px = max(self.lattice_error_px, geometry.lattice.error_px)
         return geometry
 

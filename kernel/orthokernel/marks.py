@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
-from numba import njit
+from numba import float32, int64, njit, uint8
+
+# Parts of a block are views, contiguous or not: one signature for all of them, or each kind would be compiled again.
+_SIGNATURE = int64(float32[:, :, :], uint8[:, :], uint8[:, :])
 
 
-@njit(cache=True, nogil=True)
+@njit(_SIGNATURE, cache=True, nogil=True)
 def mark_valid(data, flags, mask):
     """Write the mask of a part of a block; returns how many pixels are valid.
 

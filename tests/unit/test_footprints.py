@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orthocontracts.tiles import tile_bounds
-from orthocontracts.utm import utm_inverse
-from orthofunctions.domain.footprints import radius_m, tiles_called_for, tiles_touched
+from orthocontracts.utm import utm_forward, utm_inverse
+from orthofunctions.domain.footprints import radius_m, tiles_called_for, tiles_touched, widened
 
 EAST_EDGE_OF_33TTG, WEST_EDGE_OF_33TUG = 309_780.0, 300_000.0
 
@@ -32,6 +32,18 @@ def test_a_small_image_on_two_tiles_keeps_at_least_one() -> None:
     for left in range(296_000, 312_000, 1_000):
         ring = _square(left, left + 500.0, 4_650_000.0, 4_650_500.0)
         assert tiles_called_for(ring) & tiles_touched(ring)
+
+
+def test_a_widened_ring_reaches_five_kilometres_further() -> None:
+    wide = widened(_square(400_000.0, 600_000.0, 4_500_000.0, 4_700_000.0))
+    x, y = zip(*(utm_forward(lon, lat, 33, south=False) for lon, lat in wide), strict=True)
+    for reached, edge, outward in (
+        (min(x), 400_000.0, -1),
+        (max(x), 600_000.0, 1),
+        (min(y), 4_500_000.0, -1),
+        (max(y), 4_700_000.0, 1),
+    ):
+        assert 3_000.0 < outward * (reached - edge) < 6_000.0
 
 
 def test_the_radius_of_a_square() -> None:

@@ -21,7 +21,7 @@ DEFAULTS = Limits()
 
 def product(stem: str = ROME, ring=ROME_RING, pass_key: str = "p1", content: str = "c") -> ProductFacts:
     source = Source(ref=f"products/{stem}.SAFE", content=content, size_bytes=10, kind="folder")
-    return ProductFacts(source, "sentinel-1", stem, pass_key, ring)
+    return ProductFacts(source, "sentinel-1", stem, pass_key, ring, ring)
 
 
 def plan(*products: ProductFacts, limits: Limits = DEFAULTS, **request: Any) -> Plan:

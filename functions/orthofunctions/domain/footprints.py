@@ -49,6 +49,12 @@ def shrunk(ring: Sequence[LonLat], share: float) -> list[LonLat]:
     return [_lonlat(tuple((1 - share) * a + share * c for a, c in zip(v, centre, strict=True))) for v in vectors]
 
 
+def widened(ring: Sequence[LonLat]) -> list[LonLat]:
+    """The ring moved outward by as much as a mountain, or an inexact corner, may lie beyond it."""
+    dense = along_great_circles(ring)
+    return shrunk(dense, -SLIVER_M / radius_m(dense))
+
+
 def tiles_touched(ring: Sequence[LonLat]) -> frozenset[str]:
     """Tiles with any part of the footprint."""
     return frozenset(tiles_intersecting(along_great_circles(ring)))

@@ -31,6 +31,8 @@ class ProductFacts:
     name: str
     pass_key: str
     footprint_lonlat: tuple[LonLat, ...]
+    reach_lonlat: tuple[LonLat, ...]
+    """Points whose bounding box holds the whole image, whatever the height of its terrain."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _outputs_of_pass(request: Request, slices: Sequence[ProductFacts]) -> Iterat
                     yield _Wanted(there, _tile_grid(name, grid.spacing_m), _title(there, name))
         case BoundsGrid() as grid:
             bounds = (grid.left, grid.bottom, grid.right, grid.top)
-            there = tuple(one for one in slices if may_touch(grid.epsg, bounds, one.footprint_lonlat))
+            there = tuple(one for one in slices if may_touch(grid.epsg, bounds, one.reach_lonlat))
             if there:
                 yield _Wanted(there, _bounds_grid(grid), _title(there, f"EPSG:{grid.epsg}"))
         case FootprintGrid() as grid:
@@ -198,7 +200,7 @@ def _bounds_grid(grid: BoundsGrid) -> GridSpec:
 
 
 def _footprint_grid(slices: Sequence[ProductFacts], spacing_m: float) -> GridSpec:
-    epsg, (left, bottom, right, top) = utm_bounds([one.footprint_lonlat for one in slices])
+    epsg, (left, bottom, right, top) = utm_bounds([one.reach_lonlat for one in slices])
     left, top = math.floor(left / spacing_m) * spacing_m, math.ceil(top / spacing_m) * spacing_m
     n_rows, n_cols = _count(top - bottom, spacing_m), _count(right - left, spacing_m)
     if n_rows * n_cols > MAX_PIXELS:

@@ -117,19 +117,22 @@ class TiffHeader:
     rpc: Rpc | None
 
 
-def footprint_lonlat(header: TiffHeader, rpc: Rpc) -> tuple[LonLat, ...]:
-    """Ring of corners and edge centres at the RPC's mean height, degrees.
+def footprint_lonlat(header: TiffHeader, rpc: Rpc, height: float = 0.0) -> tuple[LonLat, ...]:
+    """Ring of corners and edge centres, degrees.
+
+    ``height`` from -1 to 1 spans the heights that the RPC are made for; 0 is their middle.
 
     Raises
     ------
     RpcHeaderError
         Where the RPC cannot be solved there.
     """
+    height_m = rpc.height_off + height * rpc.height_scale
     # outer edges: half a pixel beyond the first and last centre
     lines = [header.first_line + header.line_step * header.n_lines * part - 0.5 for part in (0.0, 0.5, 1.0)]
     samples = [header.first_sample + header.sample_step * header.n_samples * part - 0.5 for part in (0.0, 0.5, 1.0)]
     around = [(0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0)]
-    return tuple(rpc.lonlat(lines[i], samples[j], rpc.height_off) for i, j in around)
+    return tuple(rpc.lonlat(lines[i], samples[j], height_m) for i, j in around)
 
 
 def read_tiff_header(read: Read) -> TiffHeader:

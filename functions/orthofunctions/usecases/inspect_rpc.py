@@ -42,6 +42,8 @@ def inspect_rpc_image(blobs: Blobs, ref: str, blob: BlobFacts) -> ProductFacts:
                 f"{ref} has no RPC in its tags and no {rpc_sidecars(blob.name)[0]} beside it: upload that first"
             )
         footprint = footprint_lonlat(header, rpc)
+        # seen aslant, a hill stands elsewhere than the plain: the image lies between its lowest and its highest place
+        reach = footprint_lonlat(header, rpc, -1.0) + footprint_lonlat(header, rpc, 1.0)
     except RpcHeaderError as error:
         raise BrokenProductError(f"{sidecar.name if sidecar else ref}: {error}") from error
     content = content_of(blob)
@@ -54,6 +56,7 @@ def inspect_rpc_image(blobs: Blobs, ref: str, blob: BlobFacts) -> ProductFacts:
         name=stem,
         pass_key=ref,
         footprint_lonlat=footprint,
+        reach_lonlat=reach,
     )
 
 

@@ -19,6 +19,7 @@ from orthofunctions.domain.faults import (
     UnknownProductError,
     UnsafeProductError,
 )
+from orthofunctions.domain.footprints import widened
 from orthofunctions.domain.planning import ProductFacts
 from orthofunctions.ports import BlobFacts, BlobMissingError, Blobs
 from orthofunctions.usecases.ranged import RangedBlob
@@ -109,6 +110,7 @@ def _facts(source: Source, manifest: SafeManifest) -> ProductFacts:
         name=name.stem,
         pass_key=f"{name.pass_key}-{name.mode}",
         footprint_lonlat=manifest.footprint_lonlat,
+        reach_lonlat=tuple(widened(manifest.footprint_lonlat)),
     )
 
 

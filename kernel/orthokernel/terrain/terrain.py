@@ -55,6 +55,38 @@ class TerrainBlock:
     height_max_m: float
 
 
+@dataclass(frozen=True)
+class DemWindow:
+    """The cells of the DEM under a lattice of nodes, for loops that interpolate heights themselves.
+
+    Attributes
+    ----------
+    cells : (R, C) float32
+        Metres, before the geoid is added; NaN where the class is SEA or NODATA.
+    classes : (R, C) uint8
+        `TerrainFlag` bits.
+    all_plain : bool
+        No cell has a class to be looked at.
+    row0, col0 : int
+        Of ``cells[0, 0]``, counted on the DEM's endless lattice.
+    row, col : (I, J) float64
+        Of the nodes, counted likewise (integers at cell centres), whatever the window: so that a point interpolated
+        between the same nodes comes out the same to the last bit. At least one more cell lies on each side. NaN off
+        the DEM's map projection.
+    geoid_m : (I, J) float64
+        Geoid height at the nodes, to be added; NaN off a regional geoid.
+    """
+
+    cells: NDArray[np.float32]
+    classes: NDArray[np.uint8]
+    all_plain: bool
+    row0: int
+    col0: int
+    row: Float64Array
+    col: Float64Array
+    geoid_m: Float64Array
+
+
 class Terrain:
     """Heights of the ground above the WGS 84 ellipsoid: DEM plus geoid.
 
@@ -241,6 +273,42 @@ class Terrain:
         if low > high:
             low = high = math.nan
         return TerrainBlock(height, flags, float(row_stats[:, 2].sum()) / height.size, low, high)
+
+    def window(self, lon_deg: Float64Array, lat_deg: Float64Array, level: int = 1) -> DemWindow:
+        """The cells under a lattice of WGS 84 nodes ``(I, J)``, a few Mpx of them; see `DemWindow`.
+
+        ``level`` cells on a side are first averaged into one.
+
+        Raises
+        ------
+        TerrainError
+            The nodes span more cells than memory should hold, or a raster cannot be read.
+        """
+        shape = lon_deg.shape
+        if self._dem is None:
+            assert self._constant_m is not None
+            half = np.where(np.isfinite(lon_deg) & np.isfinite(lat_deg), 0.5, np.nan)
+            cells = np.full((2, 2), self._constant_m, np.float32)
+            return DemWindow(cells, np.zeros((2, 2), np.uint8), True, 0, 0, half, half, np.zeros(shape))
+        middle = tuple(n // 2 for n in shape)
+        near_col = float(self._dem.rowcol(lon_deg[middle], lat_deg[middle], None)[1])
+        row, col = self._dem.rowcol(lon_deg, lat_deg, near_col if math.isfinite(near_col) else None)
+        row, col = (row - (level - 1) / 2) / level, (col - (level - 1) / 2) / level
+        known = np.isfinite(row) & np.isfinite(col)
+        row, col = np.where(known, row, np.nan), np.where(known, col, np.nan)
+        geoid_m = self._geoid_heights(lon_deg.reshape(-1), lat_deg.reshape(-1)).reshape(shape)
+        if not known.any():
+            return DemWindow(
+                np.full((2, 2), np.nan, np.float32), np.full((2, 2), NODATA, np.uint8), False, 0, 0, row, col, geoid_m
+            )
+        row0, row1 = math.floor(np.nanmin(row)) - 1, math.floor(np.nanmax(row)) + 3
+        col0, col1 = math.floor(np.nanmin(col)) - 1, math.floor(np.nanmax(col)) + 3
+        if (row1 - row0) * (col1 - col0) > _MAX_BLOCK_CELLS:
+            raise TerrainError(
+                self._dem.paths[0], f"{row1 - row0} x {col1 - col0} cells under one block", "a coarser DEM"
+            )
+        cells, classes = self._dem.region(level, row0, row1, col0, col1)
+        return DemWindow(cells, classes, not classes.any(), row0, col0, row, col, geoid_m)
 
     def _block_by_points(self, grid: Grid) -> TerrainBlock:
         """A block that is small on the ground and endless in the DEM: a pole on a lattice of longitudes."""

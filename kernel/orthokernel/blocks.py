@@ -8,7 +8,6 @@ runs, and no numba threading layer has a say in it.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthokernel.grid import Grid
+from orthokernel.ground import Extent, anchor_of, dem_under, extent_of, height_bounds
 from orthokernel.lattice import Lattice, build_lattice
-from orthokernel.loop import AVERAGE, PAD, BreakTable, SourceArrays, warp_points, warp_strip
+from orthokernel.loop import AVERAGE, PAD, BreakTable, DemArrays, SourceArrays, fill_heights, warp_part, warp_points
 from orthokernel.sensor import SensorModel
-from orthokernel.source import SourceRing
 from orthokernel.terrain import Terrain
 
 Float32Array = NDArray[np.float32]
@@ -30,7 +29,6 @@ Window = tuple[int, int, int, int]
 
 BLOCK_ROWS = 512
 BLOCK_COLS = 16384
-_TERRAIN_PX = 4_000_000
 _PART_ROWS, _PART_COLS = 256, 1024
 _ANY_HEIGHT_M = (-500.0, 9000.0)
 
@@ -54,20 +52,28 @@ class Walk:
         return cls(method, max(more * BLOCK_ROWS // coarser, 16), max(256 // coarser, 8))
 
     def windows(self, grid: Grid) -> Iterator[Window]:
-        """The blocks, row by row."""
-        for row in range(0, grid.n_rows, self.block_rows):
-            for col in range(0, grid.n_cols, BLOCK_COLS):
-                yield row, min(row + self.block_rows, grid.n_rows), col, min(col + BLOCK_COLS, grid.n_cols)
+        """The blocks, row by row, cut where multiples of their size lie on the map."""
+        anchor = anchor_of(grid)
+        for row0, row1 in _cuts(grid.n_rows, self.block_rows, anchor[0]):
+            for col0, col1 in _cuts(grid.n_cols, BLOCK_COLS, anchor[1]):
+                yield row0, row1, col0, col1
+
+
+def _cuts(n: int, size: int, anchor: int) -> Iterator[tuple[int, int]]:
+    start = 0
+    while start < n:
+        stop = min(((start + anchor) // size + 1) * size - anchor, n)
+        yield start, stop
+        start = stop
 
 
 @dataclass(frozen=True)
 class Ground:
-    """Terrain under one block of the output; ``heights`` and ``flags`` (rows, cols)."""
+    """The DEM under one block of the output, and bounds of its heights (``inf, -inf`` where it has none)."""
 
     grid: Grid
-    heights: Float32Array
-    flags: NDArray[np.uint8]
-    coverage: float
+    extent: Extent
+    dem: DemArrays
     low_m: float
     high_m: float
 
@@ -88,24 +94,11 @@ class Geometry:
         return self.lines[0] < self.lines[1] and self.samples[0] < self.samples[1]
 
 
-def ground_under(terrain: Terrain, block: Grid) -> Ground:
-    """Heights of a block, taken in windows of the size that `Terrain.block` likes."""
-    n = max(1, round(block.n_rows * block.n_cols / _TERRAIN_PX))
-    if n == 1:
-        whole = terrain.block(block)
-        low, high = (whole.height_min_m, whole.height_max_m) if np.isfinite(whole.height_min_m) else (np.inf, -np.inf)
-        return Ground(block, whole.height_m, whole.flags, whole.coverage, low, high)
-    heights = np.empty(block.shape, np.float32)
-    flags = np.empty(block.shape, np.uint8)
-    edges = np.linspace(0, block.n_cols, n + 1).astype(int)
-    covered, low, high = 0.0, np.inf, -np.inf
-    for first, last in itertools.pairwise(edges):
-        part = terrain.block(block.window(0, block.n_rows, int(first), int(last)))
-        heights[:, first:last], flags[:, first:last] = part.height_m, part.flags
-        covered += part.coverage * (last - first)
-        if np.isfinite(part.height_min_m):
-            low, high = min(low, part.height_min_m), max(high, part.height_max_m)
-    return Ground(block, heights, flags, float(covered / block.n_cols), float(low), float(high))
+def ground_under(terrain: Terrain, block: Grid, walk: Walk) -> Ground:
+    """The terrain of a block, over the whole of the loop's blocks that it touches."""
+    extent = extent_of(block, walk.loop_block_px)
+    dem = dem_under(terrain, block, extent)
+    return Ground(block, extent, dem, *height_bounds(dem))
 
 
 def may_reach(model: SensorModel, block: Grid) -> bool:
@@ -131,13 +124,14 @@ def lattice_geometry(model: SensorModel, ground: Ground, method: int, first_step
     """The lattice of a block, and the source lines and samples that the loop will ask for."""
     if not np.isfinite(ground.low_m):
         return Geometry(None, None, None, (0, 0), (0, 0))
-    lattice = build_lattice(model, ground.grid, ground.low_m, ground.high_m, first_step_px)
+    lattice = build_lattice(model, ground.grid, ground.low_m, ground.high_m, first_step_px, ground.extent)
     if not lattice.reaches_image:
         return Geometry(lattice, None, None, (0, 0), (0, 0))
     arrays = lattice.arrays
     c = arrays.coefficients
-    low, high = arrays.height_low_m - arrays.height_mid_m, arrays.height_high_m - arrays.height_mid_m
-    at_heights = np.stack([c[:, 0], *(c[:, 0] + h * (c[:, 1] + h * c[:, 2]) for h in (low, high))])
+    low, high = ground.low_m - arrays.height_mid_m, ground.high_m - arrays.height_mid_m
+    mid = 0.5 * (low + high)
+    at_heights = np.stack([c[:, 0] + h * (c[:, 1] + h * (c[:, 2] + h * c[:, 3])) for h in (mid, low, high)])
     beyond = np.nanmax(np.abs(at_heights[1] - 2 * at_heights[0] + at_heights[2]), axis=(1, 2), initial=0.0) / 8.0
     slopes = [
         np.nanmax(np.abs(np.diff(c[:, 0], axis=axis)), axis=(1, 2), initial=0.0) / arrays.step_px for axis in (1, 2)
@@ -157,13 +151,15 @@ def exact_geometry(model: SensorModel, ground: Ground, walk: Walk) -> Geometry:
     """Coordinates of every pixel of a block from the model itself."""
     block = ground.grid
     rows, cols = np.arange(block.n_rows)[:, None], np.arange(block.n_cols)[None, :]
-    line, sample = model.ground_to_image(*block.lonlat(rows, cols), ground.heights.astype(np.float64))
+    extent, size = ground.extent, walk.loop_block_px
+    heights, flags = np.empty(block.shape, np.float32), np.empty(block.shape, np.uint8)
+    fill_heights(ground.dem, (0, block.n_rows, 0, block.n_cols), extent.anchor, size, heights, flags)
+    line, sample = model.ground_to_image(*block.lonlat(rows, cols), heights.astype(np.float64))
     known = np.isfinite(line) & np.isfinite(sample)
     if not known.any():
         return Geometry(None, (line, sample), None, (0, 0), (0, 0))
-    size = walk.loop_block_px
-    row = np.arange(0, block.n_rows, size)[:, None] + size / 2
-    col = np.arange(0, block.n_cols, size)[None, :] + size / 2
+    row = np.arange(extent.row0, extent.row1, size)[:, None] + size / 2
+    col = np.arange(extent.col0, extent.col1, size)[None, :] + size / 2
     middle = 0.5 * (ground.low_m + ground.high_m)
     footprints = np.zeros((row.shape[0], col.shape[1], 4))
     for k, (d_row, d_col) in enumerate(((0.5, 0.0), (0.0, 0.5))):
@@ -177,14 +173,15 @@ def exact_geometry(model: SensorModel, ground: Ground, walk: Walk) -> Geometry:
     return Geometry(None, (line, sample), np.nan_to_num(footprints), lines, samples)
 
 
-def parts_of(shape: tuple[int, int], walk: Walk) -> list[Window]:
-    """The windows of a block that one thread takes at a time: multiples of the loop's own blocks."""
-    rows = max(_PART_ROWS // walk.loop_block_px, 1) * walk.loop_block_px
-    cols = max(_PART_COLS // walk.loop_block_px, 1) * walk.loop_block_px
+def parts_of(block: Grid, walk: Walk) -> list[Window]:
+    """The windows of a block that one thread takes at a time: whole blocks of the loop, cut at the block's edges."""
+    anchor = anchor_of(block)
+    size = walk.loop_block_px
+    rows, cols = max(_PART_ROWS // size, 1) * size, max(_PART_COLS // size, 1) * size
     return [
-        (row, min(row + rows, shape[0]), col, min(col + cols, shape[1]))
-        for row in range(0, shape[0], rows)
-        for col in range(0, shape[1], cols)
+        (row0, row1, col0, col1)
+        for row0, row1 in _cuts(block.n_rows, rows, anchor[0])
+        for col0, col1 in _cuts(block.n_cols, cols, anchor[1])
     ]
 
 
@@ -198,22 +195,31 @@ def run_part(
     power: bool,
     scratch: Float32Array,
     out: Float32Array,
-) -> None:
-    """Fill one part of a block: ``out`` (rows, cols) of the whole block."""
+    flags: NDArray[np.uint8],
+) -> tuple[int, int]:
+    """Fill one part of a block: ``out`` (bands, rows, cols) and ``flags`` (rows, cols) of the whole block.
+
+    Returns
+    -------
+    from_dem, seen : int
+        Pixels in blocks of the loop that the image may reach whose height comes from the DEM, and all of those.
+    """
+    anchor, size = ground.extent.anchor, walk.loop_block_px
     if geometry.exact is not None:
-        first_row, first_col = part[0] // walk.loop_block_px, part[2] // walk.loop_block_px
         assert geometry.footprints is not None
-        footprints = np.ascontiguousarray(geometry.footprints[first_row:, first_col:])
         line, sample = geometry.exact
-        warp_points(line, sample, part, source, walk.method, power, walk.loop_block_px, footprints, scratch, out)
-    elif geometry.lattice is not None:
-        lattice = geometry.lattice.arrays
-        warp_strip(ground.heights, part, lattice, table, source, walk.method, power, walk.loop_block_px, scratch, out)
-
-
-def source_lines(ring: SourceRing, geometry: Geometry, keep: tuple[int, int]) -> SourceArrays:
-    """Read what a block wants and the ring lacks."""
-    return ring.prepare(geometry.lines, geometry.samples, keep)
+        height = np.empty(flags.shape, np.float32)
+        from_dem = fill_heights(ground.dem, part, anchor, size, height, flags)
+        first_row, first_col = (part[0] - ground.extent.row0) // size, (part[2] - ground.extent.col0) // size
+        footprints = np.ascontiguousarray(geometry.footprints[first_row:, first_col:])
+        warp_points(line, sample, part, anchor, source, walk.method, power, size, footprints, scratch, out)
+        return from_dem, (part[1] - part[0]) * (part[3] - part[2])
+    assert geometry.lattice is not None
+    lattice = geometry.lattice.arrays
+    found: tuple[int, int] = warp_part(
+        ground.dem, part, anchor, lattice, table, source, walk.method, power, size, scratch, out, flags
+    )
+    return found
 
 
 def limit_numba_threads(threads: int) -> None:

@@ -77,6 +77,10 @@ class TerrainError(KernelError):
         self.expected = expected
 
 
+class TooManyCellsError(TerrainError):
+    """An area that is small on the ground and endless in the DEM: a pole on a lattice of longitudes."""
+
+
 class OutsideDemError(KernelError):
     """No DEM tile touches the area. Bounds are ``(west, south, east, north)`` in degrees."""
 

@@ -1,7 +1,7 @@
 """The lattice: an exact sensor model, evaluated at few points, that the loop interpolates at every pixel.
 
-Over a block of the output the model is evaluated in float64 at nodes every ``step_px`` pixels and at three heights,
-which makes, per node, a polynomial of second degree in height. Between nodes its coefficients are bilinear. The
+Over a block of the output the model is evaluated in float64 at nodes every ``step_px`` pixels and at four heights,
+which makes, per node, a polynomial of third degree in height. Between nodes its coefficients are bilinear. The
 lattice is then compared with the model where such an interpolation errs most, and refined until the two agree.
 """
 
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from orthokernel.errors import LatticeError
 from orthokernel.grid import Grid
+from orthokernel.ground import Extent, extent_of
 from orthokernel.loop import BreakTable, LatticeArrays
 from orthokernel.sensor import BreakLines, SensorModel
 
@@ -26,6 +27,8 @@ TARGET_PX = 0.005
 FIRST_STEP_PX = 128
 LAST_STEP_PX = 4
 _LEAST_HALF_RANGE_M = 1.0
+_SUPPORTS = np.array([-1.0, -1.0 / 3.0, 1.0 / 3.0, 1.0])
+_TO_POWERS = np.linalg.inv(np.vander(_SUPPORTS, 4, increasing=True))
 _FAR_LINES = 1e7
 _CENTRES = ((0.5, 0.5), (0.0, 0.5), (0.5, 0.0))
 """Of a cell, its left edge and its upper edge, in steps down and to the right."""
@@ -53,9 +56,10 @@ class Lattice:
         """``line, smooth_sample`` as the loop has them, in float64; rows and columns of the block, broadcast."""
         row, col, height = np.broadcast_arrays(*(np.asarray(v, np.float64) for v in (rows, cols, height_m)))
         c, step = self.arrays.coefficients, self.arrays.step_px
-        i = np.clip((row // step).astype(np.int64), 0, c.shape[2] - 2)
-        j = np.clip((col // step).astype(np.int64), 0, c.shape[3] - 2)
-        u, v = row / step - i, col / step - j
+        down, right = (row - self.arrays.row0) / step, (col - self.arrays.col0) / step
+        i = np.clip(np.floor(down).astype(np.int64), 0, c.shape[2] - 2)
+        j = np.clip(np.floor(right).astype(np.int64), 0, c.shape[3] - 2)
+        u, v = down - i, right - j
         p = (
             (1 - u) * (1 - v) * c[:, :, i, j]
             + (1 - u) * v * c[:, :, i, j + 1]
@@ -63,7 +67,7 @@ class Lattice:
             + u * v * c[:, :, i + 1, j + 1]
         )
         h = height - self.arrays.height_mid_m
-        value = p[:, 0] + h * (p[:, 1] + h * p[:, 2])
+        value = p[:, 0] + h * (p[:, 1] + h * (p[:, 2] + h * p[:, 3]))
         return value[0], value[1]
 
 
@@ -73,6 +77,7 @@ def build_lattice(
     height_low_m: float,
     height_high_m: float,
     first_step_px: int | None = None,
+    extent: Extent | None = None,
 ) -> Lattice:
     """A lattice over a block of the output that agrees with the model.
 
@@ -85,19 +90,26 @@ def build_lattice(
         Lowest and highest terrain of the block, metres above the ellipsoid.
     first_step_px : int, optional
         Where to begin: what sufficed for the block before, say. Default: as far apart as the image's size allows.
+    extent : Extent, optional
+        What the nodes must reach over. Default: the block itself.
 
     Raises
     ------
     LatticeError
         Where even nodes every few pixels do not follow the model.
     """
-    mid = 0.5 * (height_low_m + height_high_m)
-    half = max(0.5 * (height_high_m - height_low_m), _LEAST_HALF_RANGE_M)
-    step = first_step_px or _largest_step_px(model, block, mid)
+    extent = extent or extent_of(block, 1)
+    actual = height_low_m, height_high_m
+    # Heights that a model chooses once and for all make nodes that do not depend on the block's terrain.
+    low, high = model.height_support_m or actual
+    low, high = min(low, height_low_m), max(high, height_high_m)
+    mid = 0.5 * (low + high)
+    half = max(0.5 * (high - low), _LEAST_HALF_RANGE_M)
+    step = first_step_px or _largest_step_px(model, block, 0.5 * (height_low_m + height_high_m))
     while True:
-        lattice = _evaluate(model, block, mid, half, step)
+        lattice = _evaluate(model, block, extent, mid, half, step)
         coarse = step > LAST_STEP_PX and _loses_pixels(model, lattice)
-        error = np.inf if coarse else _worst_error(model, block, lattice, half)
+        error = np.inf if coarse else _worst_error(model, block, lattice, actual)
         if error <= TARGET_PX or (error <= TOLERANCE_PX and step <= LAST_STEP_PX):
             return Lattice(lattice.arrays, error, lattice.reaches_image)
         if step <= LAST_STEP_PX:
@@ -127,20 +139,14 @@ def break_table(lines: BreakLines | None) -> BreakTable:
     return BreakTable(line, float(lines.first_sample), float(lines.step_samples), np.ascontiguousarray(correction))
 
 
-def _evaluate(model: SensorModel, block: Grid, mid_m: float, half_m: float, step_px: int) -> Lattice:
-    # A node beyond the cell of the last pixel, even where that pixel is itself a node: the loop reads four nodes.
-    rows = np.arange((block.n_rows - 1) // step_px + 2) * step_px
-    cols = np.arange((block.n_cols - 1) // step_px + 2) * step_px
+def _evaluate(model: SensorModel, block: Grid, extent: Extent, mid_m: float, half_m: float, step_px: int) -> Lattice:
+    rows, cols = extent.rows(step_px), extent.cols(step_px)
     lon, lat = block.lonlat(rows[:, None], cols[None, :])
-    heights = np.array([mid_m - half_m, mid_m, mid_m + half_m])
+    heights = mid_m + half_m * _SUPPORTS
     values = np.stack(model.ground_to_smooth(lon[None], lat[None], heights[:, None, None]))
-    low, middle, high = values[:, 0], values[:, 1], values[:, 2]
-    coefficients = np.stack(
-        [middle, (high - low) / (2 * half_m), (high - 2 * middle + low) / (2 * half_m * half_m)], axis=1
-    )
-    arrays = LatticeArrays(
-        np.ascontiguousarray(coefficients), step_px, float(mid_m), float(mid_m - half_m), float(mid_m + half_m)
-    )
+    scale = half_m ** -np.arange(4.0)
+    coefficients = np.einsum("p,ps,qsij->qpij", scale, _TO_POWERS, values)
+    arrays = LatticeArrays(np.ascontiguousarray(coefficients), step_px, int(rows[0]), int(cols[0]), float(mid_m))
     return Lattice(arrays, np.inf, _reaches(model, values))
 
 
@@ -170,7 +176,7 @@ def _loses_pixels(model: SensorModel, lattice: Lattice) -> bool:
     return bool((cell_inside & ~cell_known).any())
 
 
-def _worst_error(model: SensorModel, block: Grid, lattice: Lattice, half_m: float) -> float:
+def _worst_error(model: SensorModel, block: Grid, lattice: Lattice, heights_m: tuple[float, float]) -> float:
     """Largest difference between lattice and model inside the image.
 
     Compared at the centres of the cells and of their edges, where the error of a bilinear patch peaks (at a saddle
@@ -181,16 +187,16 @@ def _worst_error(model: SensorModel, block: Grid, lattice: Lattice, half_m: floa
         return 0.0
     step = lattice.arrays.step_px
     _, _, n_i, n_j = lattice.arrays.coefficients.shape
-    i, j = np.arange(n_i - 1) * step, np.arange(n_j - 1) * step
+    i, j = lattice.arrays.row0 + np.arange(n_i - 1) * step, lattice.arrays.col0 + np.arange(n_j - 1) * step
     nodes = lattice.arrays.coefficients[:, 0]
     reach_line, reach_sample = (
         max(np.nanmax(np.abs(np.diff(q, axis=0)), initial=0.0), np.nanmax(np.abs(np.diff(q, axis=1)), initial=0.0))
         for q in nodes
     )
     reach_sample += _correction_reach_px(model)
-    mid = lattice.arrays.height_mid_m
-    # 1/sqrt(3): where the cubic that vanishes at the three supports is largest
-    heights = mid + half_m * np.array([-0.577, 0.577])
+    mid, half = 0.5 * (heights_m[0] + heights_m[1]), max(0.5 * (heights_m[1] - heights_m[0]), _LEAST_HALF_RANGE_M)
+    # Off the supports, where the quartic that vanishes at them is large.
+    heights = mid + half * np.array([-0.75, 0.75])
     rows = np.concatenate([np.broadcast_to(i[:, None] + du * step, (i.size, j.size)).ravel() for du, _ in _CENTRES])
     cols = np.concatenate([np.broadcast_to(j[None, :] + dv * step, (i.size, j.size)).ravel() for _, dv in _CENTRES])
     # One call for all of them: a call of a parallel model costs more than a thousand points do.
@@ -219,7 +225,7 @@ def _near_image(
 
 
 def _reaches(model: SensorModel, values: Float64Array) -> bool:
-    """Whether the image may lie under the nodes: they are not all on one side of it. ``values`` (2, 3, I, J)."""
+    """Whether the image may lie under the nodes: they are not all on one side of it. ``values`` (2, 4, I, J)."""
     reach = _correction_reach_px(model) + 8.0
     line, sample = values[0], values[1]
     known = np.isfinite(line) & np.isfinite(sample)

@@ -1,11 +1,15 @@
 """The fused loop: terrain height, lattice, source samples, weights, write. No trigonometry, no Python per pixel.
 
-The output is walked in blocks small enough that the source window under a block, turned once into float32 (for a
-calibrated radar band: into power), stays in the second-level cache. Along a row of a block the work is split into
-short passes over row buffers, because that is what a compiler turns into vector code: heights to coordinates,
-coordinates to an index and two fractions, and then the taps, which are scalar loads on purpose (hardware gathers
+The output is walked in blocks small enough that the source windows under a block, turned once into float32 (for a
+calibrated radar band: into power), stay in the second-level cache. Along the rows of a block the work is split into
+short passes over buffers, because that is what a compiler turns into vector code: DEM coordinates, heights, image
+coordinates with their index and two fractions, and then the taps, which are scalar loads on purpose (hardware gathers
 measured three times slower). A sample without data is NaN in the window, so the pass over the taps needs no tests:
 only pixels that come out NaN are looked at again, with weights renormalised over the valid samples.
+
+Blocks and nodes are anchored on the map (`orthokernel.blocks.anchor_of`), and whatever a block decides from its
+terrain it decides from the whole block, even where the output ends in it: so two outputs that share pixels have the
+same values there, to the last bit.
 
 Everything is in one file because numba's disk cache notices a change only in the file of the compiled function.
 """
@@ -16,7 +20,7 @@ Everything is in one file because numba's disk cache notices a change only in th
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -28,6 +32,16 @@ PAD = 3
 """Samples by which a window goes beyond what the block needs: two for cubic's taps, one for rounding."""
 
 _CHUNK_PX = 1024  # points per pass: seven row buffers of them fit the first-level cache
+_LONG_RUN_SLOPE = 0.125
+"""DEM cells a pixel below which heights are made cell by cell: runs of eight pixels and more, a vector register."""
+
+_ON_A_CELL = 1e-6
+"""Cells by which pixels may miss the cells of a DEM that is on the output's own grid: they are copied then."""
+
+# `orthokernel.terrain.flags`, as plain numbers for numba.
+_SEA: Final = 1
+_NODATA: Final = 4
+_UNUSABLE: Final = _SEA | _NODATA
 
 # NaN marks what is not valid, so `nnan` and `ninf` must not be set.
 _FAST = {"contract", "nsz", "arcp", "reassoc", "afn"}
@@ -39,17 +53,36 @@ Float64Array = NDArray[np.float64]
 
 
 class LatticeArrays(NamedTuple):
-    """The lattice as the loop reads it; node (i, j) is the centre of pixel (i * step_px, j * step_px) of the block.
+    """The lattice as the loop reads it: node (i, j) is the centre of pixel (row0 + i * step_px, col0 + j * step_px).
 
-    ``coefficients[q, p, i, j]`` (2, 3, I, J) float64 belong to the p-th power of ``height - height_mid_m``;
+    ``coefficients[q, p, i, j]`` (2, 4, I, J) float64 belong to the p-th power of ``height - height_mid_m``;
     q = 0 is the line, q = 1 the smooth sample.
     """
 
     coefficients: Float64Array
     step_px: int
+    row0: int
+    col0: int
     height_mid_m: float
-    height_low_m: float
-    height_high_m: float
+
+
+class DemArrays(NamedTuple):
+    """The DEM under the output as the loop reads it.
+
+    ``cells`` (R, C) float32 in metres (NaN where SEA or NODATA) and ``classes`` (R, C) uint8 of `TerrainFlag` bits, all
+    zero if ``plain``; ``cells[0, 0]`` is cell ``(cell_row0, cell_col0)`` of the DEM. ``nodes`` (3, I, J) float64: row
+    and column in the DEM and geoid height in metres at pixels ``(row0 + i * step_px, col0 + j * step_px)``.
+    """
+
+    cells: Float32Array
+    classes: NDArray[np.uint8]
+    plain: bool
+    cell_row0: int
+    cell_col0: int
+    nodes: Float64Array
+    step_px: int
+    row0: int
+    col0: int
 
 
 class BreakTable(NamedTuple):
@@ -63,13 +96,14 @@ class BreakTable(NamedTuple):
 
 
 class SourceArrays(NamedTuple):
-    """A window of one source band, held in a ring of lines.
+    """Windows of the B bands of an image, held in a ring of lines.
 
-    The image has ``n_lines`` x ``n_samples``; the ring holds its lines from ``line0`` to before ``line1``, line l
-    in row ``l % len(pixels)``, and column j is sample ``sample0 + j``. In row i the columns ``first_valid[i]`` to
-    ``last_valid[i]`` (inclusive) have data. ``no_data`` is the value without data (NaN: none). With ``calibration``
-    (L, columns) float32 of L > 0 rows at ``calibration_line``, a sample is worth ``(pixel / A) ** 2`` with A linear
-    in line between the rows.
+    The image has ``n_lines`` x ``n_samples``; the ring ``pixels`` (B, R, C) holds its lines from ``line0`` to before
+    ``line1``, line l in row ``l % R``, and column j is sample ``sample0 + j``. In row i of band b the columns
+    ``first_valid[b, i]`` to ``last_valid[b, i]`` (inclusive) have data. ``no_data`` is the value without data (NaN:
+    none). With ``calibration`` (B, L, C) float32 of L > 0 rows at ``calibration_line``, a sample is worth
+    ``(pixel / A) ** 2`` with A linear in line between the rows. ``factor`` (R, C) float32, where it has rows,
+    multiplies the value of every band; NaN makes it no data.
     """
 
     pixels: NDArray[Any]
@@ -83,21 +117,22 @@ class SourceArrays(NamedTuple):
     no_data: float
     calibration_line: Float64Array
     calibration: Float32Array
+    factor: Float32Array
 
 
 @_inner
-def _fill_window(source, line0, sample0, n_lines, n_samples, window):
+def _fill_window(source, band, line0, sample0, n_lines, n_samples, window):
     """Turn source pixels into float32 values; NaN outside the image and where there is no data."""
     no_data = np.float32(source.no_data)
     n_calibrated = source.calibration_line.shape[0]
     for i in range(n_lines):
         row = window[i * n_samples : (i + 1) * n_samples]
         line = line0 + i
-        at = line % source.pixels.shape[0]
+        at = line % source.pixels.shape[1]
         low, high = 0, -1
         if source.line0 <= line < source.line1:
-            low = max(source.first_valid[at], sample0 - source.sample0)
-            high = min(source.last_valid[at], sample0 - source.sample0 + n_samples - 1)
+            low = max(source.first_valid[band, at], sample0 - source.sample0)
+            high = min(source.last_valid[band, at], sample0 - source.sample0 + n_samples - 1)
         if high < low:
             row[:] = np.nan
             continue
@@ -105,7 +140,7 @@ def _fill_window(source, line0, sample0, n_lines, n_samples, window):
         row[: low - shift] = np.nan
         row[high - shift + 1 :] = np.nan
         values = row[low - shift : high - shift + 1]
-        pixels = source.pixels[at, low : high + 1]
+        pixels = source.pixels[band, at, low : high + 1]
         if n_calibrated > 0:
             k = 0
             while k < n_calibrated - 2 and source.calibration_line[k + 1] <= line:
@@ -114,8 +149,8 @@ def _fill_window(source, line0, sample0, n_lines, n_samples, window):
             span = source.calibration_line[after] - source.calibration_line[k]
             part = (line - source.calibration_line[k]) / span if span > 0 else 0.0
             t = np.float32(min(max(part, 0.0), 1.0))
-            a_before = source.calibration[k, low : high + 1]
-            a_after = source.calibration[after, low : high + 1]
+            a_before = source.calibration[band, k, low : high + 1]
+            a_after = source.calibration[band, after, low : high + 1]
             for j in range(values.shape[0]):
                 amplitude = np.float32(pixels[j]) / (a_before[j] + t * (a_after[j] - a_before[j]))
                 values[j] = amplitude * amplitude
@@ -126,31 +161,399 @@ def _fill_window(source, line0, sample0, n_lines, n_samples, window):
             for j in range(values.shape[0]):
                 if np.float32(pixels[j]) == no_data:
                     values[j] = np.nan
+        if source.factor.shape[0] > 0:
+            factor = source.factor[at, low : high + 1]
+            for j in range(values.shape[0]):
+                values[j] *= factor[j]
 
 
 @_inner
-def _cell_coordinates(coefficients, q, i, u, j, step_px, origin, heights, mid, first, last, out, at):
-    """One coordinate of the columns first to last of a row, within one lattice cell: ``out[at + column]``.
+def _pixels_left(position, slope):
+    """How many further pixels a coordinate stays within its cell."""
+    if slope > 0.0:
+        return np.ceil((np.floor(position) + 1.0 - position) / slope)
+    if slope < 0.0:
+        return np.floor((position - np.floor(position)) / -slope) + 1.0
+    return np.inf
 
-    A polynomial in height whose coefficients are linear in the column; the row lies the part u below node row i.
+
+_BY_PIXEL, _BY_CELL, _STRAIGHT = 0, 1, 2
+
+
+@_inner
+def _row_pieces(dem, r, first, last, pieces):
+    """Cut a row at the nodes; returns the number of pieces and the way heights along them are best made.
+
+    ``pieces[k]``: first column, column after the last, DEM row, its slope, DEM column, its slope, geoid height in
+    metres, its slope; NaN off the map projection or the geoid.
     """
-    c = coefficients
-    k0 = (1.0 - u) * c[q, 0, i, j] + u * c[q, 0, i + 1, j]
-    k1 = ((1.0 - u) * c[q, 0, i, j + 1] + u * c[q, 0, i + 1, j + 1] - k0) / step_px
-    k2 = (1.0 - u) * c[q, 1, i, j] + u * c[q, 1, i + 1, j]
-    k3 = ((1.0 - u) * c[q, 1, i, j + 1] + u * c[q, 1, i + 1, j + 1] - k2) / step_px
-    k4 = (1.0 - u) * c[q, 2, i, j] + u * c[q, 2, i + 1, j]
-    k5 = ((1.0 - u) * c[q, 2, i, j + 1] + u * c[q, 2, i + 1, j + 1] - k4) / step_px
-    a0, a1, a2 = np.float32(k0 - origin), np.float32(k2), np.float32(k4)
-    b0, b1, b2 = np.float32(k1), np.float32(k3), np.float32(k5)
-    # Slices, because an index that might be negative keeps the compiler from making vector code: 5 ns a pixel, not 1.
-    ground = heights[first:last]
-    values = out[at : at + last - first]
-    x0 = np.float32(first - j * step_px)
-    for n in range(values.shape[0]):
-        h = ground[n] - mid
-        x = x0 + np.float32(n)
-        values[n] = (a0 + b0 * x) + h * ((a1 + b1 * x) + h * (a2 + b2 * x))
+    step = dem.step_px
+    nodes = dem.nodes
+    i = (r - dem.row0) // step
+    t = (r - dem.row0 - i * step) / step
+    by_cell, straight = True, True
+    c = first
+    k = 0
+    while c < last:
+        j = (c - dem.col0) // step
+        node = dem.col0 + j * step
+        stop = min(last, node + step)
+        pieces[k, 0] = c
+        pieces[k, 1] = stop
+        for q in range(3):
+            left = nodes[q, i, j] * (1.0 - t) + nodes[q, i + 1, j] * t
+            right = nodes[q, i, j + 1] * (1.0 - t) + nodes[q, i + 1, j + 1] * t
+            slope = (right - left) / step
+            pieces[k, 2 + 2 * q] = left + slope * (c - node)
+            pieces[k, 3 + 2 * q] = slope
+        row, row_slope, col, col_slope = pieces[k, 2], pieces[k, 3], pieces[k, 4], pieces[k, 5]
+        by_cell &= max(abs(row_slope), abs(col_slope)) < _LONG_RUN_SLOPE  # False for NaN
+        straight &= (
+            (abs(row - np.floor(row + 0.5)) < _ON_A_CELL)
+            & (abs(col - np.floor(col + 0.5)) < _ON_A_CELL)
+            & (abs(row_slope) * step < _ON_A_CELL)
+            & (abs(col_slope - 1.0) * step < _ON_A_CELL)
+        )
+        c = stop
+        k += 1
+    return k, _STRAIGHT if straight else _BY_CELL if by_cell else _BY_PIXEL
+
+
+@_inner
+def _heights_by_cell(cells, origin, piece, at, heights):
+    """Bilinear heights along a piece of a row that is much finer than the DEM.
+
+    Its pixels come in runs within one DEM cell, where the height is a polynomial of second degree in the pixel: no
+    loads and no indices in the inner loop, so that it becomes vector code. A pixel that rounding counts to the cell
+    before belongs to both: the surface is continuous.
+    """
+    count = int(piece[1] - piece[0])
+    row_slope, col_slope, geoid_slope = piece[3], piece[5], piece[7]
+    done = 0
+    while done < count:
+        row = piece[2] + row_slope * done
+        col = piece[4] + col_slope * done
+        i_dem, j_dem = int(np.floor(row)), int(np.floor(col))
+        i, j = i_dem - origin[0], j_dem - origin[1]
+        left = max(1.0, min(_pixels_left(row, row_slope), _pixels_left(col, col_slope)))
+        run = int(min(left, float(count - done)))
+        base = cells[i, j]
+        by_col = cells[i, j + 1] - base
+        by_row = cells[i + 1, j] - base
+        by_both = cells[i + 1, j + 1] - cells[i + 1, j] - by_col
+        u, du = np.float32(col - j_dem), np.float32(col_slope)
+        v, dv = np.float32(row - i_dem), np.float32(row_slope)
+        start = base + by_col * u + by_row * v + by_both * u * v + np.float32(piece[6] + geoid_slope * done)
+        first = by_col * du + by_row * dv + by_both * (u * dv + v * du) + np.float32(geoid_slope)
+        second = by_both * du * dv
+        to = np.uint64(at + done)
+        for n in range(run):
+            k = np.float32(n)
+            heights[to + np.uint64(n)] = start + k * (first + k * second)
+        done += run
+
+
+@_inner
+def _copied_heights(cells, origin, piece, at, ramp, heights):
+    """Heights along a piece of a row whose pixels are cells."""
+    i = np.uint64(int(np.floor(piece[2] + 0.5)) - origin[0])
+    j = np.uint64(int(np.floor(piece[4] + 0.5)) - origin[1])
+    g0, dg = np.float32(piece[6]), np.float32(piece[7])
+    to = np.uint64(at)
+    for n in range(int(piece[1] - piece[0])):
+        heights[to + np.uint64(n)] = cells[i, j + np.uint64(n)] + (g0 + ramp[np.uint64(n)] * dg)
+
+
+@_inner
+def _dem_taps(stride, origin, piece, at, ramp, heights, index, row_part, col_part):
+    """Index and fractions in the DEM along a piece of a row; ``heights`` gets the geoid's."""
+    count = int(piece[1] - piece[0])
+    last = count - 1
+    i = int(np.floor(min(piece[2], piece[2] + piece[3] * last)))
+    j = int(np.floor(min(piece[4], piece[4] + piece[5] * last)))
+    base = np.int32((i - origin[0]) * stride + j - origin[1])
+    zero = np.float32(0)
+    width = np.int32(stride)
+    r0, dr = np.float32(piece[2] - i), np.float32(piece[3])
+    c0, dc = np.float32(piece[4] - j), np.float32(piece[5])
+    g0, dg = np.float32(piece[6]), np.float32(piece[7])
+    to = np.uint64(at)
+    for n in range(count):
+        k = to + np.uint64(n)
+        x = ramp[np.uint64(n)]
+        row = max(r0 + x * dr, zero)
+        col = max(c0 + x * dc, zero)
+        row_floor = np.floor(row)
+        col_floor = np.floor(col)
+        row_part[k] = row - row_floor
+        col_part[k] = col - col_floor
+        index[k] = base + np.int32(row_floor) * width + np.int32(col_floor)
+        heights[k] = g0 + x * dg
+
+
+@_inner
+def _add_bilinear(window, stride, at, count, index, line_part, sample_part, out):
+    """Add bilinear values to ``out``, from ``at`` on."""
+    to = np.uint64(at)
+    down = np.uint64(stride)
+    one = np.uint64(1)
+    for n in range(count):
+        k = to + np.uint64(n)
+        upper = np.uint64(index[k])
+        lower = upper + down
+        s = sample_part[k]
+        p00 = window[upper]
+        p10 = window[lower]
+        top = p00 + s * (window[upper + one] - p00)
+        bottom = p10 + s * (window[lower + one] - p10)
+        out[k] += top + line_part[k] * (bottom - top)
+
+
+@_inner
+def _height_of_some(dem, row, col):
+    """Bilinear value, in float64, of the cells that have one, their weights renormalised.
+
+    So half a cell inside the edge of a DEM, or beside a void, its surface goes on at the last cells' height instead of
+    falling to sea level.
+    """
+    i_dem, j_dem = int(np.floor(row)), int(np.floor(col))
+    i, j = i_dem - dem.cell_row0, j_dem - dem.cell_col0
+    v = row - i_dem
+    u = col - j_dem
+    total = 0.0
+    weights = 0.0
+    for di in range(2):
+        for dj in range(2):
+            if dem.classes[i + di, j + dj] & _UNUSABLE == 0:
+                weight = (v if di else 1.0 - v) * (u if dj else 1.0 - u)
+                total += weight * dem.cells[i + di, j + dj]
+                weights += weight
+    return total / weights
+
+
+@_inner
+def _row_heights(dem, cells_flat, r, first, last, at, ramp, pieces, heights, kinds, index, row_part, col_part):
+    """Heights of the columns first to last of a row, from ``heights[at]`` on; likewise `TerrainFlag` bits in ``kinds``,
+    where the DEM is not plain.
+
+    Heights are rounded along pieces that start at a node or at ``first``: if that is where a block begins, the result
+    is the same whatever the output. So no float here is counted from where the cells in memory begin.
+    """
+    n_pieces, way = _row_pieces(dem, r, first, last, pieces)
+    origin = (dem.cell_row0, dem.cell_col0)
+    cells = dem.cells
+    stride = cells.shape[1]
+    for k in range(n_pieces):
+        piece = pieces[k]
+        to = at + int(piece[0]) - first
+        if not np.isfinite(piece.sum()):
+            for n in range(to, to + int(piece[1] - piece[0])):  # off the map projection, or off the geoid
+                heights[n] = np.nan
+                index[n] = 0
+                row_part[n] = 0
+                col_part[n] = 0
+        elif way == _STRAIGHT:
+            _copied_heights(cells, origin, piece, to, ramp, heights)
+        elif way == _BY_CELL:
+            _heights_by_cell(cells, origin, piece, to, heights)
+        else:
+            _dem_taps(stride, origin, piece, to, ramp, heights, index, row_part, col_part)
+    if way == _BY_PIXEL:
+        _add_bilinear(cells_flat, stride, at, last - first, index, row_part, col_part, heights)
+    if not dem.plain:
+        for k in range(n_pieces):
+            _look_at_classes(dem, pieces[k], at + int(pieces[k, 0]) - first, heights, kinds)
+
+
+@_inner
+def _look_at_classes(dem, piece, at, heights, kinds):
+    """Where the DEM is not plain: flags, the sea's height, and cells without a height."""
+    count = int(piece[1] - piece[0])
+    if not np.isfinite(piece.sum()):
+        kinds[at : at + count] = _NODATA
+        return
+    for n in range(count):
+        row = piece[2] + piece[3] * n
+        col = piece[4] + piece[5] * n
+        geoid = piece[6] + piece[7] * n
+        kind = dem.classes[int(np.floor(row + 0.5)) - dem.cell_row0, int(np.floor(col + 0.5)) - dem.cell_col0]
+        kinds[at + n] = kind
+        if kind & _UNUSABLE == 0:
+            if np.isnan(heights[at + n]):
+                heights[at + n] = _height_of_some(dem, row, col) + geoid
+        elif kind == _SEA:
+            heights[at + n] = geoid
+        else:
+            heights[at + n] = np.nan
+
+
+@_inner
+def _node_line(dem, q, i, t, j):
+    """A DEM coordinate at the left node of a lattice cell, on a row the part t below its upper nodes, and its slope."""
+    left = dem.nodes[q, i, j] * (1.0 - t) + dem.nodes[q, i + 1, j] * t
+    right = dem.nodes[q, i, j + 1] * (1.0 - t) + dem.nodes[q, i + 1, j + 1] * t
+    return left, (right - left) / dem.step_px
+
+
+@_inner
+def _at_nodes_and_ends(first, stop, node0, step, k):
+    """The k-th of: first, the nodes between, stop - 1. Past the last it stays there."""
+    if k == 0:
+        return first
+    at = node0 + ((first - node0) // step + k) * step
+    return min(at, stop - 1)
+
+
+@_inner
+def _dem_range(dem, row0, row1, col0, col1, lows, highs):
+    """Bounds of the terrain of a whole block, from the DEM's cells; ``(inf, -inf)`` where it has none.
+
+    Column by column first, some columns at a time (``lows`` and ``highs`` have room for them): that is vector code,
+    and NaN loses every comparison.
+    """
+    step = dem.step_px
+    r_low, r_high, c_low, c_high = np.inf, -np.inf, np.inf, -np.inf
+    g_low, g_high = np.inf, -np.inf
+    for m in range((row1 - 1 - row0) // step + 3):
+        r = _at_nodes_and_ends(row0, row1, dem.row0, step, m)
+        i = (r - dem.row0) // step
+        t = (r - dem.row0 - i * step) / step
+        for n in range((col1 - 1 - col0) // step + 3):
+            c = _at_nodes_and_ends(col0, col1, dem.col0, step, n)
+            j = (c - dem.col0) // step
+            k = c - (dem.col0 + j * step)
+            row, row_slope = _node_line(dem, 0, i, t, j)
+            col, col_slope = _node_line(dem, 1, i, t, j)
+            geoid, geoid_slope = _node_line(dem, 2, i, t, j)
+            row, col, geoid = row + row_slope * k, col + col_slope * k, geoid + geoid_slope * k
+            if np.isfinite(row) and np.isfinite(col) and np.isfinite(geoid):
+                r_low, r_high = min(r_low, row), max(r_high, row)
+                c_low, c_high = min(c_low, col), max(c_high, col)
+                g_low, g_high = min(g_low, geoid), max(g_high, geoid)
+    if not r_low <= r_high:
+        return np.inf, -np.inf
+    i0 = max(int(np.floor(r_low)) - dem.cell_row0, 0)
+    i1 = min(int(np.floor(r_high)) - dem.cell_row0 + 1, dem.cells.shape[0] - 1)
+    j0 = max(int(np.floor(c_low)) - dem.cell_col0, 0)
+    j1 = min(int(np.floor(c_high)) - dem.cell_col0 + 1, dem.cells.shape[1] - 1)
+    low, high = np.float32(np.inf), np.float32(-np.inf)
+    at_once = lows.size
+    for j in range(j0, j1 + 1, at_once):
+        n = min(at_once, j1 + 1 - j)
+        lows[:n] = np.inf
+        highs[:n] = -np.inf
+        some_lows, some_highs = lows[:n], highs[:n]
+        for i in range(i0, i1 + 1):
+            row_cells = dem.cells[i, j : j + n]
+            for k in range(n):
+                h = row_cells[k]
+                some_lows[k] = h if h < some_lows[k] else some_lows[k]
+                some_highs[k] = h if h > some_highs[k] else some_highs[k]
+        for k in range(n):
+            low, high = min(low, lows[k]), max(high, highs[k])
+    if not dem.plain:
+        for i in range(i0, i1 + 1):
+            for j in range(j0, j1 + 1):
+                if dem.classes[i, j] == _SEA:
+                    low, high = min(low, np.float32(0)), max(high, np.float32(0))
+    return low + g_low, high + g_high
+
+
+@_inner
+def _block_lattice(lattice, mid_m, half_m, row0, row1, col0, col1, local):
+    """The lattice's cells over a block, as polynomials of second degree in ``height - mid_m``; returns their count.
+
+    The cubic term is small within the heights of a block, and most of it is taken up by the linear one
+    (``x ** 3`` is ``3 / 4 * x`` within a quarter, for x in [-1, 1]: Chebyshev).
+    """
+    c = lattice.coefficients
+    n = lattice.step_px
+    i0, j0 = (row0 - lattice.row0) // n, (col0 - lattice.col0) // n
+    i1, j1 = (row1 - 1 - lattice.row0) // n + 1, (col1 - 1 - lattice.col0) // n + 1
+    d = mid_m - lattice.height_mid_m
+    for q in range(2):
+        for i in range(i0, i1 + 1):
+            for j in range(j0, j1 + 1):
+                c0, c1, c2, c3 = c[q, 0, i, j], c[q, 1, i, j], c[q, 2, i, j], c[q, 3, i, j]
+                local[q, 0, i - i0, j - j0] = c0 + d * (c1 + d * (c2 + d * c3))
+                local[q, 1, i - i0, j - j0] = c1 + d * (2.0 * c2 + d * 3.0 * c3) + 0.75 * c3 * half_m * half_m
+                local[q, 2, i - i0, j - j0] = c2 + 3.0 * d * c3
+    return i1 - i0 + 1, j1 - j0 + 1
+
+
+@_inner
+def _cell_line(local, q, i, u, j, step_px, origin):
+    """Coefficients of one image coordinate along a row in one lattice cell: in the column x of the cell and the height
+    h, ``a0 + b0 x + h (a1 + b1 x + h (a2 + b2 x))``."""
+    k0 = (1.0 - u) * local[q, 0, i, j] + u * local[q, 0, i + 1, j]
+    k1 = ((1.0 - u) * local[q, 0, i, j + 1] + u * local[q, 0, i + 1, j + 1] - k0) / step_px
+    k2 = (1.0 - u) * local[q, 1, i, j] + u * local[q, 1, i + 1, j]
+    k3 = ((1.0 - u) * local[q, 1, i, j + 1] + u * local[q, 1, i + 1, j + 1] - k2) / step_px
+    k4 = (1.0 - u) * local[q, 2, i, j] + u * local[q, 2, i + 1, j]
+    k5 = ((1.0 - u) * local[q, 2, i, j + 1] + u * local[q, 2, i + 1, j + 1] - k4) / step_px
+    return (
+        np.float32(k0 - origin), np.float32(k1), np.float32(k2), np.float32(k3), np.float32(k4), np.float32(k5)
+    )  # fmt: skip
+
+
+@_inner
+def _cell_coordinates(local, i, u, j, step_px, line0, sample0, x0, h_at, at, count, mid, ramp, heights, lines, samples):
+    """Image coordinates of points within one lattice cell, from its column x0 on: heights from ``h_at``, into ``at``.
+
+    Offsets are unsigned: an index that might be negative keeps the compiler from making vector code (5 ns a pixel,
+    not 1), and slices instead of offsets cost a counted reference each, 0.2 ns a pixel in cells of 128.
+    """
+    a0, b0, a1, b1, a2, b2 = _cell_line(local, 0, i, u, j, step_px, line0)
+    d0, e0, d1, e1, d2, e2 = _cell_line(local, 1, i, u, j, step_px, sample0)
+    first = np.float32(x0)
+    from_here, to = np.uint64(h_at), np.uint64(at)
+    for n in range(count):
+        h = heights[from_here + np.uint64(n)] - mid
+        x = first + ramp[np.uint64(n)]
+        lines[to + np.uint64(n)] = (a0 + b0 * x) + h * ((a1 + b1 * x) + h * (a2 + b2 * x))
+        samples[to + np.uint64(n)] = (d0 + e0 * x) + h * ((d1 + e1 * x) + h * (d2 + e2 * x))
+
+
+@_inner
+def _cell_taps(
+    local, i, u, j, step_px, line0, sample0, x0, h_at, at, count, mid, ramp, heights, correction, bounds, stride,
+    index, line_part, sample_part,
+):  # fmt: skip
+    """As `_cell_coordinates`, with the correction in closed form, and split into index and fractions at once.
+
+    As three passes this took a third more, most of it loads and stores.
+    """
+    a0, b0, a1, b1, a2, b2 = _cell_line(local, 0, i, u, j, step_px, line0)
+    d0, e0, d1, e1, d2, e2 = _cell_line(local, 1, i, u, j, step_px, sample0)
+    first = np.float32(x0)
+    zero = np.float32(0)
+    width = np.float32(stride)
+    record = correction[0]
+    q0, q1, q2 = correction[1], correction[2], correction[3]
+    f0, f1, f2 = correction[4], correction[5], correction[6]
+    g0, g1, g2 = correction[7], correction[8], correction[9]
+    l_least, l_most, s_least, s_most = bounds[0], bounds[1], bounds[2], bounds[3]
+    from_here, to = np.uint64(h_at), np.uint64(at)
+    for n in range(count):
+        k = to + np.uint64(n)
+        h = heights[from_here + np.uint64(n)] - mid
+        x = first + ramp[np.uint64(n)]
+        line = (a0 + b0 * x) + h * ((a1 + b1 * x) + h * (a2 + b2 * x))
+        s = (d0 + e0 * x) + h * ((d1 + e1 * x) + h * (d2 + e2 * x))
+        off = line - record
+        after = max(off, zero)
+        before = min(off, zero)
+        sample = (
+            s + (q0 + s * (q1 + s * q2)) + before * (f0 + s * (f1 + s * f2)) + after * (g0 + s * (g1 + s * g2))
+        )  # fmt: skip
+        inside = (line >= l_least) & (line <= l_most) & (sample >= s_least) & (sample <= s_most)
+        line = line if inside else zero
+        sample = sample if inside else zero
+        line_floor = np.floor(line)
+        sample_floor = np.floor(sample)
+        line_part[k] = line - line_floor
+        sample_part[k] = sample - sample_floor
+        index[k] = np.int32(line_floor * width + sample_floor)
 
 
 @_inner
@@ -379,9 +782,8 @@ def _renormalised(window, stride, method, at, line_part, sample_part):
 
 
 @_inner
-def _sample_points(window, n_window_lines, stride, method, bounds, lines, samples, footprint, index, fl, fs, out):
-    """Values of points given in window coordinates."""
-    _split(lines, samples, bounds, stride, index, fl, fs)
+def _sample_points(window, n_window_lines, stride, method, lines, samples, footprint, index, fl, fs, out):
+    """Values of points given by index and fractions (and, for AVERAGE, in window coordinates)."""
     if method == AVERAGE:
         for c in range(out.shape[0]):
             out[c] = np.nan
@@ -405,61 +807,36 @@ def _sample_points(window, n_window_lines, stride, method, bounds, lines, sample
 
 
 @_inner
-def _cell_footprint(lattice, i, j, footprint):
+def _cell_footprint(local, i, j, step_px, footprint):
     """dline/drow, dline/dcol, dsample/drow, dsample/dcol at the centre of a lattice cell, at mid height."""
     for q in range(2):
-        c = lattice.coefficients
+        c = local
         c00, c01, c10, c11 = c[q, 0, i, j], c[q, 0, i, j + 1], c[q, 0, i + 1, j], c[q, 0, i + 1, j + 1]
-        footprint[2 * q] = 0.5 * (c10 - c00 + c11 - c01) / lattice.step_px
-        footprint[2 * q + 1] = 0.5 * (c01 - c00 + c11 - c10) / lattice.step_px
+        footprint[2 * q] = 0.5 * (c10 - c00 + c11 - c01) / step_px
+        footprint[2 * q + 1] = 0.5 * (c01 - c00 + c11 - c10) / step_px
 
 
 @_inner
-def _height_range(heights, row0, row1, col0, col1, low, high):
-    """Lowest and highest terrain of a block; ``(inf, -inf)`` where none has a height.
-
-    Column by column first: that is vector code, and NaN loses every comparison.
-    """
-    n = col1 - col0
-    low[:n] = np.inf
-    high[:n] = -np.inf
-    lows, highs = low[:n], high[:n]
-    for r in range(row0, row1):
-        row = heights[r, col0:col1]
-        for c in range(n):
-            h = row[c]
-            lows[c] = h if h < lows[c] else lows[c]
-            highs[c] = h if h > highs[c] else highs[c]
-    lowest, highest = np.inf, -np.inf
-    for c in range(n):
-        lowest = min(lowest, lows[c])
-        highest = max(highest, highs[c])
-    return lowest, highest
-
-
-@_inner
-def _block_range(lattice, table, low_m, high_m, row0, row1, col0, col1, ranges, smooth):
+def _block_range(local, n_i, n_j, half_m, table, ranges, smooth):
     """Lines and samples that a block can reach, corrected and ``smooth``: min, max, min, max; False where none.
 
     Between nodes the lattice is bilinear, so nodes bound it; in height it is quadratic, and a quadratic leaves the
     range of its values at two ends by at most its second coefficient times the square of half their distance.
     """
-    n = lattice.step_px
-    low, high = low_m - lattice.height_mid_m, high_m - lattice.height_mid_m
     ranges[0], ranges[1], ranges[2], ranges[3] = np.inf, -np.inf, np.inf, -np.inf
-    for i in range(row0 // n, (row1 - 1) // n + 2):
-        for j in range(col0 // n, (col1 - 1) // n + 2):
+    for i in range(n_i):
+        for j in range(n_j):
             for q in range(2):
-                c0 = lattice.coefficients[q, 0, i, j]
-                c1 = lattice.coefficients[q, 1, i, j]
-                c2 = lattice.coefficients[q, 2, i, j]
+                c0 = local[q, 0, i, j]
+                c1 = local[q, 1, i, j]
+                c2 = local[q, 2, i, j]
                 if c0 != c0:
                     continue
-                a = c0 + low * (c1 + low * c2)
-                b = c0 + high * (c1 + high * c2)
-                beyond = abs(c2) * (0.5 * (high - low)) ** 2
-                ranges[2 * q] = min(ranges[2 * q], min(a, b) - beyond)
-                ranges[2 * q + 1] = max(ranges[2 * q + 1], max(a, b) + beyond)
+                bend = c2 * half_m * half_m
+                a = c0 - half_m * c1 + bend
+                b = c0 + half_m * c1 + bend
+                ranges[2 * q] = min(ranges[2 * q], min(a, b) - abs(bend))
+                ranges[2 * q + 1] = max(ranges[2 * q + 1], max(a, b) + abs(bend))
     if not ranges[0] <= ranges[1]:
         return False
     smooth[:] = ranges
@@ -480,8 +857,8 @@ def _block_range(lattice, table, low_m, high_m, row0, row1, col0, col1, ranges, 
 
 
 @_inner
-def _open_window(ranges, source, method, footprint, scratch, shape, bounds):
-    """Fill the source window under a block; ``shape`` gets line0, sample0, lines, samples. False: off the image."""
+def _place_window(ranges, source, method, footprint, shape, bounds):
+    """Where the windows under a block lie: ``shape`` gets line0, sample0, lines, samples. False: off the image."""
     reach_l, reach_s = 0.0, 0.0
     if method == AVERAGE:
         reach_l = abs(footprint[0]) + abs(footprint[1]) + 1.0
@@ -489,21 +866,31 @@ def _open_window(ranges, source, method, footprint, scratch, shape, bounds):
     least_l, most_l = max(ranges[0], -0.5), min(ranges[1], source.n_lines - 0.5)
     least_s, most_s = max(ranges[2], -0.5), min(ranges[3], source.n_samples - 0.5)
     if not (least_l <= most_l and least_s <= most_s):
-        return scratch, False
+        return False
     line0 = int(np.floor(least_l - reach_l)) - PAD
     sample0 = int(np.floor(least_s - reach_s)) - PAD
     n_lines = int(np.ceil(most_l + reach_l)) + PAD + 1 - line0
     n_samples = int(np.ceil(most_s + reach_s)) + PAD + 1 - sample0
     shape[0], shape[1], shape[2], shape[3] = line0, sample0, n_lines, n_samples
-    if n_lines * n_samples > scratch.shape[0]:
-        scratch = np.empty(n_lines * n_samples, np.float32)
-    _fill_window(source, line0, sample0, n_lines, n_samples, scratch)
-    scratch[0] = np.nan
     bounds[0] = max(-0.5 - line0, 1.0)
     bounds[1] = min(source.n_lines - 0.5 - line0, n_lines - 3.0)
     bounds[2] = max(-0.5 - sample0, 1.0)
     bounds[3] = min(source.n_samples - 0.5 - sample0, n_samples - 3.0)
-    return scratch, True
+    return True
+
+
+@_inner
+def _open_windows(source, shape, scratch):
+    """Fill the windows of all bands, one after the other; a larger scratch where they do not fit."""
+    size = shape[2] * shape[3]
+    n_bands = source.pixels.shape[0]
+    if size * n_bands > scratch.shape[0]:
+        scratch = np.empty(size * n_bands, np.float32)
+    for band in range(n_bands):
+        window = scratch[band * size : (band + 1) * size]
+        _fill_window(source, band, shape[0], shape[1], shape[2], shape[3], window)
+        window[0] = np.nan  # what points off the image read
+    return scratch
 
 
 @_inner
@@ -516,89 +903,204 @@ def _write_rows(values, width, power, out, row0, row1, col0):
             out[r, col0 + c] = np.float32(0) if below else value
 
 
+@_inner
+def _is_closed(table, smooth_ranges, shape, local):
+    """Whether the correction has a closed form over a block, which ``local`` then holds; nothing to add is one."""
+    if table.line.shape[0] > 0:
+        return _local_correction(table, smooth_ranges, shape[0], shape[1], local)
+    local[:] = 0
+    return True
+
+
 @_outer
-def warp_strip(heights, strip, lattice, table, source, method, power, block_px, scratch, out):
-    """Orthorectify a part of a lattice's block.
+def warp_part(dem, part, anchor, lattice, table, source, method, power, block_px, scratch, out, flags):
+    """Orthorectify a part of the output through a lattice.
 
     Parameters
     ----------
-    heights : (R, W) float32
-        Of the whole block, metres above the ellipsoid; NaN gives no data.
-    strip : (int, int, int, int)
-        First row, row after the last, first column, column after the last of the part.
+    dem : DemArrays
+    part : (int, int, int, int)
+        First row, row after the last, first column, column after the last.
+    anchor : (int, int)
+        Blocks begin at the rows r and columns c where ``r + anchor[0]`` and ``c + anchor[1]`` are multiples of
+        ``block_px``.
     lattice : LatticeArrays
+        Lattice and DEM must reach over the whole of every block that the part touches.
     table : BreakTable
     source : SourceArrays
-        Must hold every sample of the image that the part needs.
+        Must hold every sample of the image that these blocks need.
     method : int
         NEAREST, BILINEAR, CUBIC or AVERAGE.
     power : bool
         The values are powers: below zero (cubic) they become zero.
     block_px : int
-        Edge of the blocks the strip is walked in.
+        Edge of the blocks.
     scratch : (n,) float32
-        Room for a block's source window; a larger one is allocated where it does not suffice.
-    out : (R, W) float32
+        Room for a block's source windows; a larger one is allocated where it does not suffice.
+    out : (B, R, W) float32
         Written throughout the part; NaN where there is no data.
+    flags : (R, W) uint8
+        `TerrainFlag` bits: zero before; written in blocks that the image may reach, unless the DEM is plain.
+
+    Returns
+    -------
+    from_dem, seen : int
+        Pixels in such blocks whose height comes from the DEM, and all of those.
     """
-    row0, row1, col0, col1 = strip
-    n_cols = col1 - col0
-    width = max(min(block_px, n_cols), _CHUNK_PX)
-    coefficients = lattice.coefficients
+    part_row0, part_row1, part_col0, part_col1 = part
+    n_bands = out.shape[0]
+    at_once = max(1, _CHUNK_PX // block_px)
+    width = at_once * block_px
+    heights = np.empty(width, np.float32)
+    kinds = np.empty(width, np.uint8)
     values = np.empty(width, np.float32)
     lines = np.empty(width, np.float32)
     samples = np.empty(width, np.float32)
     line_part = np.empty(width, np.float32)
     sample_part = np.empty(width, np.float32)
     index = np.empty(width, np.int32)
+    ramp = np.arange(block_px).astype(np.float32)
+    pieces = np.empty((block_px // dem.step_px + 2, 8))
+    cells_flat = dem.cells.reshape(-1)
+    n = lattice.step_px
+    n_local = (block_px - 1) // n + 3
+    local = np.empty((2, 3, n_local, n_local))
     ranges = np.empty(4)
     shape = np.empty(4, np.int64)
     bounds = np.empty(4, np.float32)
-    local = np.empty(10, np.float32)
+    correction = np.zeros(10, np.float32)
     smooth_ranges = np.empty(4)
     footprint = np.zeros(4)
-    mid = np.float32(lattice.height_mid_m)
-    n = lattice.step_px
-    for r0 in range(row0, row1, block_px):
-        r1 = min(r0 + block_px, row1)
-        for c0 in range(col0, col1, block_px):
-            c1 = min(c0 + block_px, col1)
-            low, high = _height_range(heights, r0, r1, c0, c1, lines, samples)
-            found = low <= high and _block_range(lattice, table, low, high, r0, r1, c0, c1, ranges, smooth_ranges)
-            _cell_footprint(lattice, ((r0 + r1) // 2) // n, ((c0 + c1) // 2) // n, footprint)
+    from_dem, seen = 0, 0
+    first_row = part_row0 - (part_row0 + anchor[0]) % block_px
+    first_col = part_col0 - (part_col0 + anchor[1]) % block_px
+    for b_row in range(first_row, part_row1, block_px):
+        r0, r1 = max(b_row, part_row0), min(b_row + block_px, part_row1)
+        for b_col in range(first_col, part_col1, block_px):
+            c0, c1 = max(b_col, part_col0), min(b_col + block_px, part_col1)
+            low, high = _dem_range(dem, b_row, b_row + block_px, b_col, b_col + block_px, lines, samples)
+            found = low <= high
             if found:
-                scratch, found = _open_window(ranges, source, method, footprint, scratch, shape, bounds)
+                mid, half = 0.5 * (low + high), 0.5 * (high - low)
+                n_i, n_j = _block_lattice(
+                    lattice, mid, half, b_row, b_row + block_px, b_col, b_col + block_px, local
+                )  # fmt: skip
+                i0, j0 = (b_row - lattice.row0) // n, (b_col - lattice.col0) // n
+                found = _block_range(local, n_i, n_j, half, table, ranges, smooth_ranges)
+                middle = block_px // 2
+                _cell_footprint(
+                    local, (b_row + middle - lattice.row0) // n - i0, (b_col + middle - lattice.col0) // n - j0, n,
+                    footprint,
+                )  # fmt: skip
+            if found:
+                found = _place_window(ranges, source, method, footprint, shape, bounds)
             if not found:
-                out[r0:r1, c0:c1] = np.nan
+                for band in range(n_bands):
+                    out[band, r0:r1, c0:c1] = np.nan
                 continue
-            closed = table.line.shape[0] > 0 and _local_correction(table, smooth_ranges, shape[0], shape[1], local)
+            seen += (r1 - r0) * (c1 - c0)
+            scratch = _open_windows(source, shape, scratch)
+            size = shape[2] * shape[3]
+            closed = _is_closed(table, smooth_ranges, shape, correction)
+            fused = closed and method != AVERAGE
+            mid32 = np.float32(mid)
             m = c1 - c0
-            at_once = max(1, _CHUNK_PX // m)
             for q0 in range(r0, r1, at_once):
                 q1 = min(q0 + at_once, r1)
-                for r in range(q0, q1):
-                    i = r // n
-                    u = (r - i * n) / n
-                    height = heights[r]
-                    for j in range(c0 // n, (c1 - 1) // n + 1):
-                        a, b = max(c0, j * n), min(c1, (j + 1) * n)
-                        at = (r - q0) * m + a - c0
-                        _cell_coordinates(coefficients, 0, i, u, j, n, shape[0], height, mid, a, b, lines, at)
-                        _cell_coordinates(coefficients, 1, i, u, j, n, shape[1], height, mid, a, b, samples, at)
                 many = (q1 - q0) * m
-                if closed:
-                    _add_local_correction(local, lines[:many], samples[:many])
-                elif table.line.shape[0] > 0:
-                    _add_table_correction(table, lines[:many], samples[:many], shape[0], shape[1])
-                _sample_points(
-                    scratch, shape[2], shape[3], method, bounds, lines[:many], samples[:many], footprint,
-                    index[:many], line_part[:many], sample_part[:many], values[:many],
-                )  # fmt: skip
-                _write_rows(values, m, power, out, q0, q1, c0)
+                for r in range(q0, q1):
+                    # The whole row of the block, so that it is rounded alike wherever the output ends.
+                    at = (r - q0) * block_px
+                    _row_heights(
+                        dem, cells_flat, r, b_col, b_col + block_px, at, ramp, pieces,
+                        heights, kinds, index, line_part, sample_part,
+                    )  # fmt: skip
+                    if dem.plain:
+                        from_dem += m
+                        continue
+                    for c in range(c0, c1):
+                        kind = kinds[at + c - b_col]
+                        flags[r, c] = kind
+                        from_dem += kind & _UNUSABLE == 0
+                for r in range(q0, q1):
+                    i = (r - lattice.row0) // n
+                    u = (r - lattice.row0 - i * n) / n
+                    i -= i0
+                    for j in range((c0 - lattice.col0) // n, (c1 - 1 - lattice.col0) // n + 1):
+                        node = lattice.col0 + j * n
+                        a, b = max(c0, node), min(c1, node + n)
+                        h_at, at = (r - q0) * block_px + a - b_col, (r - q0) * m + a - c0
+                        if fused:
+                            _cell_taps(
+                                local, i, u, j - j0, n, shape[0], shape[1], a - node, h_at, at, b - a, mid32, ramp,
+                                heights, correction, bounds, shape[3], index, line_part, sample_part,
+                            )  # fmt: skip
+                        else:
+                            _cell_coordinates(
+                                local, i, u, j - j0, n, shape[0], shape[1], a - node, h_at, at, b - a, mid32, ramp,
+                                heights, lines, samples,
+                            )  # fmt: skip
+                if not fused:
+                    if closed:
+                        _add_local_correction(correction, lines[:many], samples[:many])
+                    else:
+                        _add_table_correction(table, lines[:many], samples[:many], shape[0], shape[1])
+                    _split(
+                        lines[:many], samples[:many], bounds, shape[3],
+                        index[:many], line_part[:many], sample_part[:many],
+                    )  # fmt: skip
+                for band in range(n_bands):
+                    _sample_points(
+                        scratch[band * size : (band + 1) * size], shape[2], shape[3], method, lines[:many],
+                        samples[:many], footprint, index[:many], line_part[:many], sample_part[:many], values[:many],
+                    )  # fmt: skip
+                    _write_rows(values, m, power, out[band], q0, q1, c0)
+    return from_dem, seen
 
 
 @_outer
-def warp_points(line, sample, strip, source, method, power, block_px, footprints, scratch, out):
+def fill_heights(dem, part, anchor, block_px, heights, flags):
+    """Heights under a part of the output, the same as :func:`warp_part` has; for the exact path and for slopes.
+
+    Parameters
+    ----------
+    dem, part, anchor, block_px
+        As in :func:`warp_part`.
+    heights, flags : (R, W) float32, uint8
+        Written throughout the part: metres above the ellipsoid, NaN where there is none; `TerrainFlag` bits.
+
+    Returns
+    -------
+    int
+        How many pixels have a height from the DEM.
+    """
+    row0, row1, col0, col1 = part
+    row_heights = np.empty(block_px, np.float32)
+    kinds = np.zeros(block_px, np.uint8)
+    pieces = np.empty((block_px // dem.step_px + 2, 8))
+    cells_flat = dem.cells.reshape(-1)
+    index = np.empty(block_px, np.int32)
+    ramp = np.arange(block_px).astype(np.float32)
+    row_part = np.empty(block_px, np.float32)
+    col_part = np.empty(block_px, np.float32)
+    from_dem = 0
+    for b_col in range(col0 - (col0 + anchor[1]) % block_px, col1, block_px):
+        c0, c1 = max(b_col, col0), min(b_col + block_px, col1)
+        for r in range(row0, row1):
+            _row_heights(
+                dem, cells_flat, r, b_col, b_col + block_px, 0, ramp, pieces,
+                row_heights, kinds, index, row_part, col_part,
+            )  # fmt: skip
+            heights[r, c0:c1] = row_heights[c0 - b_col : c1 - b_col]
+            for c in range(c0, c1):
+                kind = kinds[c - b_col]
+                flags[r, c] = kind
+                from_dem += kind & _UNUSABLE == 0
+    return from_dem
+
+
+@_outer
+def warp_points(line, sample, part, anchor, source, method, power, block_px, footprints, scratch, out):
     """Orthorectify points whose image coordinates are given: the exact-model path, for proofs.
 
     Parameters
@@ -606,12 +1108,13 @@ def warp_points(line, sample, strip, source, method, power, block_px, footprints
     line, sample : (R, W) float64
         0-based image coordinates of every output pixel; NaN gives no data.
     footprints : (R / block_px, W / block_px, 4) float64
-        Per block, from the strip's corner: dline/drow, dline/dcol, dsample/drow, dsample/dcol. For AVERAGE only.
-    strip, source, method, power, block_px, scratch, out
-        As in :func:`warp_strip`.
+        Per block, from that of the part's corner: dline/drow, dline/dcol, dsample/drow, dsample/dcol. For AVERAGE only.
+    part, anchor, source, method, power, block_px, scratch, out
+        As in :func:`warp_part`.
     """
-    row0, row1, col0, col1 = strip
+    row0, row1, col0, col1 = part
     width = min(block_px, col1 - col0)
+    first_row, first_col = row0 - (row0 + anchor[0]) % block_px, col0 - (col0 + anchor[1]) % block_px
     values = np.empty(width, np.float32)
     lines = np.empty(width, np.float32)
     samples = np.empty(width, np.float32)
@@ -621,10 +1124,10 @@ def warp_points(line, sample, strip, source, method, power, block_px, footprints
     ranges = np.empty(4)
     shape = np.empty(4, np.int64)
     bounds = np.empty(4, np.float32)
-    for r0 in range(row0, row1, block_px):
-        r1 = min(r0 + block_px, row1)
-        for c0 in range(col0, col1, block_px):
-            c1 = min(c0 + block_px, col1)
+    for b_row in range(first_row, row1, block_px):
+        r0, r1 = max(b_row, row0), min(b_row + block_px, row1)
+        for b_col in range(first_col, col1, block_px):
+            c0, c1 = max(b_col, col0), min(b_col + block_px, col1)
             ranges[0], ranges[1], ranges[2], ranges[3] = np.inf, -np.inf, np.inf, -np.inf
             for r in range(r0, r1):
                 for c in range(c0, c1):
@@ -633,18 +1136,22 @@ def warp_points(line, sample, strip, source, method, power, block_px, footprints
                         ranges[1] = max(ranges[1], line[r, c])
                         ranges[2] = min(ranges[2], sample[r, c])
                         ranges[3] = max(ranges[3], sample[r, c])
-            footprint = footprints[(r0 - row0) // block_px, (c0 - col0) // block_px]
-            scratch, found = _open_window(ranges, source, method, footprint, scratch, shape, bounds)
-            if not found:
-                out[r0:r1, c0:c1] = np.nan
+            footprint = footprints[(b_row - first_row) // block_px, (b_col - first_col) // block_px]
+            if not _place_window(ranges, source, method, footprint, shape, bounds):
+                for band in range(out.shape[0]):
+                    out[band, r0:r1, c0:c1] = np.nan
                 continue
+            scratch = _open_windows(source, shape, scratch)
+            size = shape[2] * shape[3]
+            m = c1 - c0
             for r in range(r0, r1):
-                m = c1 - c0
                 for c in range(m):
                     lines[c] = np.float32(line[r, c0 + c] - shape[0])
                     samples[c] = np.float32(sample[r, c0 + c] - shape[1])
-                _sample_points(
-                    scratch, shape[2], shape[3], method, bounds, lines[:m], samples[:m], footprint,
-                    index[:m], line_part[:m], sample_part[:m], values[:m],
-                )  # fmt: skip
-                _write_rows(values, m, power, out, r, r + 1, c0)
+                _split(lines[:m], samples[:m], bounds, shape[3], index[:m], line_part[:m], sample_part[:m])
+                for band in range(out.shape[0]):
+                    _sample_points(
+                        scratch[band * size : (band + 1) * size], shape[2], shape[3], method, lines[:m], samples[:m],
+                        footprint, index[:m], line_part[:m], sample_part[:m], values[:m],
+                    )  # fmt: skip
+                    _write_rows(values, m, power, out[band], r, r + 1, c0)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import float32, int64, njit, uint8
 
 # Parts of a block are views, contiguous or not: one signature for all of them, or each kind would be compiled again.
@@ -21,23 +22,25 @@ def mark_valid(data, flags, mask):
     flags : (R, C) uint8
         `TerrainFlag` bits.
     mask : (R, C) uint8
-        Written: 0 where no band is valid, else 1 and the terrain's flags in the bits above it (see `MaskBit`).
+        Written (may be ``flags``): 0 where no band is valid, else 1 and the terrain's flags in the bits above it (see
+        `MaskBit`).
     """
     n_valid = 0
+    valid = np.empty(mask.shape[1], np.uint8)
     for r in range(mask.shape[0]):
-        row = mask[r]
         for k in range(data.shape[0]):
             values = data[k, r]
             if k == 0:
-                for c in range(row.size):
-                    row[c] = values[c] == values[c]
+                for c in range(valid.size):
+                    valid[c] = values[c] == values[c]
             else:
-                for c in range(row.size):
-                    row[c] |= values[c] == values[c]
+                for c in range(valid.size):
+                    valid[c] |= values[c] == values[c]
+        row = mask[r]
         terrain = flags[r]
         n_row = 0
         for c in range(row.size):
-            n_row += row[c]
-            row[c] *= (terrain[c] << 1) | 1
+            n_row += valid[c]
+            row[c] = valid[c] * ((terrain[c] << 1) | 1)
         n_valid += n_row
     return n_valid

@@ -31,12 +31,12 @@ from orthokernel.grid import Grid
 from orthokernel.lattice import break_table
 from orthokernel.loop import BreakTable, SourceArrays
 from orthokernel.marks import mark_valid
-from orthokernel.product import Product, SlantToGround
+from orthokernel.product import BandReader, Product, SlantToGround
 from orthokernel.progress import Progress, no_progress, part_of
 from orthokernel.radiometry import RADIOMETRIES, Radiometry, default_radiometry, sample_values
 from orthokernel.resampling import METHODS, Resampling, resampling_of, source_px_per_pixel
 from orthokernel.sensor import SensorModel
-from orthokernel.source import SourceRing
+from orthokernel.source import SampleValues, SourceRing, alike
 from orthokernel.terrain import Terrain
 
 if TYPE_CHECKING:
@@ -87,13 +87,14 @@ class Sink(Protocol):
 
 @dataclass
 class _Layer:
-    """One band of one product, as it is read."""
+    """Bands of one product that share their geometry, as they are read; ``bands`` are theirs in the output."""
 
     model: SensorModel
     table: BreakTable
     ring: SourceRing
     power: bool
-    same_geometry_as: int
+    product: int
+    bands: slice
     held: tuple[int, int] = (0, 0)
 
 
@@ -101,7 +102,7 @@ class _Layer:
 class _Prepared:
     window: Window
     ground: Ground | None
-    geometries: list[Geometry | None]
+    geometries: Sequence[Geometry | None]
     sources: list[SourceArrays | None]
 
 
@@ -269,24 +270,32 @@ def _run(
 
 
 def _open_layers(products: Sequence[Product], options: Options, stack: ExitStack) -> list[_Layer]:
-    """One layer for each product and band, products outermost; bands of one frame share their geometry."""
+    """Products outermost; neighbouring bands of one frame and kind make one layer."""
     layers: list[_Layer] = []
-    for product in products:
-        first = len(layers)
+    for number, product in enumerate(products):
+        opened = []
         for band in options.bands:
-            model = product.sensor_model(band, slant_to_ground=options.slant_to_ground)
             reader = stack.enter_context(product.open_band(band))
-            values = sample_values(product, band, reader, options.radiometry)
-            same = first if layers[first:] and _same_frame(product, band, options.bands[0]) else len(layers)
-            ring = SourceRing(reader, values)
-            power = len(values.calibration_line) > 0
-            layers.append(_Layer(model, break_table(model.break_lines), ring, power, same))
+            opened.append((band, reader, sample_values(product, band, reader, options.radiometry)))
+        start = 0
+        while start < len(opened):
+            stop = start + 1
+            while stop < len(opened) and _share_ring(product, opened[start], opened[stop]):
+                stop += 1
+            model = product.sensor_model(opened[start][0], slant_to_ground=options.slant_to_ground)
+            ring = SourceRing([reader for _, reader, _ in opened[start:stop]], [v for _, _, v in opened[start:stop]])
+            power = len(opened[start][2].calibration_line) > 0
+            layers.append(_Layer(model, break_table(model.break_lines), ring, power, number, slice(start, stop)))
+            start = stop
     return layers
 
 
-def _same_frame(product: Product, band: str, other: str) -> bool:
+_Opened = tuple[str, BandReader, SampleValues]
+
+
+def _share_ring(product: Product, one: _Opened, other: _Opened) -> bool:
     """Bands of a product are registered to each other; a quick-look is an image of its own."""
-    return band in product.bands and other in product.bands
+    return one[0] in product.bands and other[0] in product.bands and alike(one[2], other[2])
 
 
 class _Prepare:
@@ -300,17 +309,15 @@ class _Prepare:
     def __call__(self, window: Window) -> _Prepared:
         limit_numba_threads(self._options.threads)
         block = self._grid.window(*window)
-        wanted = [layer.same_geometry_as != k or may_reach(layer.model, block) for k, layer in enumerate(self._layers)]
-        if not any(wanted[layer.same_geometry_as] for layer in self._layers):
+        if not any(may_reach(layer.model, block) for layer in self._layers):
             return _Prepared(window, None, [None] * len(self._layers), [None] * len(self._layers))
-        ground = ground_under(self._terrain, block)
-        geometries: list[Geometry | None] = []
+        ground = ground_under(self._terrain, block, self._walk)
+        geometries: list[Geometry] = []
         sources: list[SourceArrays | None] = []
         for layer in self._layers:
-            own = layer.same_geometry_as == len(geometries)
-            geometry = self._geometry(layer.model, ground) if own else geometries[layer.same_geometry_as]
+            geometry = self._geometry(layer.model, ground)
             geometries.append(geometry)
-            if geometry is None or not geometry.reaches_image:
+            if not geometry.reaches_image:
                 sources.append(None)
                 continue
             sources.append(layer.ring.prepare(geometry.lines, geometry.samples, layer.held))
@@ -340,18 +347,17 @@ class _Loop:
         if prepared.ground is None or not any(source is not None for source in prepared.sources):
             return np.full((self._n_bands, *shape), np.nan, np.float32), np.zeros(shape, np.uint8)
         data = np.empty((self._n_bands, *shape), np.float32)
-        mask = np.empty(shape, np.uint8)
-        parts = parts_of(shape, self._walk)
-        valid = 0
+        mask = np.zeros(shape, np.uint8)
+        parts = parts_of(prepared.ground.grid, self._walk)
         jobs = [
             self._pool.submit(self._run_parts, prepared, parts[n :: self._threads], data, mask, self._scratch[n])
             for n in range(min(self._threads, len(parts)))
         ]
         for job in jobs:
-            valid += job.result()
-        tally.valid += valid
-        tally.seen += shape[0] * shape[1]
-        tally.covered += prepared.ground.coverage * shape[0] * shape[1]
+            valid, from_dem, seen = job.result()
+            tally.valid += valid
+            tally.covered += from_dem
+            tally.seen += seen
         _note_outline(tally, mask, row0, col0)
         return data, mask
 
@@ -362,30 +368,38 @@ class _Loop:
         data: Float32Array,
         mask: NDArray[np.uint8],
         scratch: Float32Array,
-    ) -> int:
-        valid = 0
+    ) -> tuple[int, int, int]:
+        valid, from_dem, seen = 0, 0, 0
         for part in parts:
+            rows, cols = slice(part[0], part[1]), slice(part[2], part[3])
             for k, layer in enumerate(self._layers):
-                self._run_layer(prepared, part, k, layer, data[k % self._n_bands], scratch)
-            if prepared.ground is not None:
-                rows, cols = slice(part[0], part[1]), slice(part[2], part[3])
-                valid += mark_valid(data[:, rows, cols], prepared.ground.flags[rows, cols], mask[rows, cols])
-        return valid
+                found = self._run_layer(prepared, part, k, layer, data[layer.bands], mask, scratch)
+                from_dem, seen = from_dem + found[0], seen + found[1]
+            # Until here the mask held the terrain's flags.
+            valid += mark_valid(data[:, rows, cols], mask[rows, cols], mask[rows, cols])
+        return valid, from_dem, seen
 
     def _run_layer(
-        self, prepared: _Prepared, part: Window, k: int, layer: _Layer, out: Float32Array, scratch: Float32Array
-    ) -> None:
+        self,
+        prepared: _Prepared,
+        part: Window,
+        k: int,
+        layer: _Layer,
+        out: Float32Array,
+        flags: NDArray[np.uint8],
+        scratch: Float32Array,
+    ) -> tuple[int, int]:
         geometry, source, ground = prepared.geometries[k], prepared.sources[k], prepared.ground
-        first_product = k < self._n_bands
-        view = out[part[0] : part[1], part[2] : part[3]]
+        view = out[:, part[0] : part[1], part[2] : part[3]]
         if geometry is None or source is None or ground is None:
-            if first_product:
+            if layer.product == 0:
                 view[:] = np.nan
-            return
-        before = None if first_product else view.copy()
-        run_part(part, ground, geometry, layer.table, source, self._walk, layer.power, scratch, out)
+            return 0, 0
+        before = None if layer.product == 0 else view.copy()
+        found = run_part(part, ground, geometry, layer.table, source, self._walk, layer.power, scratch, out, flags)
         if before is not None:
             np.copyto(view, before, where=~np.isnan(before))
+        return found
 
 
 def _note_outline(tally: Tally, mask: NDArray[np.uint8], row0: int, col0: int) -> None:

@@ -52,6 +52,12 @@ class SensorModel(Protocol):
     n_samples: int
 
     @property
+    def height_support_m(self) -> tuple[float, float] | None:
+        """Lowest and highest height for which a polynomial of third degree follows the model to a thousandth of a
+        pixel: such models make images that do not depend on which part of the terrain was at hand. None: unknown."""
+        ...
+
+    @property
     def break_lines(self) -> BreakLines | None:
         """What to add to the smooth sample; None where the model is smooth by itself."""
         ...

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ Float64Array = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 
 _LINES_PER_READ = 256
+_NO_FACTOR = np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class SampleValues:
 
 
 class SourceRing:
-    """Lines of one band, read once each while the demand moves steadily over the image.
+    """Lines of the bands of one image, read once each while the demand moves steadily over it.
 
     Lines are kept at full width: Sentinel-1's TIFFs have strips of one line, which are read whole anyway, and only
     the ends of a line tell which zeros belong to the border. For a narrow demand on other images just the samples
@@ -51,16 +53,25 @@ class SourceRing:
 
     `prepare` may run while the loop still reads what was returned before: it writes only into rows that the lines
     ``keep`` do not occupy.
+
+    Parameters
+    ----------
+    readers : sequence of BandReader
+        Of one size.
+    values : sequence of SampleValues
+        One for each, alike but for the calibration (`alike`).
     """
 
-    def __init__(self, reader: BandReader, values: SampleValues) -> None:
-        self._reader = reader
-        self._values = values
+    def __init__(self, readers: Sequence[BandReader], values: Sequence[SampleValues]) -> None:
+        self._readers = readers
+        self._values = values[0]
+        self._calibration_line, self._calibration = _one_table(values)
         # Two types only, because the loop is compiled once for each.
-        self._dtype = np.uint16 if reader.dtype in (np.uint8, np.uint16) else np.float32
-        self._pixels: NDArray[Any] = np.empty((0, 0), self._dtype)
-        self._first = np.empty(0, np.int32)
-        self._last = np.empty(0, np.int32)
+        small = all(reader.dtype in (np.uint8, np.uint16) for reader in readers)
+        self._dtype = np.uint16 if small else np.float32
+        self._pixels: NDArray[Any] = np.empty((len(readers), 0, 0), self._dtype)
+        self._first = np.empty((len(readers), 0), np.int32)
+        self._last = np.empty((len(readers), 0), np.int32)
         self._held = (0, 0)
         self._samples = (0, 0)
 
@@ -82,12 +93,12 @@ class SourceRing:
     def _fits(self, lines: tuple[int, int], samples: tuple[int, int], keep: tuple[int, int]) -> bool:
         union = max(lines[1], keep[1]) - min(lines[0], keep[0]) if keep[0] < keep[1] else lines[1] - lines[0]
         inside = self._samples[0] <= samples[0] and samples[1] <= self._samples[1]
-        return inside and union <= len(self._pixels)
+        return inside and union <= self._pixels.shape[1]
 
     def _now_held(self, lines: tuple[int, int]) -> tuple[int, int]:
         """The lines of the ring after reading: as many of the former ones as were not overwritten."""
         low, high = lines
-        capacity = len(self._pixels)
+        capacity = self._pixels.shape[1]
         held_low, held_high = self._held
         if high < held_low or low > held_high or held_low == held_high:
             return lines
@@ -100,28 +111,31 @@ class SourceRing:
     def _allocate(self, lines: tuple[int, int], samples: tuple[int, int], keep: tuple[int, int]) -> None:
         """A new ring, with room for the demand's next steps; the former one lives on while the loop holds it."""
         union = max(lines[1], keep[1]) - min(lines[0], keep[0]) if keep[0] < keep[1] else lines[1] - lines[0]
-        capacity = min(self._reader.n_lines, union + union // 8 + _LINES_PER_READ)
+        capacity = min(self._readers[0].n_lines, union + union // 8 + _LINES_PER_READ)
         wanted = samples[1] - samples[0]
-        if self._values.zero_border or wanted > self._reader.n_samples // 2:
-            self._samples = (0, self._reader.n_samples)
+        if self._values.zero_border or wanted > self._readers[0].n_samples // 2:
+            self._samples = (0, self._readers[0].n_samples)
         else:
             margin = wanted // 4 + 64
-            self._samples = (max(samples[0] - margin, 0), min(samples[1] + margin, self._reader.n_samples))
+            self._samples = (max(samples[0] - margin, 0), min(samples[1] + margin, self._readers[0].n_samples))
         width = self._samples[1] - self._samples[0]
-        self._pixels = np.empty((capacity, width), self._dtype)
-        self._first = np.zeros(capacity, np.int32)
-        self._last = np.full(capacity, width - 1, np.int32)
+        n_bands = len(self._readers)
+        self._pixels = np.empty((n_bands, capacity, width), self._dtype)
+        self._first = np.zeros((n_bands, capacity), np.int32)
+        self._last = np.full((n_bands, capacity), width - 1, np.int32)
         self._held = (0, 0)
 
     def _read(self, start: int, stop: int) -> None:
-        capacity = len(self._pixels)
+        capacity = self._pixels.shape[1]
         while start < stop:
             row = start % capacity
             count = min(stop - start, capacity - row, _LINES_PER_READ)
-            block = self._pixels[row : row + count]
-            block[:] = self._reader.read(start, start + count, *self._samples)
-            if self._values.zero_border:
-                _valid_ends(block, self._first[row : row + count], self._last[row : row + count])
+            rows = slice(row, row + count)
+            for band, reader in enumerate(self._readers):
+                block = self._pixels[band, rows]
+                block[:] = reader.read(start, start + count, *self._samples)
+                if self._values.zero_border:
+                    _valid_ends(block, self._first[band, rows], self._last[band, rows])
             start += count
 
     def _arrays(self) -> SourceArrays:
@@ -131,14 +145,35 @@ class SourceRing:
             line0=self._held[0],
             line1=self._held[1],
             sample0=low,
-            n_lines=self._reader.n_lines,
-            n_samples=self._reader.n_samples,
+            n_lines=self._readers[0].n_lines,
+            n_samples=self._readers[0].n_samples,
             first_valid=self._first,
             last_valid=self._last,
             no_data=self._values.no_data,
-            calibration_line=self._values.calibration_line,
-            calibration=np.ascontiguousarray(self._values.calibration[:, low:high]),
+            calibration_line=self._calibration_line,
+            calibration=np.ascontiguousarray(self._calibration[:, :, low:high]),
+            factor=_NO_FACTOR,
         )
+
+
+def alike(one: SampleValues, other: SampleValues) -> bool:
+    """Whether two bands can share a ring: they differ at most in their calibration."""
+    same_no_data = one.no_data == other.no_data or (np.isnan(one.no_data) and np.isnan(other.no_data))
+    calibrated = bool(len(one.calibration_line)) == bool(len(other.calibration_line))
+    return bool(same_no_data and calibrated and one.zero_border == other.zero_border)
+
+
+def _one_table(values: Sequence[SampleValues]) -> tuple[Float64Array, Float32Array]:
+    """Calibrations ``(B, L, S)`` at the lines ``(L,)`` of all bands; each is linear between its own lines as before."""
+    lines = np.unique(np.concatenate([value.calibration_line for value in values]))
+    return lines, np.stack([_at_lines(value, lines) for value in values])
+
+
+def _at_lines(value: SampleValues, lines: Float64Array) -> Float32Array:
+    own = value.calibration_line
+    if np.array_equal(lines, own):
+        return value.calibration
+    return np.stack([np.interp(lines, own, column) for column in value.calibration.T], axis=1).astype(np.float32)
 
 
 @njit(cache=True, nogil=True)

@@ -37,6 +37,11 @@ class RpcModel:
         self._normalisation = coefficients.normalisation()
 
     @property
+    def height_support_m(self) -> tuple[float, float] | None:
+        """None: coefficients are fitted for the heights of one place."""
+        return None
+
+    @property
     def break_lines(self) -> BreakLines | None:
         """None: rational polynomials are smooth."""
         return None

@@ -100,6 +100,11 @@ class QuicklookModel:
         return full_line, full_sample
 
     @property
+    def height_support_m(self) -> tuple[float, float]:
+        """That of the full-resolution model."""
+        return self._full.height_support_m
+
+    @property
     def break_lines(self) -> BreakLines:
         """Those of the full-resolution model in quick-look pixels."""
         full = self._full.break_lines

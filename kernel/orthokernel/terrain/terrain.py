@@ -1,4 +1,4 @@
-"""The terrain under an orthoimage: heights above the ellipsoid at points and over blocks of a grid."""
+"""The terrain under an orthoimage: heights above the ellipsoid at points, and the DEM's cells under a lattice."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orthokernel.errors import OutsideDemError, TerrainError
+from orthokernel.errors import OutsideDemError, TerrainError, TooManyCellsError
 from orthokernel.grid import Grid, to_lonlat
-from orthokernel.terrain.bilinear import fill_block
 from orthokernel.terrain.datum import check_geoid_agrees
 from orthokernel.terrain.files import raster_paths
 from orthokernel.terrain.flags import NODATA, UNUSABLE
 from orthokernel.terrain.mosaic import Mosaic
-from orthokernel.terrain.nodes import Exact, refined_nodes
 from orthokernel.terrain.sampling import sample_mosaic
 
 Float64Array = NDArray[np.float64]
@@ -28,31 +26,7 @@ VoidPolicy = Literal["fill", "nodata"]
 _SPACING_SLACK = 1e-6
 _OVERLAP_SAMPLES = 65
 _MAX_BLOCK_CELLS = 2**26
-_ROWS_BY_POINTS = 64
 _GLOBE: LonLatBounds = (-180.0, -90.0, 180.0, 90.0)
-
-
-@dataclass(frozen=True)
-class TerrainBlock:
-    """Heights over a window of a grid.
-
-    Attributes
-    ----------
-    height_m : (n_rows, n_cols) float32
-        Above the WGS 84 ellipsoid at pixel centres; NaN where flagged NODATA.
-    flags : (n_rows, n_cols) uint8
-        `TerrainFlag` bits.
-    coverage : float
-        Share of the pixels, 0 to 1, whose height comes from the DEM (neither SEA nor NODATA).
-    height_min_m, height_max_m : float
-        Over the pixels that have a height; NaN where none has.
-    """
-
-    height_m: NDArray[np.float32]
-    flags: NDArray[np.uint8]
-    coverage: float
-    height_min_m: float
-    height_max_m: float
 
 
 @dataclass(frozen=True)
@@ -242,38 +216,6 @@ class Terrain:
             low, high = low + geoid_low, high + geoid_high
         return low, high
 
-    def block(self, grid_window: Grid) -> TerrainBlock:
-        """Heights at the pixel centres of a window (a few Mpx) of a grid.
-
-        Where the grid is coarser than the DEM by two or more, cells are first averaged to match.
-        """
-        shape = grid_window.shape
-        if self._dem is None:
-            assert self._constant_m is not None
-            height = np.full(shape, self._constant_m, np.float32)
-            return TerrainBlock(height, np.zeros(shape, np.uint8), 1.0, self._constant_m, self._constant_m)
-        level = max(1, math.floor(grid_window.spacing_m / self._dem.spacing_m + _SPACING_SLACK))
-        nodes, step = refined_nodes(grid_window, self._exact_nodes(self._dem, grid_window, level))
-        height, flags = np.empty(shape, np.float32), np.empty(shape, np.uint8)
-        row, col = nodes[0][np.isfinite(nodes[0])], nodes[1][np.isfinite(nodes[1])]
-        if not row.size or not col.size:
-            height.fill(np.nan)
-            flags.fill(NODATA)
-            return TerrainBlock(height, flags, 0.0, math.nan, math.nan)
-        row0, row1 = int(np.floor(row.min())) - 1, int(np.floor(row.max())) + 3
-        col0, col1 = int(np.floor(col.min())) - 1, int(np.floor(col.max())) + 3
-        if (row1 - row0) * (col1 - col0) > _MAX_BLOCK_CELLS:
-            return self._block_by_points(grid_window)
-        values, classes = self._dem.region(level, row0, row1, col0, col1)
-        nodes[0] -= row0
-        nodes[1] -= col0
-        row_stats = np.empty((shape[0], 3))
-        fill_block(values, classes, not classes.any(), nodes, step, height, flags, row_stats)
-        low, high = float(row_stats[:, 0].min()), float(row_stats[:, 1].max())
-        if low > high:
-            low = high = math.nan
-        return TerrainBlock(height, flags, float(row_stats[:, 2].sum()) / height.size, low, high)
-
     def window(self, lon_deg: Float64Array, lat_deg: Float64Array, level: int = 1) -> DemWindow:
         """The cells under a lattice of WGS 84 nodes ``(I, J)``, a few Mpx of them; see `DemWindow`.
 
@@ -281,46 +223,59 @@ class Terrain:
 
         Raises
         ------
+        TooManyCellsError
+            The nodes span more cells than memory should hold.
         TerrainError
-            The nodes span more cells than memory should hold, or a raster cannot be read.
+            A raster cannot be read.
         """
-        shape = lon_deg.shape
+        row, col, geoid_m = self.nodes(lon_deg, lat_deg, level)
         if self._dem is None:
             assert self._constant_m is not None
-            half = np.where(np.isfinite(lon_deg) & np.isfinite(lat_deg), 0.5, np.nan)
             cells = np.full((2, 2), self._constant_m, np.float32)
-            return DemWindow(cells, np.zeros((2, 2), np.uint8), True, 0, 0, half, half, np.zeros(shape))
-        middle = tuple(n // 2 for n in shape)
-        near_col = float(self._dem.rowcol(lon_deg[middle], lat_deg[middle], None)[1])
-        row, col = self._dem.rowcol(lon_deg, lat_deg, near_col if math.isfinite(near_col) else None)
-        row, col = (row - (level - 1) / 2) / level, (col - (level - 1) / 2) / level
-        known = np.isfinite(row) & np.isfinite(col)
-        row, col = np.where(known, row, np.nan), np.where(known, col, np.nan)
-        geoid_m = self._geoid_heights(lon_deg.reshape(-1), lat_deg.reshape(-1)).reshape(shape)
-        if not known.any():
+            return DemWindow(cells, np.zeros((2, 2), np.uint8), True, 0, 0, row, col, geoid_m)
+        if not np.isfinite(row).any():
             return DemWindow(
                 np.full((2, 2), np.nan, np.float32), np.full((2, 2), NODATA, np.uint8), False, 0, 0, row, col, geoid_m
             )
         row0, row1 = math.floor(np.nanmin(row)) - 1, math.floor(np.nanmax(row)) + 3
         col0, col1 = math.floor(np.nanmin(col)) - 1, math.floor(np.nanmax(col)) + 3
         if (row1 - row0) * (col1 - col0) > _MAX_BLOCK_CELLS:
-            raise TerrainError(
+            raise TooManyCellsError(
                 self._dem.paths[0], f"{row1 - row0} x {col1 - col0} cells under one block", "a coarser DEM"
             )
         cells, classes = self._dem.region(level, row0, row1, col0, col1)
         return DemWindow(cells, classes, not classes.any(), row0, col0, row, col, geoid_m)
 
-    def _block_by_points(self, grid: Grid) -> TerrainBlock:
-        """A block that is small on the ground and endless in the DEM: a pole on a lattice of longitudes."""
-        height = np.empty(grid.shape, np.float32)
-        flags = np.empty(grid.shape, np.uint8)
-        cols = np.arange(grid.n_cols)[None, :]
-        for row in range(0, grid.n_rows, _ROWS_BY_POINTS):
-            rows = np.arange(row, min(row + _ROWS_BY_POINTS, grid.n_rows))[:, None]
-            height[rows[:, 0]], flags[rows[:, 0]] = self.heights(*grid.lonlat(rows, cols))
-        known = (flags & NODATA) == 0
-        low, high = (float(height[known].min()), float(height[known].max())) if known.any() else (math.nan, math.nan)
-        return TerrainBlock(height, flags, float(((flags & UNUSABLE) == 0).mean()), low, high)
+    def nodes(
+        self, lon_deg: Float64Array, lat_deg: Float64Array, level: int = 1, near_col: float | None = None
+    ) -> Float64Array:
+        """Where WGS 84 points ``(I, J)`` lie in the DEM, without reading it: ``(3, I, J)`` as in `DemWindow`.
+
+        ``near_col`` tells, for a DEM that goes round the globe, which of its columns are meant; the middle point's
+        where None. A constant terrain has one cell.
+        """
+        if self._dem is None:
+            half = np.where(np.isfinite(lon_deg) & np.isfinite(lat_deg), 0.5, np.nan)
+            return np.stack([half, half, 0.0 * half])
+        if near_col is None:
+            near_col = self.column_near(lon_deg, lat_deg)
+        row, col = self._dem.rowcol(lon_deg, lat_deg, near_col)
+        geoid_m = self._geoid_heights(lon_deg.reshape(-1), lat_deg.reshape(-1)).reshape(lon_deg.shape)
+        nodes = np.stack([(row - (level - 1) / 2) / level, (col - (level - 1) / 2) / level, geoid_m])
+        nodes[:2, ~(np.isfinite(nodes[0]) & np.isfinite(nodes[1]))] = np.nan
+        return nodes
+
+    def column_near(self, lon_deg: Float64Array, lat_deg: Float64Array) -> float | None:
+        """Column, at level 1, of the middle one of points ``(I, J)``; None where it has none."""
+        if self._dem is None:
+            return None
+        middle = tuple(n // 2 for n in lon_deg.shape)
+        near_col = float(self._dem.rowcol(lon_deg[middle], lat_deg[middle], None)[1])
+        return near_col if math.isfinite(near_col) else None
+
+    def level_for(self, spacing_m: float) -> int:
+        """How many cells on a side are averaged into one for a grid: two or more where it is that much coarser."""
+        return 1 if self._dem is None else max(1, math.floor(spacing_m / self._dem.spacing_m + _SPACING_SLACK))
 
     def _geoid_heights(self, lon_deg: Float64Array, lat_deg: Float64Array) -> Float64Array:
         """Geoid heights at points ``(N,)``; NaN off a regional geoid, 0 without one."""
@@ -329,21 +284,6 @@ class Terrain:
         height, classes = sample_mosaic(self._geoid, lon_deg, lat_deg)
         height[(classes & UNUSABLE) != 0] = np.nan
         return height
-
-    def _exact_nodes(self, dem: Mosaic, grid: Grid, level: int) -> Exact:
-        """The function that `refined_nodes` interpolates: DEM row and column at a level, and geoid height."""
-        centre = grid.lonlat((grid.n_rows - 1) / 2, (grid.n_cols - 1) / 2)
-        near_col = float(dem.rowcol(*centre, None)[1])
-
-        def exact(rows: Float64Array, cols: Float64Array) -> Float64Array:
-            lon, lat = grid.lonlat(rows, cols)
-            row, col = dem.rowcol(lon, lat, near_col if math.isfinite(near_col) else None)
-            geoid_m = self._geoid_heights(lon.reshape(-1), lat.reshape(-1)).reshape(lon.shape)
-            nodes = np.stack([(row - (level - 1) / 2) / level, (col - (level - 1) / 2) / level, geoid_m])
-            nodes[~np.isfinite(nodes)] = np.nan
-            return nodes
-
-        return exact
 
 
 def _mosaic_range(mosaic: Mosaic, lon_deg: Float64Array, lat_deg: Float64Array) -> tuple[float, float]:

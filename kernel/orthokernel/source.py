@@ -14,11 +14,44 @@ from numpy.typing import NDArray
 
 from orthokernel.loop import SourceArrays
 from orthokernel.product import BandReader
+from orthokernel.sentinel1.border import BorderLevel, BorderMask
 
 Float64Array = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 
 _LINES_PER_READ = 256
+_LOOK_SAMPLES = 256
+_WHOLE_LINES_FROM = 0.8  # of a line: lines one after the other are one read
+
+
+@dataclass(frozen=True)
+class NoiseRows:
+    """Noise power at every sample, as `orthokernel.loop.SourceArrays` has it.
+
+    Attributes
+    ----------
+    line : (M,) float64
+    power : (M, n_samples) float32
+        In the square of the pixels' unit; M = 0 where there is nothing to subtract.
+    block : (B, 4) int64
+        First and last line, first and last sample of each azimuth block.
+    factor : (B, n_lines) float32
+    """
+
+    line: Float64Array
+    power: Float32Array
+    block: NDArray[np.int64]
+    factor: Float32Array
+
+    @classmethod
+    def none(cls, n_lines: int, n_samples: int) -> NoiseRows:
+        """Nothing to subtract."""
+        return cls(
+            np.empty(0),
+            np.empty((0, n_samples), np.float32),
+            np.empty((0, 4), np.int64),
+            np.empty((0, n_lines), np.float32),
+        )
 
 
 @dataclass(frozen=True)
@@ -33,21 +66,28 @@ class SampleValues:
         Zeros connected to either end of a line are no data; a zero elsewhere is a dark sample.
     calibration_line : (L,) float64
     calibration : (L, n_samples) float32
-        A of ``value = (pixel / A) ** 2``; L = 0 where pixels pass through.
+        A of ``value = (pixel ** 2 - noise) / A ** 2``; L = 0 where pixels pass through.
+    noise : NoiseRows
+    noise_kept : str
+        Why no noise is subtracted; empty where it is.
+    border_level : BorderLevel or None
+        What tells border noise from image; None where there is no border noise.
     """
 
     no_data: float
     zero_border: bool
     calibration_line: Float64Array
     calibration: Float32Array
+    noise: NoiseRows
+    noise_kept: str = ""
+    border_level: BorderLevel | None = None
 
 
 class SourceRing:
     """Lines of one band, read once each while the demand moves steadily over the image.
 
-    Lines are kept at full width: Sentinel-1's TIFFs have strips of one line, which are read whole anyway, and only
-    the ends of a line tell which zeros belong to the border. For a narrow demand on other images just the samples
-    asked for, and a margin, are read.
+    For a narrow demand just the samples asked for, and a margin, are read. Zeros at the edge of what was read may be
+    the border's or dark samples: only then is that line read further out, until it says.
 
     `prepare` may run while the loop still reads what was returned before: it writes only into rows that the lines
     ``keep`` do not occupy.
@@ -63,6 +103,10 @@ class SourceRing:
         self._last = np.empty(0, np.int32)
         self._held = (0, 0)
         self._samples = (0, 0)
+        self._calibration = values.calibration
+        self._noise = values.noise.power
+        level = values.border_level
+        self._border = None if level is None else BorderMask(reader, level)
 
     def prepare(self, lines: tuple[int, int], samples: tuple[int, int], keep: tuple[int, int]) -> SourceArrays:
         """Hold the half-open range of ``lines`` and ``samples``, both within the image, without losing ``keep``."""
@@ -101,17 +145,19 @@ class SourceRing:
         """A new ring, with room for the demand's next steps; the former one lives on while the loop holds it."""
         union = max(lines[1], keep[1]) - min(lines[0], keep[0]) if keep[0] < keep[1] else lines[1] - lines[0]
         capacity = min(self._reader.n_lines, union + union // 8 + _LINES_PER_READ)
-        wanted = samples[1] - samples[0]
-        if self._values.zero_border or wanted > self._reader.n_samples // 2:
-            self._samples = (0, self._reader.n_samples)
+        n, wanted = self._reader.n_samples, samples[1] - samples[0]
+        margin = wanted // 4 + 64
+        if self._border is not None or wanted + 2 * margin > _WHOLE_LINES_FROM * n:
+            self._samples = (0, n)
         else:
-            margin = wanted // 4 + 64
-            self._samples = (max(samples[0] - margin, 0), min(samples[1] + margin, self._reader.n_samples))
+            self._samples = (max(samples[0] - margin, 0), min(samples[1] + margin, n))
         width = self._samples[1] - self._samples[0]
         self._pixels = np.empty((capacity, width), self._dtype)
         self._first = np.zeros(capacity, np.int32)
         self._last = np.full(capacity, width - 1, np.int32)
         self._held = (0, 0)
+        self._calibration = np.ascontiguousarray(self._values.calibration[:, slice(*self._samples)])
+        self._noise = np.ascontiguousarray(self._values.noise.power[:, slice(*self._samples)])
 
     def _read(self, start: int, stop: int) -> None:
         capacity = len(self._pixels)
@@ -120,24 +166,56 @@ class SourceRing:
             count = min(stop - start, capacity - row, _LINES_PER_READ)
             block = self._pixels[row : row + count]
             block[:] = self._reader.read(start, start + count, *self._samples)
-            if self._values.zero_border:
-                _valid_ends(block, self._first[row : row + count], self._last[row : row + count])
+            first, last = self._first[row : row + count], self._last[row : row + count]
+            if self._border is not None:
+                self._border.mark(block, start, first, last)
+            elif self._values.zero_border:
+                _valid_ends(block, first, last)
+                self._look_outside(start, first, last)
             start += count
 
-    def _arrays(self) -> SourceArrays:
+    def _look_outside(self, start: int, first: NDArray[np.int32], last: NDArray[np.int32]) -> None:
+        """Correct the ends of lines with zeros at an edge of what was read: are they the border's?"""
         low, high = self._samples
+        empty = first > last
+        width = high - low
+        left = self._has_data(start, empty | (first > 0), low, -1)
+        right = self._has_data(start, (empty & left) | (~empty & (last < width - 1)), high, 1)
+        dark = empty & left & right
+        first[(~empty & left) | dark] = 0
+        last[(~empty & right) | dark] = width - 1
+
+    def _has_data(self, start: int, asked: NDArray[np.bool_], edge: int, way: int) -> NDArray[np.bool_]:
+        """Whether lines have any sample that is not zero from ``edge`` on, to the left (-1) or right (1)."""
+        found = np.zeros(asked.shape, np.bool_)
+        n = _LOOK_SAMPLES
+        while asked.any() and 0 < edge < self._reader.n_samples:
+            beyond = min(max(edge + way * n, 0), self._reader.n_samples)
+            steps = np.flatnonzero(np.diff(asked, prepend=False, append=False))
+            for k, stop in steps.reshape(-1, 2):
+                part = self._reader.read(start + int(k), start + int(stop), min(edge, beyond), max(edge, beyond))
+                found[k:stop] = (part != 0).any(axis=1)
+            asked = asked & ~found
+            edge, n = beyond, 4 * n
+        return found
+
+    def _arrays(self) -> SourceArrays:
         return SourceArrays(
             pixels=self._pixels,
             line0=self._held[0],
             line1=self._held[1],
-            sample0=low,
+            sample0=self._samples[0],
             n_lines=self._reader.n_lines,
             n_samples=self._reader.n_samples,
             first_valid=self._first,
             last_valid=self._last,
             no_data=self._values.no_data,
             calibration_line=self._values.calibration_line,
-            calibration=np.ascontiguousarray(self._values.calibration[:, low:high]),
+            calibration=self._calibration,
+            noise_line=self._values.noise.line,
+            noise=self._noise,
+            noise_block=self._values.noise.block,
+            noise_factor=self._values.noise.factor,
         )
 
 

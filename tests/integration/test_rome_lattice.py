@@ -99,4 +99,6 @@ def _ramp(model: SensorModel, lines: tuple[int, int], samples: tuple[int, int], 
     return SourceArrays(
         held, lines[0], lines[1], samples[0], model.n_lines, model.n_samples, np.zeros(n_lines, np.int32),
         np.full(n_lines, n_samples - 1, np.int32), float("nan"), np.empty(0), np.empty((0, n_samples), np.float32),
+        np.empty(0), np.empty((0, n_samples), np.float32), np.empty((0, 4), np.int64),
+        np.empty((0, model.n_lines), np.float32),
     )  # fmt: skip

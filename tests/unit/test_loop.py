@@ -12,6 +12,7 @@ from orthokernel.lattice import break_table
 from orthokernel.loop import AVERAGE, BreakTable, LatticeArrays, SourceArrays, warp_points, warp_strip
 from orthokernel.resampling import METHODS
 from orthokernel.sensor import BreakLines
+from reference.noise import noise_of_rows
 from reference.warp import calibrated, correction, warp
 
 SIZE = (70, 90)  # of the output: more than one block of the loop, and not a multiple of one
@@ -19,6 +20,12 @@ IMAGE = (64, 96)
 BLOCK_PX = 32
 STEP_PX = 32
 HEIGHTS = (200.0, 700.0)
+NO_NOISE = (
+    np.empty(0),
+    np.empty((0, IMAGE[1]), np.float32),
+    np.empty((0, 4), np.int64),
+    np.empty((0, IMAGE[0]), np.float32),
+)
 
 
 def _lattice(scale: float) -> LatticeArrays:
@@ -45,7 +52,7 @@ def _coordinates(lattice: LatticeArrays, heights: NDArray[np.float32]) -> tuple[
     return out[0], out[1]
 
 
-def _source(rng: np.random.Generator, holes: bool, calibration: bool) -> SourceArrays:
+def _source(rng: np.random.Generator, holes: bool, calibration: bool, noise: bool = False) -> SourceArrays:
     """An image in a ring of lines that starts in the middle of the ring."""
     pixels = rng.integers(1, 900, IMAGE).astype(np.uint16)
     if holes:
@@ -66,8 +73,13 @@ def _source(rng: np.random.Generator, holes: bool, calibration: bool) -> SourceA
         )  # fmt: skip
     lines = np.array([-20.0, 25.0, 50.0, 90.0]) if calibration else np.empty(0)
     table = (300 + 20 * rng.random((len(lines), IMAGE[1]))).astype(np.float32)
+    noise_lines = np.array([-5.0, 20.0, 70.0]) if noise else np.empty(0)
+    power = (5e5 * rng.random((len(noise_lines), IMAGE[1]))).astype(np.float32)
+    blocks = np.array([[0, 30, 0, 39], [31, 63, 0, 49], [0, 50, 60, 80]] if noise else np.empty((0, 4)), np.int64)
+    factor = (0.5 + rng.random((len(blocks), IMAGE[0]))).astype(np.float32)
     return SourceArrays(
-        held, 0, IMAGE[0], 0, IMAGE[0], IMAGE[1], held_first, held_last, float("nan"), lines, table
+        held, 0, IMAGE[0], 0, IMAGE[0], IMAGE[1], held_first, held_last, float("nan"), lines, table,
+        noise_lines, power, blocks, factor,
     )  # fmt: skip
 
 
@@ -75,7 +87,12 @@ def _image(source: SourceArrays) -> NDArray[np.float64]:
     """What the loop should see: the image as values, NaN where there is no data."""
     pixels = source.pixels[: IMAGE[0]]
     if len(source.calibration_line):
-        return calibrated(pixels, source.calibration_line, source.calibration.astype(np.float64))
+        noise = None
+        if len(source.noise_line):
+            blocks = [tuple(block) for block in source.noise_block.tolist()]
+            rows = source.noise.astype(np.float64), blocks, source.noise_factor.astype(np.float64)
+            noise = np.array([noise_of_rows(source.noise_line, *rows, line) for line in range(IMAGE[0])])
+        return calibrated(pixels, source.calibration_line, source.calibration.astype(np.float64), noise)
     values = calibrated(pixels, np.array([0.0, 99.0]), np.ones((2, IMAGE[1])))
     return np.sqrt(values)
 
@@ -96,13 +113,15 @@ def _run(
 
 
 @pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic", "average"])
-@pytest.mark.parametrize(("holes", "calibration"), [(False, False), (True, True)])
-def test_loop_equals_twin(method: str, holes: bool, calibration: bool) -> None:
+@pytest.mark.parametrize(
+    ("holes", "calibration", "noise"), [(False, False, False), (True, True, False), (True, True, True)]
+)
+def test_loop_equals_twin(method: str, holes: bool, calibration: bool, noise: bool) -> None:
     rng = np.random.default_rng(7)
     heights = rng.uniform(*HEIGHTS, SIZE).astype(np.float32)
     heights[3, 4:8] = np.nan
     lattice = _lattice(2.6 if method == "average" else 0.85)
-    source = _source(rng, holes, calibration)
+    source = _source(rng, holes, calibration, noise)
     line, sample = _coordinates(lattice, heights)
     if method == "average":
         # the loop takes one footprint a block, at mid height: so does this
@@ -112,6 +131,8 @@ def test_loop_equals_twin(method: str, holes: bool, calibration: bool) -> None:
             expected[part] = warp(_image(source), line[part], sample[part], method, _footprint(lattice, row, col))
     else:
         expected = warp(_image(source), line, sample, method)
+    if noise:
+        assert 0.05 < np.nanmean(expected < 0) < 0.95
     if calibration:
         expected = np.maximum(expected, 0.0)
     ours = _run(heights, lattice, break_table(None), source, method, calibration)
@@ -159,6 +180,7 @@ def test_break_lines_are_added(record_spacing: float, kind: str) -> None:
     source = SourceArrays(
         np.ascontiguousarray(ramp), 0, IMAGE[0], 0, *IMAGE, np.zeros(IMAGE[0], np.int32),
         np.full(IMAGE[0], IMAGE[1] - 1, np.int32), float("nan"), np.empty(0), np.empty((0, IMAGE[1]), np.float32),
+        *NO_NOISE,
     )  # fmt: skip
     reached = _run(heights, lattice, break_table(lines), source, "bilinear", False) - 1
     inside = (line > 0) & (line < IMAGE[0] - 1) & (sample > 0) & (sample < IMAGE[1] - 1)

@@ -128,20 +128,21 @@ def _denoised(source, line, low, values, pixels):
     """
     k, after, t = _rows_around(source.calibration_line, line)
     n_k, n_after, n_t = _rows_around(source.noise_line, line)
+    block = source.noise_block
     n = values.shape[0]
     start = 0
     while start < n:
         sample = source.sample0 + low + start
         stop = n
         factor = np.float32(1.0)
-        for b in range(source.noise_block.shape[0]):
-            block = source.noise_block[b]
-            if block[0] <= line <= block[1] and block[3] >= sample:
-                if block[2] <= sample:
+        for b in range(block.shape[0]):
+            first, last = block[b, 2], block[b, 3]
+            if block[b, 0] <= line <= block[b, 1] and last >= sample:
+                if first <= sample:
                     factor = source.noise_factor[b, line]
-                    stop = min(stop, start + block[3] + 1 - sample)
+                    stop = min(stop, start + last + 1 - sample)
                 else:
-                    stop = min(stop, start + block[2] - sample)
+                    stop = min(stop, start + first - sample)
         part = values[start:stop]
         dn = pixels[start:stop]
         c0 = low + start

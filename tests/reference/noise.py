@@ -59,6 +59,13 @@ def border_at_start(row: Float64Array, level: Float64Array, reach: int) -> int:
     return zeros + int(np.argmin(sums)) if sums.min() <= -6.0 else zeros
 
 
+def border_down(column: Float64Array, level: Float64Array) -> int:
+    """Lines of border at the start of a column: as along a line, but zeros are samples like others."""
+    sums = np.concatenate([[0.0], np.cumsum(np.minimum(column**2 / level - 1.0, 3.0))])
+    ended = np.flatnonzero(sums - np.minimum.accumulate(sums) > 16.0)
+    return int(np.argmin(sums[: int(ended[0]) + 1] if ended.size else sums))
+
+
 _BLOCK = ("firstAzimuthLine", "lastAzimuthLine", "firstRangeSample", "lastRangeSample")
 
 

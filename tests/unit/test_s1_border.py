@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from orthokernel.sentinel1.border import NOISE_SHARE, REACH, BorderLevel, BorderMask, find_ends
+from orthokernel.sentinel1.border import NOISE_SHARE, REACH, BorderLevel, BorderMask, find_ends, walk_down
 from reference.image import Image
-from reference.noise import border_at_start
+from reference.noise import border_at_start, border_down
 
 NOISE = 1500.0
 LOOKS = 4.4
@@ -134,3 +134,25 @@ def test_one_end_equals_its_twin(seed: int, zeros: int, low: int, contrast: floa
     assert ends[0] == expected
     if expected < 300:
         assert ends[1] == 299 - border_at_start(row[0, ::-1].astype(float), between[::-1], REACH)
+
+
+@given(seed=st.integers(0, 2**32 - 1), step=st.sampled_from([1, -1]))
+@settings(deadline=None, max_examples=40)
+def test_columns_equal_their_twin_whatever_the_bands(seed: int, step: int) -> None:
+    rng = np.random.default_rng(seed)
+    pixels = speckle(rng, (90, 25), rng.uniform(0.5, 20) * NOISE)
+    for column, low in enumerate(rng.integers(0, 60, 25)):
+        pixels[:low, column] = rng.integers(0, 20, low)
+    image = pixels[::step]  # border at its start in the order in which lines are taken
+    lines, level = np.array([0.0, 89.0]), rng.uniform(500, 1500, (2, 25)).astype(np.float32)
+    total, least = np.zeros(25, np.float32), np.zeros(25, np.float32)
+    border, running = np.zeros(25, np.int32), np.ones(25, np.bool_)
+    for done in range(0, 90, 30):
+        start = done if step == 1 else 89 - done
+        low = start if step == 1 else start - 29
+        band = np.ascontiguousarray(image[low : low + 30])
+        walk_down(band, low, start, step, done, lines, level, total, least, border, running)
+    part = np.arange(90.0)[::step] / 89.0
+    for column in range(25):
+        between = level[0, column] + part * (level[1, column] - float(level[0, column]))
+        assert border[column] == border_down(pixels[:, column].astype(float), between)

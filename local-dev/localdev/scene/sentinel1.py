@@ -155,6 +155,8 @@ def _from_annotation(spec: SceneSpec) -> Scene:
     work = spec.out_folder / f".making-{source.name}"
     shutil.rmtree(work, ignore_errors=True)
     for path in (source / "annotation").rglob("*.xml"):
+        if spec.noise_db is None and path.name.startswith("noise-"):
+            continue  # there is none in the pixels
         copy = work / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)

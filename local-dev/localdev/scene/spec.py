@@ -52,7 +52,7 @@ class SceneSpec:
         Gamma-distributed speckle with unit mean; None: none.
     noise_db : float, optional
         Noise-equivalent sigma0 that is in the pixels and in the noise vectors (without ``annotation_safe``; with it
-        the annotated noise is in the pixels unless this is None).
+        the annotated noise is in the pixels; where this is None it is not, and the noise files are left out).
     ipf_version : str
         Processor that the manifest names (without ``annotation_safe``). Before 2.9 noise files have range vectors
         only, and before 2.5 these lack their factor.

@@ -15,6 +15,7 @@ from localdev.scene import Scene, SceneSpec, make_sentinel1
 from localdev.scene.annotation import parse, read_geometry
 from localdev.scene.border import imaged
 from orthokernel import Grid, Terrain, open_product, orthorectify
+from orthokernel.cli import main
 from orthokernel.loop import BILINEAR, warp_points
 from orthokernel.radiometry import sample_values
 from orthokernel.result import MaskBit, OrthoResult
@@ -34,12 +35,16 @@ def _spec(folder: Path, level_db: float, **more: object) -> SceneSpec:
     return replace(base, **more)  # type: ignore[arg-type]
 
 
-def _ortho(scene: Scene, **options: object) -> OrthoResult:
+def _grid(scene: Scene) -> Grid:
+    """The whole of the image."""
     geometry = read_geometry(parse(next((scene.path / "annotation").glob("*-vv-*.xml"))))
     line, sample = np.meshgrid([0, scene.n_lines - 1], [0, scene.n_samples - 1])
-    grid = Grid(32633, *frame_over(*geometry.image_to_ground(line, sample, HEIGHT_M), 32633, 10.0))
+    return Grid(32633, *frame_over(*geometry.image_to_ground(line, sample, HEIGHT_M), 32633, 10.0))
+
+
+def _ortho(scene: Scene, **options: object) -> OrthoResult:
     with open_product(scene.path) as product:
-        return orthorectify(product, grid, Terrain.constant(HEIGHT_M), **options)  # type: ignore[arg-type]
+        return orthorectify(product, _grid(scene), Terrain.constant(HEIGHT_M), **options)  # type: ignore[arg-type]
 
 
 def _mean_db(result: OrthoResult, band: int = 0) -> float:
@@ -54,7 +59,7 @@ def test_mean_near_the_noise_floor(ipf_version: str, tmp_path: Path) -> None:
     clean, kept = _ortho(scene), _ortho(scene, noise_removal=False)
     error_db, bias_db = _mean_db(clean) + 22.0, _mean_db(kept) + 22.0
     tell(f"sigma0 of -22 dB, noise -24 dB, IPF {ipf_version}: mean less truth, dB", error_db, "0.05")
-    tell(f"the same with its noise (expected {_expected_bias_db():.2f})", bias_db, "")
+    tell(f"the same with its noise in it: mean less truth, dB (expected {_expected_bias_db():.2f})", bias_db, "none")
     assert abs(error_db) < PROMISED_DB
     assert bias_db == pytest.approx(_expected_bias_db(), abs=0.25)  # the noise is -24 dB give or take
     assert clean.properties["noise_removal"] is True
@@ -109,14 +114,38 @@ def _unclamped(scene: Scene, grid: Grid) -> NDArray[np.float32]:
     return out
 
 
-def test_a_saved_image_says_what_was_done(tmp_path: Path) -> None:
+def test_the_noise_floor_is_data_and_the_zeros_around_it_are_not(tmp_path: Path) -> None:
+    """A dark scene that fills a part of its frame: data there, flagged or not, and nothing outside."""
+    first_line, first_sample, n_lines, n_samples = window = (100, 150, 260, 300)
+    scene = make_sentinel1(_spec(tmp_path, -40.0, window=window))
+    result = _ortho(scene, resampling="nearest", geometry="exact")
+    assert result.mask is not None
+    rows, cols = np.indices(result.grid.shape)
+    with open_product(scene.path) as product:
+        line, sample = product.sensor_model("vv").ground_to_image(*result.grid.lonlat(rows, cols), HEIGHT_M)
+    across = np.maximum(np.abs(line - first_line - (n_lines - 1) / 2) - n_lines / 2, -99)
+    along = np.maximum(np.abs(sample - first_sample - (n_samples - 1) / 2) - n_samples / 2, -99)
+    beyond = np.maximum(across, along)  # NaN off the image
+    valid = (result.mask & MaskBit.VALID) > 0
+    assert valid[beyond < -1e-3].all()
+    assert not valid[~(beyond < 1e-3)].any()
+    floor = (result.mask & MaskBit.NOISE_FLOOR) > 0
+    assert 0.3 < floor[valid].mean() < 0.7
+    assert not floor[~valid].any()
+
+
+@pytest.mark.parametrize(
+    ("flags", "removed"), [([], True), (["--noise-removal"], True), (["--no-noise-removal"], False)]
+)
+def test_the_command_and_its_item_say_what_was_done(flags: list[str], removed: bool, tmp_path: Path) -> None:
     scene = make_sentinel1(_spec(tmp_path, -22.0, size_lines_samples=(120, 160), polarisations=("vv", "vh")))
-    for asked, removed in ((None, True), (False, False)):
-        _ortho(scene, out=tmp_path / "out.tif", noise_removal=asked)
-        properties = json.loads((tmp_path / "out.json").read_text())["properties"]
-        assert properties["orthoburst:noise_removal"] is removed
-        assert properties["orthoburst:border_noise_masked"] is False
-        assert properties.get("orthoburst:noise_kept") == (None if removed else "not asked for")
+    bounds = [repr(edge) for edge in _grid(scene).bounds]
+    where = ["--bounds", *bounds, "--crs", "EPSG:32633", "--spacing", "10", "--height", str(HEIGHT_M)]
+    assert main(["ortho", str(scene.path), "-o", str(tmp_path / "out.tif"), *where, *flags]) == 0
+    properties = json.loads((tmp_path / "out.json").read_text())["properties"]
+    assert properties["orthoburst:noise_removal"] is removed
+    assert properties["orthoburst:border_noise_masked"] is False
+    assert properties.get("orthoburst:noise_kept") == (None if removed else "not asked for")
 
 
 @pytest.mark.parametrize("level_db", [-8.0, -12.0])

@@ -75,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     image.add_argument("--bands", type=lambda text: [name.lower() for name in text.split(",") if name], metavar="vv,vh")
     image.add_argument("--radiometry", choices=["sigma0", "beta0", "gamma0", "dn"])
     image.add_argument("--resampling", choices=["nearest", "bilinear", "cubic", "average"])
+    image.add_argument(
+        "--noise-removal",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="subtract Sentinel-1's thermal noise from calibrated values (default: where the product has the vectors)",
+    )
     image.add_argument("--threads", type=int, help="default: all cores this process may use")
     ortho.add_argument("--json", action="store_true", help="a JSON object on what was made, on standard output")
     return parser
@@ -126,6 +132,7 @@ def _ortho(options: argparse.Namespace) -> int:
                 out=options.out,
                 progress=bar.show,
                 threads=options.threads,
+                noise_removal=options.noise_removal,
             )
     if options.json:
         _write(json.dumps(_summary(result)))

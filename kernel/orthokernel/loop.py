@@ -50,6 +50,7 @@ _outer = njit(fastmath=_FAST, nogil=True, error_model="numpy", cache=True)
 
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
+Int64Array = NDArray[np.int64]
 
 
 class LatticeArrays(NamedTuple):
@@ -102,8 +103,14 @@ class SourceArrays(NamedTuple):
     ``line1``, line l in row ``l % R``, and column j is sample ``sample0 + j``. In row i of band b the columns
     ``first_valid[b, i]`` to ``last_valid[b, i]`` (inclusive) have data. ``no_data`` is the value without data (NaN:
     none). With ``calibration`` (B, L, C) float32 of L > 0 rows at ``calibration_line``, a sample is worth
-    ``(pixel / A) ** 2`` with A linear in line between the rows. ``factor`` (R, C) float32, where it has rows,
-    multiplies the value of every band; NaN makes it no data.
+    ``(pixel / A) ** 2`` with A linear in line between the rows.
+
+    With ``noise`` (B, M, C) float32 of M > 0 rows at ``noise_line``, it is worth ``(pixel ** 2 - f N) / A ** 2``,
+    negative values kept: N linear in line between the rows, and f the factor of the block that holds the sample,
+    1 outside them all. Row k of ``noise_block`` (B, K, 4) int64 is a block's first and last line and its first and
+    last sample, inclusive; ``noise_factor`` (B, K, n_lines) float32 has its f by line. Blocks may not overlap.
+
+    ``factor`` (R, C) float32, where it has rows, multiplies the value of every band; NaN makes it no data.
     """
 
     pixels: NDArray[Any]
@@ -117,7 +124,74 @@ class SourceArrays(NamedTuple):
     no_data: float
     calibration_line: Float64Array
     calibration: Float32Array
+    noise_line: Float64Array
+    noise: Float32Array
+    noise_block: Int64Array
+    noise_factor: Float32Array
     factor: Float32Array
+
+
+@_inner
+def _rows_around(table_line, line):
+    """The rows of a table before and after a line, and how far the line is on the way; held beyond the ends."""
+    n = table_line.shape[0]
+    k = 0
+    while k < n - 2 and table_line[k + 1] <= line:
+        k += 1
+    after = min(k + 1, n - 1)
+    span = table_line[after] - table_line[k]
+    part = (line - table_line[k]) / span if span > 0 else 0.0
+    return k, after, np.float32(min(max(part, 0.0), 1.0))
+
+
+@_inner
+def _calibrated(source, band, line, low, values, pixels):
+    """``values`` of the columns from ``low`` on: power over A squared."""
+    k, after, t = _rows_around(source.calibration_line, line)
+    a_before = source.calibration[band, k, low : low + values.shape[0]]
+    a_after = source.calibration[band, after, low : low + values.shape[0]]
+    for j in range(values.shape[0]):
+        amplitude = np.float32(pixels[j]) / (a_before[j] + t * (a_after[j] - a_before[j]))
+        values[j] = amplitude * amplitude
+
+
+@_inner
+def _denoised(source, band, line, low, values, pixels):
+    """``values`` of the columns from ``low`` on: power less noise, over A squared.
+
+    Blocks are a few wide stretches of samples: each stretch is one loop with one factor, nothing is looked up by
+    sample.
+    """
+    k, after, t = _rows_around(source.calibration_line, line)
+    n_k, n_after, n_t = _rows_around(source.noise_line, line)
+    block = source.noise_block[band]
+    n = values.shape[0]
+    start = 0
+    while start < n:
+        sample = source.sample0 + low + start
+        stop = n
+        factor = np.float32(1.0)
+        for b in range(block.shape[0]):
+            first, last = block[b, 2], block[b, 3]
+            if block[b, 0] <= line <= block[b, 1] and last >= sample:
+                if first <= sample:
+                    factor = source.noise_factor[band, b, line]
+                    stop = min(stop, start + last + 1 - sample)
+                else:
+                    stop = min(stop, start + first - sample)
+        part = values[start:stop]
+        dn = pixels[start:stop]
+        c0 = low + start
+        c1 = low + stop
+        a_before = source.calibration[band, k, c0:c1]
+        a_after = source.calibration[band, after, c0:c1]
+        n_before = source.noise[band, n_k, c0:c1]
+        n_behind = source.noise[band, n_after, c0:c1]
+        for j in range(part.shape[0]):
+            a = a_before[j] + t * (a_after[j] - a_before[j])
+            p = np.float32(dn[j])
+            part[j] = (p * p - factor * (n_before[j] + n_t * (n_behind[j] - n_before[j]))) / (a * a)
+        start = stop
 
 
 @_inner
@@ -141,19 +215,10 @@ def _fill_window(source, band, line0, sample0, n_lines, n_samples, window):
         row[high - shift + 1 :] = np.nan
         values = row[low - shift : high - shift + 1]
         pixels = source.pixels[band, at, low : high + 1]
-        if n_calibrated > 0:
-            k = 0
-            while k < n_calibrated - 2 and source.calibration_line[k + 1] <= line:
-                k += 1
-            after = min(k + 1, n_calibrated - 1)
-            span = source.calibration_line[after] - source.calibration_line[k]
-            part = (line - source.calibration_line[k]) / span if span > 0 else 0.0
-            t = np.float32(min(max(part, 0.0), 1.0))
-            a_before = source.calibration[band, k, low : high + 1]
-            a_after = source.calibration[band, after, low : high + 1]
-            for j in range(values.shape[0]):
-                amplitude = np.float32(pixels[j]) / (a_before[j] + t * (a_after[j] - a_before[j]))
-                values[j] = amplitude * amplitude
+        if n_calibrated > 0 and source.noise_line.shape[0] > 0:
+            _denoised(source, band, line, low, values, pixels)
+        elif n_calibrated > 0:
+            _calibrated(source, band, line, low, values, pixels)
         else:
             for j in range(values.shape[0]):
                 values[j] = np.float32(pixels[j])
@@ -932,7 +997,7 @@ def warp_part(dem, part, anchor, lattice, table, source, method, power, block_px
     method : int
         NEAREST, BILINEAR, CUBIC or AVERAGE.
     power : bool
-        The values are powers: below zero (cubic) they become zero.
+        The values are powers: below zero (less noise than was taken off, or cubic) they become zero, after resampling.
     block_px : int
         Edge of the blocks.
     scratch : (n,) float32

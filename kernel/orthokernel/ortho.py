@@ -57,6 +57,8 @@ class Options:
     geometry: Literal["lattice", "exact"]
     slant_to_ground: SlantToGround
     threads: int
+    noise_removal: bool = True
+    """Subtract the thermal noise where the radiometry is calibrated and the product has noise vectors."""
 
 
 @dataclass
@@ -70,6 +72,9 @@ class Tally:
     seen: int = 0
     outline: list[tuple[int, int]] = field(default_factory=list)
     """``(row, col)`` of the first and last valid pixel of some rows."""
+    noise_kept: list[str] = field(default_factory=list)
+    """Why noise was not subtracted, for each band of each product; empty where it was."""
+    border_noise_masked: bool = False
 
     @property
     def dem_coverage(self) -> float:
@@ -118,6 +123,7 @@ def orthorectify(
     threads: int | None = None,
     geometry: Literal["lattice", "exact"] = "lattice",
     slant_to_ground: SlantToGround = "linear",
+    noise_removal: bool | None = None,
 ) -> OrthoResult:
     """Map-project products.
 
@@ -145,6 +151,9 @@ def orthorectify(
         "exact" evaluates the sensor model at every pixel: slow, for proofs.
     slant_to_ground : {"linear", "nearest"}
         How Sentinel-1's slant-to-ground records are interpolated in time.
+    noise_removal : bool, optional
+        Subtract Sentinel-1's thermal noise from calibrated values. Default: wherever the product has noise vectors.
+        Where nothing is left above the noise the value is 0 and the mask says NOISE_FLOOR.
 
     Returns
     -------
@@ -169,7 +178,7 @@ def orthorectify(
         raise OptionError("no product: expected at least one")
     terrain.require_overlap(grid)
     options, span_px = resolve_options(
-        several, grid, terrain, bands, radiometry, resampling, threads, geometry, slant_to_ground
+        several, grid, terrain, bands, radiometry, resampling, threads, geometry, slant_to_ground, noise_removal
     )
     walk = Walk.over(span_px, METHODS[options.resampling], grid.n_cols)
     report = progress or no_progress
@@ -194,6 +203,7 @@ def resolve_options(
     threads: int | None,
     geometry: Literal["lattice", "exact"],
     slant_to_ground: SlantToGround,
+    noise_removal: bool | None = None,
 ) -> tuple[Options, float]:
     """Every default filled in, and how many source samples an output pixel spans.
 
@@ -221,6 +231,7 @@ def resolve_options(
         geometry=geometry,
         slant_to_ground=slant_to_ground,
         threads=threads or available_cores(),
+        noise_removal=noise_removal is not False,
     )
     return options, span_px
 
@@ -242,7 +253,7 @@ def _run(
     tally = Tally(pixels=grid.n_rows * grid.n_cols)
     windows = list(walk.windows(grid))
     with ExitStack() as stack:
-        layers = _open_layers(products, options, stack)
+        layers = _open_layers(products, options, stack, tally)
         ahead = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-ahead"))
         writer = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-write"))
         pool = stack.enter_context(ThreadPoolExecutor(options.threads, "orthokernel-loop"))
@@ -269,14 +280,17 @@ def _run(
     return tally
 
 
-def _open_layers(products: Sequence[Product], options: Options, stack: ExitStack) -> list[_Layer]:
+def _open_layers(products: Sequence[Product], options: Options, stack: ExitStack, tally: Tally) -> list[_Layer]:
     """Products outermost; neighbouring bands of one frame and kind make one layer."""
     layers: list[_Layer] = []
     for number, product in enumerate(products):
         opened = []
         for band in options.bands:
             reader = stack.enter_context(product.open_band(band))
-            opened.append((band, reader, sample_values(product, band, reader, options.radiometry)))
+            values = sample_values(product, band, reader, options.radiometry, options.noise_removal)
+            tally.noise_kept.append(values.noise_kept)
+            tally.border_noise_masked |= values.border_level is not None
+            opened.append((band, reader, values))
         start = 0
         while start < len(opened):
             stop = start + 1
@@ -376,7 +390,7 @@ class _Loop:
                 found = self._run_layer(prepared, part, k, layer, data[layer.bands], mask, scratch)
                 from_dem, seen = from_dem + found[0], seen + found[1]
             # Until here the mask held the terrain's flags.
-            valid += mark_valid(data[:, rows, cols], mask[rows, cols], mask[rows, cols])
+            valid += mark_valid(data[:, rows, cols], mask[rows, cols], self._layers[0].power, mask[rows, cols])
         return valid, from_dem, seen
 
     def _run_layer(

@@ -16,6 +16,7 @@ from orthokernel.sensor import SensorModel
 
 if TYPE_CHECKING:
     from orthokernel.sentinel1.calibration import CalibrationTable
+    from orthokernel.sentinel1.noise import ThermalNoise
 
 Float64Array = NDArray[np.float64]
 SlantToGround = Literal["linear", "nearest"]
@@ -116,6 +117,15 @@ class Product(Protocol):
 
     def calibration(self, band: str) -> CalibrationTable | None:
         """Sentinel-1: the calibration vectors of a band; None where the band has no calibration."""
+        ...
+
+    def noise(self, band: str) -> ThermalNoise | None:
+        """Sentinel-1: the thermal noise in a band's pixels; None for every other mission."""
+        ...
+
+    @property
+    def has_border_noise(self) -> bool:
+        """Sentinel-1 before IPF 2.9: where nothing was imaged the pixels are not zero but low."""
         ...
 
     def properties(self) -> dict[str, Any]:

@@ -28,6 +28,9 @@ class MaskBit(IntFlag):
     VALID = 1
     SEA = 2  # no DEM there: the height is the geoid's
     FILLED = 4  # the DEM has a void there, filled from its surroundings
+    SHADOW = 8  # behind a mountain: no echo
+    LAYOVER = 16  # echoes of several places at once
+    NOISE_FLOOR = 32  # nothing is left above the noise in some band: written as 0
 
 
 @dataclass(frozen=True)
@@ -126,10 +129,23 @@ def _provenance(products: Sequence[Product], terrain: Terrain, options: Options,
         "orbit_source": "annotation" if products[0].mission == "sentinel-1" else None,
         "geometry": options.geometry,
         "slant_to_ground": options.slant_to_ground if products[0].mission == "sentinel-1" else None,
+        **_noise(products, options, tally),
         "lattice_error_px": round(tally.lattice_error_px, 6),
         "dem_coverage": round(tally.dem_coverage, 6),
         "kernel_version": kernel_version(),
         "result_version": RESULT_VERSION,
+    }
+
+
+def _noise(products: Sequence[Product], options: Options, tally: Tally) -> dict[str, Any]:
+    """What was done about noise; ``noise_kept`` says why where it is still in a band."""
+    if products[0].mission != "sentinel-1":
+        return {"noise_removal": None}
+    kept = sorted({reason for reason in tally.noise_kept if reason})
+    return {
+        "noise_removal": options.noise_removal and not kept,
+        **({"noise_kept": "; ".join(kept)} if kept else {}),
+        "border_noise_masked": tally.border_noise_masked,
     }
 
 

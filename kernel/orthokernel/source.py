@@ -15,12 +15,45 @@ from numpy.typing import NDArray
 
 from orthokernel.loop import SourceArrays
 from orthokernel.product import BandReader
+from orthokernel.sentinel1.border import BorderLevel, BorderMask
 
 Float64Array = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 
 _LINES_PER_READ = 256
+_LOOK_SAMPLES = 256
 _NO_FACTOR = np.empty((0, 0), np.float32)
+_WHOLE_LINES_FROM = 0.8  # of a line: lines one after the other are one read
+
+
+@dataclass(frozen=True)
+class NoiseRows:
+    """Noise power at every sample, as `orthokernel.loop.SourceArrays` has it.
+
+    Attributes
+    ----------
+    line : (M,) float64
+    power : (M, n_samples) float32
+        In the square of the pixels' unit; M = 0 where there is nothing to subtract.
+    block : (B, 4) int64
+        First and last line, first and last sample of each azimuth block.
+    factor : (B, n_lines) float32
+    """
+
+    line: Float64Array
+    power: Float32Array
+    block: NDArray[np.int64]
+    factor: Float32Array
+
+    @classmethod
+    def none(cls, n_lines: int, n_samples: int) -> NoiseRows:
+        """Nothing to subtract."""
+        return cls(
+            np.empty(0),
+            np.empty((0, n_samples), np.float32),
+            np.empty((0, 4), np.int64),
+            np.empty((0, n_lines), np.float32),
+        )
 
 
 @dataclass(frozen=True)
@@ -35,21 +68,28 @@ class SampleValues:
         Zeros connected to either end of a line are no data; a zero elsewhere is a dark sample.
     calibration_line : (L,) float64
     calibration : (L, n_samples) float32
-        A of ``value = (pixel / A) ** 2``; L = 0 where pixels pass through.
+        A of ``value = (pixel ** 2 - noise) / A ** 2``; L = 0 where pixels pass through.
+    noise : NoiseRows
+    noise_kept : str
+        Why no noise is subtracted; empty where it is.
+    border_level : BorderLevel or None
+        What tells border noise from image; None where there is no border noise.
     """
 
     no_data: float
     zero_border: bool
     calibration_line: Float64Array
     calibration: Float32Array
+    noise: NoiseRows
+    noise_kept: str = ""
+    border_level: BorderLevel | None = None
 
 
 class SourceRing:
     """Lines of the bands of one image, read once each while the demand moves steadily over it.
 
-    Lines are kept at full width: Sentinel-1's TIFFs have strips of one line, which are read whole anyway, and only
-    the ends of a line tell which zeros belong to the border. For a narrow demand on other images just the samples
-    asked for, and a margin, are read.
+    For a narrow demand just the samples asked for, and a margin, are read. Zeros at the edge of what was read may be
+    the border's or dark samples: only then is that line read further out, until it says.
 
     `prepare` may run while the loop still reads what was returned before: it writes only into rows that the lines
     ``keep`` do not occupy.
@@ -59,13 +99,13 @@ class SourceRing:
     readers : sequence of BandReader
         Of one size.
     values : sequence of SampleValues
-        One for each, alike but for the calibration (`alike`).
+        One for each, `alike`.
     """
 
     def __init__(self, readers: Sequence[BandReader], values: Sequence[SampleValues]) -> None:
         self._readers = readers
+        self._reader = readers[0]
         self._values = values[0]
-        self._calibration_line, self._calibration = _one_table(values)
         # Two types only, because the loop is compiled once for each.
         small = all(reader.dtype in (np.uint8, np.uint16) for reader in readers)
         self._dtype = np.uint16 if small else np.float32
@@ -74,6 +114,16 @@ class SourceRing:
         self._last = np.empty((len(readers), 0), np.int32)
         self._held = (0, 0)
         self._samples = (0, 0)
+        self._calibration_line, self._whole_calibration = _one_table(
+            [(value.calibration_line, value.calibration) for value in values]
+        )
+        self._noise_line, self._whole_noise = _one_table([(value.noise.line, value.noise.power) for value in values])
+        self._noise_block, self._noise_factor = _one_set_of_blocks([value.noise for value in values])
+        self._calibration, self._noise = self._whole_calibration, self._whole_noise
+        self._borders = [
+            None if value.border_level is None else BorderMask(reader, value.border_level)
+            for reader, value in zip(readers, values, strict=True)
+        ]
 
     def prepare(self, lines: tuple[int, int], samples: tuple[int, int], keep: tuple[int, int]) -> SourceArrays:
         """Hold the half-open range of ``lines`` and ``samples``, both within the image, without losing ``keep``."""
@@ -111,19 +161,21 @@ class SourceRing:
     def _allocate(self, lines: tuple[int, int], samples: tuple[int, int], keep: tuple[int, int]) -> None:
         """A new ring, with room for the demand's next steps; the former one lives on while the loop holds it."""
         union = max(lines[1], keep[1]) - min(lines[0], keep[0]) if keep[0] < keep[1] else lines[1] - lines[0]
-        capacity = min(self._readers[0].n_lines, union + union // 8 + _LINES_PER_READ)
-        wanted = samples[1] - samples[0]
-        if self._values.zero_border or wanted > self._readers[0].n_samples // 2:
-            self._samples = (0, self._readers[0].n_samples)
+        capacity = min(self._reader.n_lines, union + union // 8 + _LINES_PER_READ)
+        n, wanted = self._reader.n_samples, samples[1] - samples[0]
+        margin = wanted // 4 + 64
+        if self._borders[0] is not None or wanted + 2 * margin > _WHOLE_LINES_FROM * n:
+            self._samples = (0, n)
         else:
-            margin = wanted // 4 + 64
-            self._samples = (max(samples[0] - margin, 0), min(samples[1] + margin, self._readers[0].n_samples))
+            self._samples = (max(samples[0] - margin, 0), min(samples[1] + margin, n))
         width = self._samples[1] - self._samples[0]
         n_bands = len(self._readers)
         self._pixels = np.empty((n_bands, capacity, width), self._dtype)
         self._first = np.zeros((n_bands, capacity), np.int32)
         self._last = np.full((n_bands, capacity), width - 1, np.int32)
         self._held = (0, 0)
+        self._calibration = np.ascontiguousarray(self._whole_calibration[:, :, slice(*self._samples)])
+        self._noise = np.ascontiguousarray(self._whole_noise[:, :, slice(*self._samples)])
 
     def _read(self, start: int, stop: int) -> None:
         capacity = self._pixels.shape[1]
@@ -132,48 +184,97 @@ class SourceRing:
             count = min(stop - start, capacity - row, _LINES_PER_READ)
             rows = slice(row, row + count)
             for band, reader in enumerate(self._readers):
-                block = self._pixels[band, rows]
+                block, first, last = self._pixels[band, rows], self._first[band, rows], self._last[band, rows]
                 block[:] = reader.read(start, start + count, *self._samples)
-                if self._values.zero_border:
-                    _valid_ends(block, self._first[band, rows], self._last[band, rows])
+                border = self._borders[band]
+                if border is not None:
+                    border.mark(block, start, first, last)
+                elif self._values.zero_border:
+                    _valid_ends(block, first, last)
+                    self._look_outside(reader, start, first, last)
             start += count
 
-    def _arrays(self) -> SourceArrays:
+    def _look_outside(self, reader: BandReader, start: int, first: NDArray[np.int32], last: NDArray[np.int32]) -> None:
+        """Correct the ends of lines with zeros at an edge of what was read: are they the border's?"""
         low, high = self._samples
+        empty = first > last
+        width = high - low
+        left = self._has_data(reader, start, empty | (first > 0), low, -1)
+        right = self._has_data(reader, start, (empty & left) | (~empty & (last < width - 1)), high, 1)
+        dark = empty & left & right
+        first[(~empty & left) | dark] = 0
+        last[(~empty & right) | dark] = width - 1
+
+    def _has_data(
+        self, reader: BandReader, start: int, asked: NDArray[np.bool_], edge: int, way: int
+    ) -> NDArray[np.bool_]:
+        """Whether lines have any sample that is not zero from ``edge`` on, to the left (-1) or right (1)."""
+        found = np.zeros(asked.shape, np.bool_)
+        n = _LOOK_SAMPLES
+        while asked.any() and 0 < edge < self._reader.n_samples:
+            beyond = min(max(edge + way * n, 0), self._reader.n_samples)
+            steps = np.flatnonzero(np.diff(asked, prepend=False, append=False))
+            for k, stop in steps.reshape(-1, 2):
+                part = reader.read(start + int(k), start + int(stop), min(edge, beyond), max(edge, beyond))
+                found[k:stop] = (part != 0).any(axis=1)
+            asked = asked & ~found
+            edge, n = beyond, 4 * n
+        return found
+
+    def _arrays(self) -> SourceArrays:
         return SourceArrays(
             pixels=self._pixels,
             line0=self._held[0],
             line1=self._held[1],
-            sample0=low,
-            n_lines=self._readers[0].n_lines,
-            n_samples=self._readers[0].n_samples,
+            sample0=self._samples[0],
+            n_lines=self._reader.n_lines,
+            n_samples=self._reader.n_samples,
             first_valid=self._first,
             last_valid=self._last,
             no_data=self._values.no_data,
             calibration_line=self._calibration_line,
-            calibration=np.ascontiguousarray(self._calibration[:, :, low:high]),
+            calibration=self._calibration,
+            noise_line=self._noise_line,
+            noise=self._noise,
+            noise_block=self._noise_block,
+            noise_factor=self._noise_factor,
             factor=_NO_FACTOR,
         )
 
 
 def alike(one: SampleValues, other: SampleValues) -> bool:
-    """Whether two bands can share a ring: they differ at most in their calibration."""
+    """Whether two bands can share a ring: they differ at most in the figures of calibration, noise and border."""
     same_no_data = one.no_data == other.no_data or (np.isnan(one.no_data) and np.isnan(other.no_data))
-    calibrated = bool(len(one.calibration_line)) == bool(len(other.calibration_line))
-    return bool(same_no_data and calibrated and one.zero_border == other.zero_border)
+    same_kind = all(
+        bool(len(a)) == bool(len(b))
+        for a, b in ((one.calibration_line, other.calibration_line), (one.noise.line, other.noise.line))
+    )
+    same_border = (one.border_level is None) == (other.border_level is None) and one.zero_border == other.zero_border
+    return bool(same_no_data and same_kind and same_border)
 
 
-def _one_table(values: Sequence[SampleValues]) -> tuple[Float64Array, Float32Array]:
-    """Calibrations ``(B, L, S)`` at the lines ``(L,)`` of all bands; each is linear between its own lines as before."""
-    lines = np.unique(np.concatenate([value.calibration_line for value in values]))
-    return lines, np.stack([_at_lines(value, lines) for value in values])
+def _one_table(tables: Sequence[tuple[Float64Array, Float32Array]]) -> tuple[Float64Array, Float32Array]:
+    """Tables ``(B, L, S)`` at the lines ``(L,)`` of all bands; each is linear between its own lines as before."""
+    lines = np.unique(np.concatenate([line for line, _ in tables]))
+    return lines, np.stack([_at_lines(lines, line, rows) for line, rows in tables])
 
 
-def _at_lines(value: SampleValues, lines: Float64Array) -> Float32Array:
-    own = value.calibration_line
+def _at_lines(lines: Float64Array, own: Float64Array, rows: Float32Array) -> Float32Array:
     if np.array_equal(lines, own):
-        return value.calibration
-    return np.stack([np.interp(lines, own, column) for column in value.calibration.T], axis=1).astype(np.float32)
+        return rows
+    return np.stack([np.interp(lines, own, column) for column in rows.T], axis=1).astype(np.float32)
+
+
+def _one_set_of_blocks(noises: Sequence[NoiseRows]) -> tuple[NDArray[np.int64], Float32Array]:
+    """Azimuth blocks ``(B, K, 4)`` and their factors ``(B, K, n_lines)``; where a band has fewer, empty ones."""
+    most = max(len(noise.block) for noise in noises)
+    block = np.zeros((len(noises), most, 4), np.int64)
+    block[:, :, 1] = -1  # ends before it begins
+    factor = np.ones((len(noises), most, noises[0].factor.shape[1]), np.float32)
+    for band, noise in enumerate(noises):
+        block[band, : len(noise.block)] = noise.block
+        factor[band, : len(noise.block)] = noise.factor
+    return block, factor
 
 
 @njit(cache=True, nogil=True)

@@ -148,6 +148,9 @@ def _processing(result: OrthoResult) -> dict[str, Any]:
         "orthoburst:resampling": result.resampling,
         "orthoburst:orbit_source": facts["orbit_source"],
         "orthoburst:slant_to_ground": facts["slant_to_ground"],
+        "orthoburst:noise_removal": facts["noise_removal"],
+        "orthoburst:noise_kept": facts.get("noise_kept"),
+        "orthoburst:border_noise_masked": facts.get("border_noise_masked"),
         "orthoburst:terrain": facts["terrain"],
         "orthoburst:geometry": facts["geometry"],
         "orthoburst:lattice_error_px": facts["lattice_error_px"],
@@ -167,7 +170,8 @@ def _assets(result: OrthoResult, files: dict[str, Path], names: dict[str, Path])
     entries: tuple[tuple[str, str, str, list[str], dict[str, Any]], ...] = (
         ("data", "image", _COG, ["data"], {"title": f"{result.radiometry}, linear", "raster:bands": bands}),
         ("mask", "mask", _COG, ["metadata"], {
-            "title": "0: no data; bit 0 valid, bit 1 height from the geoid (no DEM), bit 2 DEM void filled",
+            "title": "0: no data; bit 0 valid, bit 1 height from the geoid (no DEM), bit 2 DEM void filled, "
+            "bit 5 nothing above the noise floor",
             "raster:bands": [{"data_type": "uint8", "nodata": 0}],
         }),
         ("thumbnail", "browse", "image/png", ["thumbnail", "overview"], {}),

@@ -14,9 +14,11 @@ from rasterio.transform import from_origin
 
 from orthokernel.grid import Grid
 from orthokernel.ortho import orthorectify
-from orthokernel.product import open_product
+from orthokernel.product import BandReader, open_product
 from orthokernel.sentinel1.annotation import Annotation, GeolocationGrid, SlantToGroundRecords, StateVectors
+from orthokernel.sentinel1.border import BorderLevel
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
+from orthokernel.source import NoiseRows, SampleValues, SourceRing
 from orthokernel.terrain import Terrain
 
 SIDE_PX = 512
@@ -38,9 +40,20 @@ def warm_up() -> None:
         with open_product(image) as product:
             for resampling in ("nearest", "bilinear", "cubic", "average"):
                 orthorectify(product, grid, Terrain(dem, None), resampling=resampling)
+            with product.open_band(product.bands[0]) as reader:
+                _read_borders(reader)
     model = RangeDopplerModel(_annotation())
     model.ground_to_smooth(LON_DEG, LAT_DEG, 0.0)
     model.image_to_ground(0.0, 0.0, 0.0)
+
+
+def _read_borders(reader: BandReader) -> None:
+    """Lines as radar measurements are read, of the newer processors and the older."""
+    lines, samples = (0, reader.n_lines), (0, reader.n_samples)
+    rows, nothing = np.empty((0, reader.n_samples), np.float32), NoiseRows.none(reader.n_lines, reader.n_samples)
+    for level in (None, BorderLevel.without_noise(reader.n_samples)):
+        values = SampleValues(0.0, True, np.empty(0), rows, nothing, border_level=level)
+        SourceRing([reader], [values]).prepare(lines, samples, (0, 0))
 
 
 def _write_image(path: Path) -> None:

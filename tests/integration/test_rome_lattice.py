@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pyproj import Transformer
 
 from figures import tell
 from orthokernel import Grid, open_product
 from orthokernel.blocks import Ground, Walk, lattice_geometry
+from orthokernel.ground import Extent, extent_of
 from orthokernel.lattice import TOLERANCE_PX, break_table, build_lattice
-from orthokernel.loop import BILINEAR, SourceArrays, warp_strip
+from orthokernel.loop import BILINEAR, DemArrays, SourceArrays, warp_part
 from orthokernel.sensor import SensorModel
 from realdata import real_data
 from reference.warp import correction
@@ -67,28 +69,38 @@ def test_the_compiled_loop_keeps_it_too(model: SensorModel) -> None:
     rng = np.random.default_rng(6)
     table = break_table(model.break_lines)
     for block in _blocks(model)[6:19:6]:
-        heights = rng.uniform(0.0, 2_000.0, block.shape).astype(np.float32)
-        ground = Ground(
-            block, heights, np.zeros(block.shape, np.uint8), 1.0, float(heights.min()), float(heights.max())
-        )
+        walk = Walk.over(1.0, BILINEAR)
+        extent = extent_of(block, walk.loop_block_px)
+        dem, heights = _random_dem(rng, block, extent)
+        ground = Ground(block, extent, dem, 0.0, 2_000.0)
         geometry = lattice_geometry(model, ground, BILINEAR)
         rows, cols = np.meshgrid(np.arange(0, block.n_rows, 7), np.arange(0, block.n_cols, 7), indexing="ij")
         exact = model.ground_to_image(*block.lonlat(rows, cols), heights[rows, cols].astype(np.float64))
         for axis, true in enumerate(exact):
             origin = (geometry.lines, geometry.samples)[axis][0]
             source = _ramp(model, geometry.lines, geometry.samples, axis)
-            out = np.empty(block.shape, np.float32)
-            strip = (0, block.n_rows, 0, block.n_cols)
+            out = np.empty((1, *block.shape), np.float32)
+            part = (0, block.n_rows, 0, block.n_cols)
             assert geometry.lattice is not None
             arrays = geometry.lattice.arrays
-            walk = Walk.over(1.0, BILINEAR)
-            scratch = np.empty(1, np.float32)
-            warp_strip(heights, strip, arrays, table, source, BILINEAR, False, walk.loop_block_px, scratch, out)
-            difference = out[rows, cols] + float(origin) - true
+            scratch, flags = np.empty(1, np.float32), np.zeros(block.shape, np.uint8)
+            how = BILINEAR, False, walk.loop_block_px
+            warp_part(dem, part, extent.anchor, arrays, table, source, *how, scratch, out, flags)
+            difference = out[0][rows, cols] + float(origin) - true
             # half a sample from the edge of the image the ramp ends
             inner = (exact[0] > 0) & (exact[0] < model.n_lines - 1) & (exact[1] > 0) & (exact[1] < model.n_samples - 1)
             assert inner.any()
             assert np.max(np.abs(difference[inner])) < TOLERANCE_PX
+
+
+def _random_dem(rng: np.random.Generator, block: Grid, extent: Extent) -> tuple[DemArrays, NDArray[np.float32]]:
+    """A DEM whose cells are the pixels, under whole blocks of the loop, and its heights over the block."""
+    rows, cols = extent.rows(128), extent.cols(128)
+    cells = rng.uniform(0.0, 2_000.0, (rows[-1] - rows[0] + 2, cols[-1] - cols[0] + 2)).astype(np.float32)
+    where = np.meshgrid(rows - rows[0], cols - cols[0], indexing="ij")
+    nodes = np.stack([*where, np.zeros(where[0].shape)]).astype(np.float64)
+    dem = DemArrays(cells, np.zeros(cells.shape, np.uint8), True, 0, 0, nodes, 128, int(rows[0]), int(cols[0]))
+    return dem, cells[-rows[0] : block.n_rows - rows[0], -cols[0] : block.n_cols - cols[0]]
 
 
 def _ramp(model: SensorModel, lines: tuple[int, int], samples: tuple[int, int], axis: int) -> SourceArrays:
@@ -96,7 +108,9 @@ def _ramp(model: SensorModel, lines: tuple[int, int], samples: tuple[int, int], 
     ramp = np.arange(n_lines)[:, None] if axis == 0 else np.arange(n_samples)[None, :]
     held = np.empty((n_lines, n_samples), np.float32)
     held[(np.arange(lines[0], lines[1])) % n_lines] = np.broadcast_to(ramp, held.shape)
+    no_rows = np.empty((1, 0, n_samples), np.float32)
     return SourceArrays(
-        held, lines[0], lines[1], samples[0], model.n_lines, model.n_samples, np.zeros(n_lines, np.int32),
-        np.full(n_lines, n_samples - 1, np.int32), float("nan"), np.empty(0), np.empty((0, n_samples), np.float32),
+        held[None], lines[0], lines[1], samples[0], model.n_lines, model.n_samples, np.zeros((1, n_lines), np.int32),
+        np.full((1, n_lines), n_samples - 1, np.int32), float("nan"), np.empty(0), no_rows, np.empty(0), no_rows,
+        np.empty((1, 0, 4), np.int64), np.empty((1, 0, model.n_lines), np.float32), np.empty((0, 0), np.float32),
     )  # fmt: skip

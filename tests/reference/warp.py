@@ -100,15 +100,21 @@ def _average(source: Float64Array, line: float, sample: float, footprint: tuple[
     return float((weight[valid] * padded[valid]).sum() / weight[valid].sum())
 
 
-def calibrated(pixels: NDArray[np.uint16], calibration_line: Float64Array, calibration: Float64Array) -> Float64Array:
-    """``(DN / A) ** 2``, A linear in line; zeros connected to either end of a line are no data."""
+def calibrated(
+    pixels: NDArray[np.uint16],
+    calibration_line: Float64Array,
+    calibration: Float64Array,
+    noise: Float64Array | None = None,
+) -> Float64Array:
+    """``(DN ** 2 - noise) / A ** 2``, A linear in line; zeros connected to either end of a line are no data."""
     out = np.full(pixels.shape, np.nan)
     for i, row in enumerate(pixels):
         a = np.array([np.interp(i, calibration_line, column) for column in calibration.T])
         filled = np.flatnonzero(row)
         if filled.size:
             inner = slice(filled[0], filled[-1] + 1)
-            out[i, inner] = (row[inner] / a[inner]) ** 2
+            power = row[inner].astype(np.float64) ** 2
+            out[i, inner] = (power if noise is None else power - noise[i, inner]) / a[inner] ** 2
     return out
 
 

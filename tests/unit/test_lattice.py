@@ -29,6 +29,7 @@ class WavyModel:
 
     n_lines, n_samples = 700, 900
     break_lines: BreakLines | None = None
+    height_support_m: tuple[float, float] | None = None
 
     def __init__(self, wave_px: float, wave_m: float, parallax: float, bend: float, turn: float) -> None:
         self.wave_px, self.wave_m, self.parallax, self.bend, self.turn = wave_px, wave_m, parallax, bend, turn

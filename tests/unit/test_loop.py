@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from orthokernel.lattice import break_table
-from orthokernel.loop import AVERAGE, BreakTable, LatticeArrays, SourceArrays, warp_points, warp_strip
+from orthokernel.loop import AVERAGE, BreakTable, DemArrays, LatticeArrays, SourceArrays, warp_part, warp_points
 from orthokernel.resampling import METHODS
 from orthokernel.sensor import BreakLines
+from reference.noise import noise_of_rows
 from reference.warp import calibrated, correction, warp
 
 SIZE = (70, 90)  # of the output: more than one block of the loop, and not a multiple of one
@@ -19,17 +20,24 @@ IMAGE = (64, 96)
 BLOCK_PX = 32
 STEP_PX = 32
 HEIGHTS = (200.0, 700.0)
+NO_NOISE = (
+    np.empty(0),
+    np.empty((1, 0, IMAGE[1]), np.float32),
+    np.empty((1, 0, 4), np.int64),
+    np.empty((1, 0, IMAGE[0]), np.float32),
+)
+NO_FACTOR = np.empty((0, 0), np.float32)
 
 
 def _lattice(scale: float) -> LatticeArrays:
     """A turned, slightly bent geometry whose lattice is exact by construction."""
     i, j = np.meshgrid(np.arange(4) * STEP_PX, np.arange(4) * STEP_PX, indexing="ij")
-    c = np.zeros((2, 3, 4, 4))
+    c = np.zeros((2, 4, 4, 4))
     c[0, 0] = -3.3 + scale * (0.9 * i + 0.15 * j) + 1e-5 * i * j
     c[1, 0] = 4.6 + scale * (0.95 * j - 0.2 * i)
     c[0, 1], c[0, 2] = 2e-4, 1e-8 * i
     c[1, 1], c[1, 2] = -0.01 - 1e-6 * j, 2e-6
-    return LatticeArrays(c, STEP_PX, 450.0, *HEIGHTS)
+    return LatticeArrays(c, STEP_PX, 0, 0, 450.0)
 
 
 def _coordinates(lattice: LatticeArrays, heights: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -41,11 +49,11 @@ def _coordinates(lattice: LatticeArrays, heights: NDArray[np.float32]) -> tuple[
         corners = lattice.coefficients[:, :, i : i + 2, j : j + 2]
         p = np.einsum("qpij,i,j->qp", corners, [1 - u, u], [1 - v, v])
         h = float(heights[row, col]) - lattice.height_mid_m
-        out[:, row, col] = p @ np.array([1.0, h, h * h])
+        out[:, row, col] = p @ np.array([1.0, h, h * h, h**3])
     return out[0], out[1]
 
 
-def _source(rng: np.random.Generator, holes: bool, calibration: bool) -> SourceArrays:
+def _source(rng: np.random.Generator, holes: bool, calibration: bool, noise: bool = False) -> SourceArrays:
     """An image in a ring of lines that starts in the middle of the ring."""
     pixels = rng.integers(1, 900, IMAGE).astype(np.uint16)
     if holes:
@@ -66,16 +74,26 @@ def _source(rng: np.random.Generator, holes: bool, calibration: bool) -> SourceA
         )  # fmt: skip
     lines = np.array([-20.0, 25.0, 50.0, 90.0]) if calibration else np.empty(0)
     table = (300 + 20 * rng.random((len(lines), IMAGE[1]))).astype(np.float32)
+    noise_lines = np.array([-5.0, 20.0, 70.0]) if noise else np.empty(0)
+    power = (5e5 * rng.random((len(noise_lines), IMAGE[1]))).astype(np.float32)
+    blocks = np.array([[0, 30, 0, 39], [31, 63, 0, 49], [0, 50, 60, 80]] if noise else np.empty((0, 4)), np.int64)
+    factor = (0.5 + rng.random((len(blocks), IMAGE[0]))).astype(np.float32)
     return SourceArrays(
-        held, 0, IMAGE[0], 0, IMAGE[0], IMAGE[1], held_first, held_last, float("nan"), lines, table
+        held[None], 0, IMAGE[0], 0, IMAGE[0], IMAGE[1], held_first[None], held_last[None], float("nan"), lines,
+        table[None], noise_lines, power[None], blocks[None], factor[None], NO_FACTOR,
     )  # fmt: skip
 
 
 def _image(source: SourceArrays) -> NDArray[np.float64]:
     """What the loop should see: the image as values, NaN where there is no data."""
-    pixels = source.pixels[: IMAGE[0]]
+    pixels = source.pixels[0, : IMAGE[0]]
     if len(source.calibration_line):
-        return calibrated(pixels, source.calibration_line, source.calibration.astype(np.float64))
+        noise = None
+        if len(source.noise_line):
+            blocks = [tuple(block) for block in source.noise_block[0].tolist()]
+            rows = source.noise[0].astype(np.float64), blocks, source.noise_factor[0].astype(np.float64)
+            noise = np.array([noise_of_rows(source.noise_line, *rows, line) for line in range(IMAGE[0])])
+        return calibrated(pixels, source.calibration_line, source.calibration[0].astype(np.float64), noise)
     values = calibrated(pixels, np.array([0.0, 99.0]), np.ones((2, IMAGE[1])))
     return np.sqrt(values)
 
@@ -88,21 +106,32 @@ def _run(
     method: str,
     power: bool,
 ) -> NDArray[np.float32]:
-    out = np.full(heights.shape, -9.0, np.float32)
+    out = np.full((1, *heights.shape), -9.0, np.float32)
     scratch = np.empty(16, np.float32)  # too small: the loop must help itself
-    strip = (0, heights.shape[0], 0, heights.shape[1])
-    warp_strip(heights, strip, lattice, table, source, METHODS[method], power, BLOCK_PX, scratch, out)
-    return out
+    part = (0, heights.shape[0], 0, heights.shape[1])
+    flags = np.zeros(heights.shape, np.uint8)
+    settings = METHODS[method], power, BLOCK_PX
+    warp_part(_dem(heights), part, (0, 0), lattice, table, source, *settings, scratch, out, flags)
+    return out[0]
+
+
+def _dem(heights: NDArray[np.float32]) -> DemArrays:
+    """A DEM whose cells are the pixels; it goes on beyond them, to the end of the last blocks."""
+    cells = np.pad(heights, ((0, 2 * BLOCK_PX), (0, 2 * BLOCK_PX)), mode="edge")
+    nodes = np.stack([*np.meshgrid(np.arange(4.0), np.arange(4.0), indexing="ij"), np.zeros((4, 4))]) * STEP_PX
+    return DemArrays(cells, np.zeros(cells.shape, np.uint8), True, 0, 0, nodes, STEP_PX, 0, 0)
 
 
 @pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic", "average"])
-@pytest.mark.parametrize(("holes", "calibration"), [(False, False), (True, True)])
-def test_loop_equals_twin(method: str, holes: bool, calibration: bool) -> None:
+@pytest.mark.parametrize(
+    ("holes", "calibration", "noise"), [(False, False, False), (True, True, False), (True, True, True)]
+)
+def test_loop_equals_twin(method: str, holes: bool, calibration: bool, noise: bool) -> None:
     rng = np.random.default_rng(7)
     heights = rng.uniform(*HEIGHTS, SIZE).astype(np.float32)
     heights[3, 4:8] = np.nan
     lattice = _lattice(2.6 if method == "average" else 0.85)
-    source = _source(rng, holes, calibration)
+    source = _source(rng, holes, calibration, noise)
     line, sample = _coordinates(lattice, heights)
     if method == "average":
         # the loop takes one footprint a block, at mid height: so does this
@@ -112,6 +141,8 @@ def test_loop_equals_twin(method: str, holes: bool, calibration: bool) -> None:
             expected[part] = warp(_image(source), line[part], sample[part], method, _footprint(lattice, row, col))
     else:
         expected = warp(_image(source), line, sample, method)
+    if noise:
+        assert 0.05 < np.nanmean(expected < 0) < 0.95
     if calibration:
         expected = np.maximum(expected, 0.0)
     ours = _run(heights, lattice, break_table(None), source, method, calibration)
@@ -157,8 +188,9 @@ def test_break_lines_are_added(record_spacing: float, kind: str) -> None:
     # An image whose pixels say where they are: bilinear gives the sample itself back.
     ramp = np.broadcast_to(np.arange(IMAGE[1], dtype=np.float32) + 1, IMAGE)
     source = SourceArrays(
-        np.ascontiguousarray(ramp), 0, IMAGE[0], 0, *IMAGE, np.zeros(IMAGE[0], np.int32),
-        np.full(IMAGE[0], IMAGE[1] - 1, np.int32), float("nan"), np.empty(0), np.empty((0, IMAGE[1]), np.float32),
+        np.ascontiguousarray(ramp)[None], 0, IMAGE[0], 0, *IMAGE, np.zeros((1, IMAGE[0]), np.int32),
+        np.full((1, IMAGE[0]), IMAGE[1] - 1, np.int32), float("nan"), np.empty(0),
+        np.empty((1, 0, IMAGE[1]), np.float32), *NO_NOISE, NO_FACTOR,
     )  # fmt: skip
     reached = _run(heights, lattice, break_table(lines), source, "bilinear", False) - 1
     inside = (line > 0) & (line < IMAGE[0] - 1) & (sample > 0) & (sample < IMAGE[1] - 1)
@@ -169,20 +201,18 @@ def test_break_lines_are_added(record_spacing: float, kind: str) -> None:
     assert np.max(np.abs(reached - sample)[inside]) < 0.003
 
 
-def test_points_and_strip_agree() -> None:
+def test_points_and_part_agree() -> None:
     rng = np.random.default_rng(3)
     heights = rng.uniform(*HEIGHTS, SIZE).astype(np.float32)
     lattice = _lattice(0.85)
     source = _source(rng, holes=True, calibration=True)
     line, sample = _coordinates(lattice, heights)
-    out = np.empty(SIZE, np.float32)
+    out = np.empty((1, *SIZE), np.float32)
     footprints = np.zeros((4, 4, 4))
-    strip = (0, SIZE[0], 0, SIZE[1])
-    warp_points(
-        line, sample, strip, source, METHODS["bilinear"], True, BLOCK_PX, footprints, np.empty(1, np.float32), out
-    )
+    part, scratch = (0, SIZE[0], 0, SIZE[1]), np.empty(1, np.float32)
+    warp_points(line, sample, part, (0, 0), source, METHODS["bilinear"], True, BLOCK_PX, footprints, scratch, out)
     np.testing.assert_allclose(
-        out, _run(heights, lattice, break_table(None), source, "bilinear", True), atol=1e-4 * float(np.nanmax(out))
+        out[0], _run(heights, lattice, break_table(None), source, "bilinear", True), atol=1e-4 * float(np.nanmax(out))
     )
 
 

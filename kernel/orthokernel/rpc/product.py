@@ -74,6 +74,14 @@ class RpcImage:
         """None: pixels are taken as they are."""
         self._index(band)
 
+    def noise(self, band: str) -> None:
+        """None."""
+
+    @property
+    def has_border_noise(self) -> bool:
+        """See `Product`."""
+        return False
+
     def properties(self) -> dict[str, Any]:
         """Facts for people and for a STAC Item."""
         return {

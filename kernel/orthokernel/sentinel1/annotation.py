@@ -16,6 +16,8 @@ from orthokernel.safexml import XmlDocument
 
 Float64Array = NDArray[np.float64]
 
+_NOISE_REMOVED = "imageAnnotation/processingInformation/thermalNoiseCorrectionPerformed"
+
 
 @dataclass(frozen=True)
 class StateVectors:
@@ -94,6 +96,7 @@ class Annotation:
     orbit: StateVectors
     slant_to_ground: SlantToGroundRecords
     geolocation: GeolocationGrid
+    thermal_noise_removed: bool = False
 
 
 def parse_annotation(content: bytes, source: str) -> Annotation:
@@ -141,6 +144,7 @@ def parse_annotation(content: bytes, source: str) -> Annotation:
         orbit=_parse_orbit(general, seconds),
         slant_to_ground=_parse_records(xml, seconds),
         geolocation=_parse_grid(xml, seconds),
+        thermal_noise_removed=xml.optional_text(_NOISE_REMOVED) == "true",
     )
     if annotation.n_lines < 1 or annotation.n_samples < 1:
         raise AnnotationError(source, f"{annotation.n_lines} x {annotation.n_samples} pixels", "an image")

@@ -23,6 +23,7 @@ from orthokernel.sensor import SensorModel
 from orthokernel.sentinel1.annotation import Annotation, GeolocationGrid, parse_annotation
 from orthokernel.sentinel1.calibration import CalibrationTable, parse_calibration
 from orthokernel.sentinel1.manifest import Manifest, parse_manifest
+from orthokernel.sentinel1.noise import ThermalNoise, lut_factor, parse_noise, version_number
 from orthokernel.sentinel1.quicklook import QuicklookModel, QuicklookReader
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 from orthokernel.sentinel1.raster import check_measurement, open_measurement
@@ -42,7 +43,7 @@ _FILE = re.compile(
 """Source: "Sentinel-1 Product Specification", S1-RS-MDA-52-7441, section 3.4.2; ``-cog``: products of 2023 on."""
 
 _CALIBRATION = re.compile(
-    r"annotation/calibration/calibration-s1[a-d]-[a-z0-9]+-grd-(?P<polarisation>hh|hv|vh|vv)-[-a-z0-9]+\.xml",
+    r"annotation/calibration/(?P<kind>calibration|noise)-s1[a-d]-[a-z0-9]+-grd-(?P<polarisation>hh|hv|vh|vv)-[-a-z0-9]+\.xml",
     re.IGNORECASE,
 )
 
@@ -195,13 +196,51 @@ class Sentinel1Product:
         """
         if band == QUICKLOOK and self.extra_bands:
             return None
+        member = self._calibration_member(band, "calibration")
+        if member is None:
+            raise MissingAnnotationError(self.path, f"no calibration of {band}", "one under annotation/calibration/")
+        return parse_calibration(self._container.read_bytes(member), f"{self.path}:{member}")
+
+    def noise(self, band: str) -> ThermalNoise:
+        """The thermal noise in a polarisation's pixels, in DN ** 2, or why there is none to subtract.
+
+        Raises
+        ------
+        UnknownBandError, MissingAnnotationError, AnnotationError
+        """
+        if band == QUICKLOOK and self.extra_bands:
+            return ThermalNoise(None, "a quick-look has no noise vectors")
+        if self._annotation(band).thermal_noise_removed:
+            return ThermalNoise(None, "the product comes without its noise")
+        member = self._calibration_member(band, "noise")
+        if member is None:
+            return ThermalNoise(None, "the product has no noise vectors")
+        table = parse_noise(self._container.read_bytes(member), f"{self.path}:{member}")
+        if table.is_zero:
+            return ThermalNoise(None, "the product's noise vectors are zero")
+        calibration = self.calibration(band)
+        assert calibration is not None
+        mode, version = self._annotation(band).mode, self._manifest.ipf_version
+        factor = lut_factor(version, mode, float(calibration.dn[0, 0]))
+        if factor is None:
+            return ThermalNoise(None, f"the scaling of {mode} noise vectors by IPF {version} is not documented")
+        return ThermalNoise(table.scaled(factor))
+
+    @property
+    def has_border_noise(self) -> bool:
+        """Whether the processor was one that left low noise, not zeros, where nothing was imaged: IPF before 2.9."""
+        version = version_number(self._manifest.ipf_version)
+        return version is not None and version < 2.9
+
+    def _calibration_member(self, band: str, kind: str) -> str | None:
         self._annotation(band)
         matches = (_CALIBRATION.fullmatch(member) for member in sorted(self._container.members))
-        found = [match[0] for match in matches if match and match["polarisation"].lower() == band]
-        if not found:
-            raise MissingAnnotationError(self.path, f"no calibration of {band}", "one under annotation/calibration/")
-        member = found[0]
-        return parse_calibration(self._container.read_bytes(member), f"{self.path}:{member}")
+        found = [
+            match[0]
+            for match in matches
+            if match and match["polarisation"].lower() == band and match["kind"].lower() == kind
+        ]
+        return found[0] if found else None
 
     def properties(self) -> dict[str, Any]:
         """Facts for people and for a STAC Item. Keys without a value in this product are left out."""

@@ -101,6 +101,14 @@ class ArrayRpcProduct:
     def calibration(self, band: str) -> None:
         """None."""
 
+    def noise(self, band: str) -> None:
+        """None."""
+
+    @property
+    def has_border_noise(self) -> bool:
+        """See `Product`."""
+        return False
+
     def properties(self) -> dict[str, Any]:
         """Nothing."""
         return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from xml.etree.ElementTree import Element
 
@@ -130,6 +130,11 @@ def make_calibration(geometry: RadarGeometry, height_m: float, noise_db: float |
         seven_digits(noise_range),
         [AzimuthNoise(*_rounded(block)) for block in blocks],
     )
+
+
+def without_azimuth(calibration: Calibration) -> Calibration:
+    """The tables as processors before IPF 2.9 had them: no noise along azimuth."""
+    return replace(calibration, noise_azimuth=[])
 
 
 def _rounded(block: AzimuthNoise) -> tuple[str, int, int, int, int, Float64Array, Float64Array]:

@@ -82,7 +82,9 @@ def _tag(prefix: str, name: str) -> str:
     return f"{{{NAMESPACES[prefix]}}}{name}"
 
 
-def manifest_xml(folder: Path, identity: Identity, grid: GeolocationGrid, files: list[ProductFile]) -> bytes:
+def manifest_xml(
+    folder: Path, identity: Identity, grid: GeolocationGrid, files: list[ProductFile], ipf_version: str
+) -> bytes:
     """The manifest of a product made from nothing; files must be there already."""
     root = Element(
         _tag("xfdu", "XFDU"),
@@ -104,7 +106,7 @@ def manifest_xml(folder: Path, identity: Identity, grid: GeolocationGrid, files:
         unit = add(package, _tag("xfdu", "contentUnit"), unitType=kind, repID=SCHEMAS[file.kind])
         add(unit, "dataObjectPointer", dataObjectID=file.identifier)
     metadata = add(root, "metadataSection")
-    _processing(metadata, identity)
+    _processing(metadata, identity, ipf_version)
     _platform(metadata, identity)
     _orbit(metadata, identity)
     _general(metadata, identity)
@@ -134,12 +136,12 @@ def _wrap(metadata: Element, identifier: str, title: str, category: str = "DMD")
     return add(add(entry, "metadataWrap", mimeType="text/xml", vocabularyName="SAFE", textInfo=title), "xmlData")
 
 
-def _processing(metadata: Element, identity: Identity) -> None:
+def _processing(metadata: Element, identity: Identity, ipf_version: str) -> None:
     data = _wrap(metadata, "processing", "Processing", "PDI")
     stamp = written(identity.stop)
     processing = add(data, _tag("safe", "processing"), name="GRD Post Processing", start=stamp, stop=stamp)
     facility = add(processing, _tag("safe", "facility"), country="", name="Simulated scene", organisation="", site="")
-    add(facility, _tag("safe", "software"), name="orthoburst scene simulator", version="003.40")
+    add(facility, _tag("safe", "software"), name="Sentinel-1 IPF", version=ipf_version)
 
 
 def _platform(metadata: Element, identity: Identity) -> None:

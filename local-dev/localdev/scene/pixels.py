@@ -10,6 +10,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from localdev.scene.border import HIGHEST_DN, imaged
 from localdev.scene.calibration import Calibration
 from localdev.scene.ellipsoid import Float64Array, normal, to_earth_centred
 from localdev.scene.facets import scatter
@@ -167,7 +168,14 @@ class Painter:
             self._stamp(power, first_line)
             np.sqrt(power, out=power)
             np.rint(power, out=power)
-            images.append(np.clip(power, 1, 65535, out=power).astype(np.uint16))
+            image = np.clip(power, 1, 65535, out=power).astype(np.uint16)
+            outside = ~imaged(
+                spec, (window.first_line, window.first_sample, window.lines, window.samples), line, sample
+            )
+            if outside.any():
+                random = np.random.default_rng([spec.seed, order, first_line, 1])
+                image[outside] = random.integers(0, HIGHEST_DN, int(outside.sum()), dtype=np.uint16)
+            images.append(image)
         return images
 
     def _stamp(self, power: Float64Array, first_line: int) -> None:

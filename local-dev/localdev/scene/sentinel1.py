@@ -11,8 +11,9 @@ import numpy as np
 
 from localdev.scene.annotation import GeolocationGrid, parse, read_geometry, read_grid
 from localdev.scene.annotation_xml import Statistics, annotation_xml
-from localdev.scene.calibration import Calibration, make_calibration, read_calibration
-from localdev.scene.calibration_xml import calibration_xml, noise_xml
+from localdev.scene.border import is_old
+from localdev.scene.calibration import Calibration, make_calibration, read_calibration, without_azimuth
+from localdev.scene.calibration_xml import calibration_xml, noise_xml, old_noise_xml
 from localdev.scene.fractal import write_fractal_dem
 from localdev.scene.frame import anx_time, make_geometry, make_grid
 from localdev.scene.identity import Identity, stop_time
@@ -69,6 +70,8 @@ def _from_nothing(spec: SceneSpec) -> Scene:
     surface, dem = _ground(spec, geometry, window)
     grid = make_grid(geometry, float(np.median(surface.height_m)))
     calibration = make_calibration(geometry, float(np.median(surface.height_m)), spec.noise_db)
+    if is_old(spec.ipf_version):
+        calibration = without_azimuth(calibration)
     work = spec.out_folder / (identity.product_name("0000") + ".SAFE")
     for part in ("annotation/calibration", "measurement", "preview"):
         (work / part).mkdir(parents=True, exist_ok=True)
@@ -84,19 +87,22 @@ def _from_nothing(spec: SceneSpec) -> Scene:
         start=geometry.epoch,
         bands=painter.bands([calibration] * len(measurements)),
     )
-    files = _annotations(work, identity, geometry=geometry, grid=grid, calibration=calibration, statistics=statistics)
+    files = _annotations(
+        work, identity, spec.ipf_version, geometry=geometry, grid=grid, calibration=calibration, statistics=statistics
+    )
     (work / "preview/map-overlay.kml").write_bytes(overlay_xml(footprint(grid)))
     write_quick_look(work / "preview/quick-look.png", pictures)
     files += [ProductFile("overlay", work / "preview/map-overlay.kml")]
     files += [ProductFile("measurement", path) for path in measurements]
     files += [ProductFile("quicklook", work / "preview/quick-look.png")]
-    path = _finish(work, manifest_xml(work, identity, grid, files), spec)
+    path = _finish(work, manifest_xml(work, identity, grid, files, spec.ipf_version), spec)
     return _scene(spec, path, geometry=geometry, window=window, targets=targets, dem=dem)
 
 
 def _annotations(
     work: Path,
     identity: Identity,
+    ipf_version: str,
     *,
     geometry: RadarGeometry,
     grid: GeolocationGrid,
@@ -108,7 +114,13 @@ def _annotations(
         stem = identity.file_stem(polarisation)
         for kind, name, content in (
             ("product", f"{stem}.xml", annotation_xml(identity, polarisation, geometry, grid, numbers)),
-            ("noise", f"calibration/noise-{stem}.xml", noise_xml(identity, polarisation, geometry, calibration)),
+            (
+                "noise",
+                f"calibration/noise-{stem}.xml",
+                old_noise_xml(identity, polarisation, geometry, calibration, ipf_version)
+                if is_old(ipf_version)
+                else noise_xml(identity, polarisation, geometry, calibration),
+            ),
             (
                 "calibration",
                 f"calibration/calibration-{stem}.xml",
@@ -143,6 +155,8 @@ def _from_annotation(spec: SceneSpec) -> Scene:
     work = spec.out_folder / f".making-{source.name}"
     shutil.rmtree(work, ignore_errors=True)
     for path in (source / "annotation").rglob("*.xml"):
+        if spec.noise_db is None and path.name.startswith("noise-"):
+            continue  # there is none in the pixels
         copy = work / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)

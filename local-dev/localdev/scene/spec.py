@@ -52,7 +52,12 @@ class SceneSpec:
         Gamma-distributed speckle with unit mean; None: none.
     noise_db : float, optional
         Noise-equivalent sigma0 that is in the pixels and in the noise vectors (without ``annotation_safe``; with it
-        the annotated noise is in the pixels unless this is None).
+        the annotated noise is in the pixels; where this is None it is not, and the noise files are left out).
+    ipf_version : str
+        Processor that the manifest names (without ``annotation_safe``). Before 2.9 noise files have range vectors
+        only, and before 2.5 these lack their factor.
+    border_noise_px : int
+        Before IPF 2.9: width of the border of low random values around what is filled.
     targets : int
         Point targets spread over the image.
     facets_per_pixel : int
@@ -80,6 +85,8 @@ class SceneSpec:
     cross_polarised_db: float = 7.0
     speckle_looks: float | None = 4.4
     noise_db: float | None = -24.0
+    ipf_version: str = "003.40"
+    border_noise_px: int = 0
     targets: int = 0
     target_dn: float = 20000.0
     target_width_px: float = 1.4

@@ -14,33 +14,20 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 
-from orthokernel.cogpixels import (
-    float_predictor,
-    halve_decibels,
-    halve_floats,
-    halve_integers,
-    integer_predictor,
-    is_empty,
-)
+from orthokernel.cogtiles import TILE_PX, Overviews, TileCoder
 from orthokernel.grid import Grid
 from orthokernel.tiffdir import CLASSIC_BYTES, TiledImage, file_head, geo_fields, image_fields, no_data_field
 
-Overviews = Literal["mean", "decibels", "nearest"]
-"""Of 2 x 2 pixels, those with data: their mean, the mean of the power they stand for, or the upper left pixel."""
-
-TILE_PX = 512
 PREVIEW_PX = 1024
 _PIECE_BYTES = 2**20  # of the finished file: read, summed and written while it is in the cache
-_NO_PREDICTOR, _INTEGER, _FLOAT = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -53,22 +40,29 @@ class WrittenFile:
 
 @dataclass
 class _Level:
-    """The full image, or one of its overviews: the row of tiles that is being filled, and where finished tiles are."""
+    """The full image, or one of its overviews: where its finished tiles are, and the row of tiles being filled."""
 
     shape: tuple[int, int]
     at: NDArray[np.int64]  # (bands, tile rows, tile cols): place in the scratch file
     n_bytes: NDArray[np.int64]
-    rows: NDArray[Any] | None = None  # (bands, TILE_PX, cols), made when it is wanted
-    filled_px: int = 0
-    tiles_done: dict[int, int] = field(default_factory=dict)
+    rows: NDArray[Any]  # of overviews: (bands, up to TILE_PX, cols)
 
     @classmethod
-    def of(cls, shape: tuple[int, int], n_bands: int) -> _Level:
+    def of(cls, shape: tuple[int, int], n_bands: int, dtype: np.dtype[Any], n_rows: int) -> _Level:
         tiles = (n_bands, -(-shape[0] // TILE_PX), -(-shape[1] // TILE_PX))
-        return cls(shape, np.full(tiles, -1, np.int64), np.zeros(tiles, np.int64))
+        rows = np.empty((n_bands, n_rows, shape[1]), dtype)
+        return cls(shape, np.full(tiles, -1, np.int64), np.zeros(tiles, np.int64), rows)
 
-    def tile_rows_px(self, tile_row: int) -> int:
+    def n_rows(self, tile_row: int) -> int:
         return min(TILE_PX, self.shape[0] - tile_row * TILE_PX)
+
+
+@dataclass
+class _Gathered:
+    """A row of tiles of which not all pixels have come."""
+
+    rows: NDArray[Any]
+    n_px: int = 0
 
 
 class CogFile:
@@ -87,10 +81,9 @@ class CogFile:
         Several bands lie in the file one after the other.
     pool : ThreadPoolExecutor
         Threads that compress. Several files may share it, but not a thread that writes or closes one.
-    overviews : {"mean", "decibels", "nearest"}
-        Each of half the size of the one before, rounded up, down to a single tile.
-    predict : bool
-        Compress differences of neighbouring pixels, which suits images and does not suit bits.
+    overviews : {"average", "average_db", "nearest"}
+        Each of half the size of the one before, rounded up, down to a single tile. Pixels of "nearest" are bits or
+        classes: they are compressed as they are, others as differences from their neighbours.
     classic_bytes : int
         A file larger than this becomes a BigTIFF.
 
@@ -108,58 +101,56 @@ class CogFile:
         no_data: float,
         band_names: Sequence[str],
         pool: ThreadPoolExecutor,
-        overviews: Overviews = "mean",
-        predict: bool = True,
+        overviews: Overviews = "average",
         classic_bytes: int = CLASSIC_BYTES,
     ) -> None:
-        self._path, self._pool, self._overviews, self._classic_bytes = path, pool, overviews, classic_bytes
+        self._path, self._pool, self._classic_bytes = path, pool, classic_bytes
         self.dtype = np.dtype(dtype)
-        self._no_data = self.dtype.type(no_data)
-        self._off = self.dtype.type(no_data + 1 if no_data != np.iinfo(self.dtype).max else no_data - 1) if (
-            self.dtype.kind == "u"
-        ) else self._no_data  # fmt: skip
+        self._coder = TileCoder(self.dtype, no_data, overviews)
         self._n_bands = len(band_names)
-        self._predictor = _NO_PREDICTOR if not predict else _FLOAT if self.dtype.kind == "f" else _INTEGER
         self._geo = geo_fields(grid, self.dtype, no_data, band_names)
-        self._levels = [_Level.of(grid.shape, self._n_bands)]
+        self._levels = [_Level.of(grid.shape, self._n_bands, self.dtype, 0)]
         while max(shape := self._levels[-1].shape) > TILE_PX:
-            self._levels.append(_Level.of(((shape[0] + 1) // 2, (shape[1] + 1) // 2), self._n_bands))
+            half = ((shape[0] + 1) // 2, (shape[1] + 1) // 2)
+            self._levels.append(_Level.of(half, self._n_bands, self.dtype, min(TILE_PX, half[0])))
+        self._gathered: dict[int, _Gathered] = {}
         self._preview_level = next(k for k, level in enumerate(self._levels) if max(level.shape) <= PREVIEW_PX)
-        self.preview = np.full(self._levels[self._preview_level].shape, self._no_data)
+        self.preview = np.full(self._levels[self._preview_level].shape, no_data, self.dtype)
         """The first band at the finest level of at most 1024 x 1024 pixels: complete when all is written."""
-        self._local = threading.local()
         self._lock = threading.Lock()
         self._scratch = tempfile.TemporaryFile(dir=path.parent, buffering=0)  # noqa: SIM115 (closed in __exit__)
         self._end = 0
-        self._empty_at, self._empty_bytes = self._keep(
-            self._compressed(np.full((TILE_PX, TILE_PX), self._no_data), 0, 0, 0, 0)
-        )
+        self._empty_at, self._empty_bytes = self._keep(self._coder.empty())
 
-    def write(self, row0: int, col0: int, rows: NDArray[Any]) -> None:
-        """Take the next pixels: from the left, then downwards, anew in every block of rows.
+    def write(self, row0: int, rows: NDArray[Any], col0: int = 0) -> None:
+        """Take the next pixels, downwards; within a block of rows from the left, if it comes in several.
 
-        ``rows`` (bands, rows, cols) of the file's type starts at ``[row0, col0]``. Blocks of whole rows of tiles are
-        compressed where they lie, and no longer looked at on return; smaller ones are gathered.
+        ``rows`` (bands, rows, cols) of the file's type starts at ``[row0, col0]`` and is no longer looked at on
+        return. Whole rows of tiles are compressed where they lie; other blocks are gathered first.
         """
         rows = np.ascontiguousarray(rows, self.dtype)
-        level = self._levels[0]
-        col1 = col0 + rows.shape[2]
-        on_tiles = col0 % TILE_PX == 0 and (col1 % TILE_PX == 0 or col1 == level.shape[1])
-        done = 0
+        level, n_cols, done = self._levels[0], rows.shape[2], 0
         while done < rows.shape[1]:
             tile_row, inside = divmod(row0 + done, TILE_PX)
-            n = min(level.tile_rows_px(tile_row) - inside, rows.shape[1] - done)
+            n_rows = level.n_rows(tile_row)
+            n = min(n_rows - inside, rows.shape[1] - done)
             part = rows[:, done : done + n]
-            if on_tiles and n == level.tile_rows_px(tile_row):
-                self._compress_row(0, tile_row, part, col0)
+            if (n, n_cols) == (n_rows, level.shape[1]):
+                self._compress_row(0, tile_row, part)
             else:
-                gathered = self._gathered(level)
-                gathered[:, inside : inside + n, col0:col1] = part
-                level.filled_px += n * (col1 - col0)
-                if level.filled_px == level.tile_rows_px(tile_row) * level.shape[1]:
-                    level.filled_px = 0
-                    self._compress_row(0, tile_row, gathered, 0)
+                self._gather(tile_row, inside, col0, part)
             done += n
+
+    def _gather(self, tile_row: int, inside: int, col0: int, part: NDArray[Any]) -> None:
+        n_rows, n_cols = self._levels[0].n_rows(tile_row), self._levels[0].shape[1]
+        if tile_row not in self._gathered:
+            self._gathered[tile_row] = _Gathered(np.empty((self._n_bands, n_rows, n_cols), self.dtype))
+        gathered = self._gathered[tile_row]
+        gathered.rows[:, inside : inside + part.shape[1], col0 : col0 + part.shape[2]] = part
+        gathered.n_px += part.shape[1] * part.shape[2]
+        if gathered.n_px == n_rows * n_cols:
+            self._compress_row(0, tile_row, gathered.rows)
+            del self._gathered[tile_row]
 
     def close(self) -> WrittenFile:
         """Make the file.
@@ -174,8 +165,9 @@ class CogFile:
             raise ValueError(f"{self._path}: {missing} tiles were not written")
         images = []
         for k, level in enumerate(self._levels):
-            fields = image_fields(level.shape, self.dtype, self._n_bands, TILE_PX, self._predictor, overview=k > 0)
-            geo = no_data_field(self._geo) if k else self._geo
+            predictor, is_overview = self._coder.predictor, k > 0
+            fields = image_fields(level.shape, self.dtype, self._n_bands, TILE_PX, predictor, is_overview)
+            geo = no_data_field(self._geo) if is_overview else self._geo
             images.append(TiledImage([*fields, *geo], level.n_bytes.ravel()))
         head = file_head(images, self._n_bands > 1, self._classic_bytes)
         digest = hashlib.sha256(head)
@@ -206,80 +198,37 @@ class CogFile:
     ) -> None:
         self._scratch.close()
 
-    def _gathered(self, level: _Level) -> NDArray[Any]:
-        if level.rows is None:
-            level.rows = np.empty((self._n_bands, min(TILE_PX, level.shape[0]), level.shape[1]), self.dtype)
-        return level.rows
-
-    def _compress_row(self, k: int, tile_row: int, rows: NDArray[Any], col0: int) -> None:
-        """Compress tiles of level k from a block that begins at column col0, and the overviews that become complete."""
+    def _compress_row(self, k: int, tile_row: int, rows: NDArray[Any]) -> None:
+        """Compress a row of tiles of level k, and of the overviews what that makes complete."""
         level = self._levels[k]
-        n_rows, n_cols = level.tile_rows_px(tile_row), min(rows.shape[2], level.shape[1] - col0)
+        n_rows, first = level.n_rows(tile_row), tile_row * TILE_PX
         if k == self._preview_level:
-            first = tile_row * TILE_PX
-            self.preview[first : first + n_rows, col0 : col0 + n_cols] = rows[0, :n_rows, :n_cols]
-        if k + 1 < len(self._levels):
-            self._gathered(self._levels[k + 1])
+            self.preview[first : first + n_rows] = rows[0, :n_rows]
         jobs = [
-            self._pool.submit(self._compress_tile, k, band, tile_row, (col0 + col) // TILE_PX, rows[band], n_rows, col)
-            for col in range(0, n_cols, TILE_PX)
+            self._pool.submit(self._compress_tile, k, band, tile_row, tile_col, rows[band])
+            for tile_col in range(level.at.shape[2])
             for band in range(self._n_bands)
         ]
-        wait(jobs)  # all of them, before the block is let go of
+        wait(jobs)  # all of them, before the rows are let go of
         for job in jobs:
             job.result()
-        done = level.tiles_done.get(tile_row, 0) + len(jobs)
-        level.tiles_done[tile_row] = done
-        row_is_done = done == level.at.shape[0] * level.at.shape[2]
-        last = tile_row == level.at.shape[1] - 1
-        if row_is_done and k + 1 < len(self._levels) and (tile_row % 2 == 1 or last):
-            self._compress_row(k + 1, tile_row // 2, self._gathered(self._levels[k + 1]), 0)
+        is_last = tile_row == level.at.shape[1] - 1
+        if k + 1 < len(self._levels) and (tile_row % 2 == 1 or is_last):
+            self._compress_row(k + 1, tile_row // 2, self._levels[k + 1].rows)
 
-    def _compress_tile(
-        self, k: int, band: int, tile_row: int, tile_col: int, plane: NDArray[Any], n_rows: int, col0: int
-    ) -> None:
-        """One tile of level k, which begins at column col0 of the plane; runs on the pool."""
+    def _compress_tile(self, k: int, band: int, tile_row: int, tile_col: int, plane: NDArray[Any]) -> None:
+        """One tile of level k, from a plane of its row of tiles; runs on the pool."""
         level = self._levels[k]
-        col1 = min(col0 + TILE_PX, plane.shape[1])
+        n_rows, col0 = level.n_rows(tile_row), tile_col * TILE_PX
+        col1 = min(col0 + TILE_PX, level.shape[1])
         if k + 1 < len(self._levels):
-            half = TILE_PX // 2
-            out = self._gathered(self._levels[k + 1])[band]
-            self._halve(plane, n_rows, col0, col1, out, (tile_row % 2) * half, tile_col * half)
-        if is_empty(plane, 0, n_rows, col0, col1, self._no_data):
+            out, half_px = self._levels[k + 1].rows[band], TILE_PX // 2
+            self._coder.halve(plane, n_rows, col0, col1, out, (tile_row % 2) * half_px, tile_col * half_px)
+        if self._coder.is_empty(plane, n_rows, col0, col1):
             at, n_bytes = self._empty_at, self._empty_bytes
         else:
-            at, n_bytes = self._keep(self._compressed(plane, 0, n_rows, col0, col1))
+            at, n_bytes = self._keep(self._coder.compressed(plane, n_rows, col0, col1))
         level.at[band, tile_row, tile_col], level.n_bytes[band, tile_row, tile_col] = at, n_bytes
-
-    def _halve(
-        self, plane: NDArray[Any], n_rows: int, col0: int, col1: int, out: NDArray[Any], out_row: int, out_col: int
-    ) -> None:
-        if self._overviews == "nearest":
-            target = out[out_row : out_row + (n_rows + 1) // 2, out_col : out_col + (col1 - col0 + 1) // 2]
-            target[:] = plane[:n_rows:2, col0:col1:2]
-        elif self.dtype.kind == "u":
-            halve_integers(plane, 0, n_rows, col0, col1, self._no_data, self._off, out, out_row, out_col)
-        elif self._overviews == "decibels":
-            halve_decibels(plane, 0, n_rows, col0, col1, out, out_row, out_col)
-        else:
-            halve_floats(plane, 0, n_rows, col0, col1, out, out_row, out_col)
-
-    def _compressed(self, plane: NDArray[Any], row0: int, row1: int, col0: int, col1: int) -> bytes:
-        if not hasattr(self._local, "zstd"):
-            self._local.zstd = _compressor(self._predictor == _FLOAT)
-            width = TILE_PX * (4 if self._predictor == _FLOAT else 1)
-            self._local.tile = np.empty((TILE_PX, width), np.uint8 if self._predictor == _FLOAT else self.dtype)
-        tile: NDArray[Any] = self._local.tile
-        if self._predictor == _FLOAT:
-            fill = self._no_data.view(np.uint32)
-            float_predictor(plane.view(np.uint32), row0, row1, col0, col1, fill, tile)
-        elif self._predictor == _INTEGER:
-            integer_predictor(plane, row0, row1, col0, col1, self._no_data, tile)
-        else:
-            tile[:] = self._no_data
-            tile[: row1 - row0, : col1 - col0] = plane[row0:row1, col0:col1]
-        compressed: bytes = self._local.zstd.compress(tile)
-        return compressed
 
     def _keep(self, compressed: bytes) -> tuple[int, int]:
         """Put a tile into the scratch file as it will lie in the file; where, and its size alone."""
@@ -310,17 +259,6 @@ class CogFile:
                         view, filled = views[0], 0
         if filled:
             yield view[:filled]
-
-
-def _compressor(of_floats: bool) -> Any:
-    """ZSTD at level 1. The bytes of floats, as differences, have repetitions and no skew worth Huffman's time.
-
-    A target length of one says so: of speckle and of smooth angles the same size in 0.6 times the time.
-    """
-    settings = zstandard.ZstdCompressionParameters.from_level(1, source_size=4 * TILE_PX**2)
-    if of_floats:
-        settings = zstandard.ZstdCompressionParameters.from_level(1, source_size=4 * TILE_PX**2, target_length=1)
-    return zstandard.ZstdCompressor(compression_params=settings)
 
 
 def _write_all(file: int, data: bytes | memoryview) -> None:

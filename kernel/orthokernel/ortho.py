@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 Float32Array = NDArray[np.float32]
 _SCRATCH = 512 * 512
-_LOOP_SHARE = 0.7  # of the progress bar, where a file is written afterwards
+_LOOP_SHARE = 0.9  # of the progress bar, where a file is written afterwards
 
 
 @dataclass(frozen=True)

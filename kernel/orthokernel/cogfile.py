@@ -120,7 +120,11 @@ class CogFile:
         self._lock = threading.Lock()
         self._scratch = tempfile.TemporaryFile(dir=path.parent, buffering=0)  # noqa: SIM115 (closed in __exit__)
         self._end = 0
-        self._empty_at, self._empty_bytes = self._keep(self._coder.empty())
+        try:
+            self._empty_at, self._empty_bytes = self._keep(self._coder.empty())
+        except OSError:
+            self._scratch.close()
+            raise
 
     def write(self, row0: int, rows: NDArray[Any], col0: int = 0) -> None:
         """Take the next pixels, downwards; within a block of rows from the left, if it comes in several.

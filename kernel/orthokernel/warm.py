@@ -41,14 +41,14 @@ def warm_up() -> None:
         with open_product(image) as product:
             for resampling in ("nearest", "bilinear", "cubic", "average"):
                 orthorectify(product, grid, Terrain(dem, None), resampling=resampling)
-        _write_cogs(Path(folder))
+        warm_writer(Path(folder))
     model = RangeDopplerModel(_annotation())
     model.ground_to_smooth(LON_DEG, LAT_DEG, 0.0)
     model.image_to_ground(0.0, 0.0, 0.0)
 
 
-def _write_cogs(folder: Path) -> None:
-    """A file of every kind, large enough to have an overview."""
+def warm_writer(folder: Path) -> None:
+    """The same for the writer alone: a file of every kind in a folder, large enough to have an overview."""
     grid = Grid.from_bounds(32631, (500_000.0, 4_900_000.0, 500_513.0, 4_900_001.0), 1.0)
     kinds = [("float32", np.nan, "average"), ("float32", np.nan, "average_db"), ("uint8", 0, "nearest")]
     with ThreadPoolExecutor(1) as pool:

@@ -24,7 +24,16 @@ from numpy.typing import NDArray
 
 from orthokernel.cogtiles import TILE_PX, Overviews, TileCoder
 from orthokernel.grid import Grid
-from orthokernel.tiffdir import CLASSIC_BYTES, TiledImage, file_head, geo_fields, image_fields, no_data_field
+from orthokernel.tiffdir import (
+    CLASSIC_BYTES,
+    LEADER_BYTES,
+    TRAILER_BYTES,
+    TiledImage,
+    file_head,
+    geo_fields,
+    image_fields,
+    no_data_field,
+)
 
 PREVIEW_PX = 1024
 _PIECE_BYTES = 2**20  # of the finished file: read, summed and written while it is in the cache
@@ -236,13 +245,14 @@ class CogFile:
 
     def _keep(self, compressed: bytes) -> tuple[int, int]:
         """Put a tile into the scratch file as it will lie in the file; where, and its size alone."""
-        stored = b"".join((struct.pack("<I", len(compressed)), compressed, compressed[-4:]))
+        parts = [struct.pack("<I", len(compressed)), compressed, compressed[-TRAILER_BYTES:]]
+        size = LEADER_BYTES + len(compressed) + TRAILER_BYTES
         with self._lock:
             at = self._end
-            self._end += len(stored)
-        written = 0
-        while written < len(stored):
-            written += os.pwrite(self._scratch.fileno(), memoryview(stored)[written:], at + written)
+            self._end += size
+        written = os.pwritev(self._scratch.fileno(), parts, at)
+        while written < size:  # a disk that is nearly full takes less than it was given, and then says why
+            written += os.pwrite(self._scratch.fileno(), b"".join(parts)[written:], at + written)
         return at, len(compressed)
 
     def _pieces(self) -> Iterator[memoryview]:
@@ -251,7 +261,7 @@ class CogFile:
         view, filled = views[0], 0
         for level in reversed(self._levels):
             for start, size in zip(level.at.ravel().tolist(), level.n_bytes.ravel().tolist(), strict=True):
-                at, end = start, start + size + 8
+                at, end = start, start + LEADER_BYTES + size + TRAILER_BYTES
                 while at < end:
                     got = os.preadv(self._scratch.fileno(), [view[filled : filled + end - at]], at)
                     if got == 0:

@@ -5,35 +5,29 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
 
-LARGEST_PX = 1024
 _PERCENTILES = (2.0, 98.0)
 _LEAST_POWER = 1e-5  # -50 dB: below every noise floor
 
 
-def write_browse(image: Path, target: Path, power: bool) -> None:
-    """Write a PNG of the first band of an image.
+def write_browse(values: NDArray[Any], no_data: float, target: Path, power: bool) -> None:
+    """Write a PNG of one band.
 
     Parameters
     ----------
-    image : Path
-        A raster with overviews.
+    values : (rows, cols) float32 or integer
+        The band, as small as it is to be shown; not valid where NaN or ``no_data``.
     target : Path
-        The PNG: grey and alpha, at most 1024 x 1024.
+        The PNG: grey and alpha.
     power : bool
         Values are linear power: shown in decibels.
     """
-    with rasterio.open(image) as source:
-        shrink = max(1.0, max(source.height, source.width) / LARGEST_PX)
-        shape = (max(1, int(source.height / shrink)), max(1, int(source.width / shrink)))
-        values = source.read(1, out_shape=shape, masked=True, resampling=Resampling.average)
-    valid = ~np.ma.getmaskarray(values) & np.isfinite(values.data)
-    grey = stretch(values.data.astype(np.float64), valid, power)
+    valid = np.isfinite(values) & (values != no_data)
+    grey = stretch(values.astype(np.float64), valid, power)
     alpha = np.where(valid, 255, 0).astype(np.uint8)
     target.write_bytes(png_bytes(np.stack([grey, alpha], axis=-1)))
 

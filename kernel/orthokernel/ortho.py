@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 
 from orthokernel.blocks import (
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
 
 Float32Array = NDArray[np.float32]
 _SCRATCH = 512 * 512
-_LOOP_SHARE = 0.7  # of the progress bar, where a file is written afterwards
+_READ_CACHE_BYTES = 192 * 2**20  # GDAL would take a twentieth of the machine's memory for lines that are read once
+_LOOP_SHARE = 0.9  # of the progress bar, where a file is written afterwards
 
 
 @dataclass(frozen=True)
@@ -253,6 +255,7 @@ def _run(
     tally = Tally(pixels=grid.n_rows * grid.n_cols)
     windows = list(walk.windows(grid))
     with ExitStack() as stack:
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_READ_CACHE_BYTES))
         layers = _open_layers(products, options, stack, tally)
         ahead = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-ahead"))
         writer = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-write"))

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,20 @@ _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 _TILE_SIDE_M = 109_800.0
 
 
-def write_item(result: OrthoResult, files: dict[str, Path], names: dict[str, Path], target: Path) -> None:
-    """Write the Item of an orthoimage whose files lie, complete, under ``files`` and will be called ``names``."""
-    item = make_item(result, files, names)
+def write_item(
+    result: OrthoResult, files: dict[str, Path], names: dict[str, Path], target: Path, sha256: Mapping[str, str]
+) -> None:
+    """Write the Item of an orthoimage whose files lie, complete, under ``files`` and will be called ``names``.
+
+    ``sha256`` has the checksums, in hexadecimal, of files that were summed while they were written.
+    """
+    item = make_item(result, files, names, sha256)
     target.write_text(json.dumps(item, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def make_item(result: OrthoResult, files: dict[str, Path], names: dict[str, Path]) -> dict[str, Any]:
+def make_item(
+    result: OrthoResult, files: dict[str, Path], names: dict[str, Path], sha256: Mapping[str, str]
+) -> dict[str, Any]:
     """The Item as a dict of JSON types; asset links are file names, relative to the Item."""
     facts = result.properties["products"]
     first = facts[0]
@@ -68,7 +76,7 @@ def make_item(result: OrthoResult, files: dict[str, Path], names: dict[str, Path
         "geometry": _geometry(ring),
         "properties": {key: value for key, value in properties.items() if value is not None},
         "links": [],
-        "assets": _assets(result, files, names),
+        "assets": _assets(result, files, names, sha256),
     }
 
 
@@ -160,7 +168,9 @@ def _processing(result: OrthoResult) -> dict[str, Any]:
     }
 
 
-def _assets(result: OrthoResult, files: dict[str, Path], names: dict[str, Path]) -> dict[str, Any]:
+def _assets(
+    result: OrthoResult, files: dict[str, Path], names: dict[str, Path], sha256: Mapping[str, str]
+) -> dict[str, Any]:
     with rasterio.open(files["image"]) as image:
         no_data = "nan" if image.nodata is None or np.isnan(image.nodata) else image.nodata
         bands = [
@@ -182,17 +192,21 @@ def _assets(result: OrthoResult, files: dict[str, Path], names: dict[str, Path])
             "type": kind,
             "roles": roles,
             "file:size": files[name].stat().st_size,
-            "file:checksum": _multihash(files[name]),
+            "file:checksum": _multihash(sha256.get(name) or _sha256(files[name])),
             **more,
         }
         for key, name, kind, roles, more in entries
     }
 
 
-def _multihash(path: Path) -> str:
-    """SHA2-256 as a multihash in hexadecimal (0x12: the function, 0x20: 32 bytes), as the file extension wants it."""
+def _multihash(sha256: str) -> str:
+    """As a multihash in hexadecimal (0x12: the function, 0x20: 32 bytes), as the file extension wants it."""
+    return "1220" + sha256
+
+
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        return "1220" + hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _wrapped(lonlat: Any) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.rpc import RPC
 from rasterio.transform import from_origin
 
+from orthokernel.cog import as_stored
+from orthokernel.cogfile import CogFile
 from orthokernel.grid import Grid
 from orthokernel.ortho import orthorectify
 from orthokernel.product import BandReader, open_product
@@ -42,6 +45,7 @@ def warm_up() -> None:
                 orthorectify(product, grid, Terrain(dem, None), resampling=resampling)
             with product.open_band(product.bands[0]) as reader:
                 _read_borders(reader)
+        warm_writer(Path(folder))
     model = RangeDopplerModel(_annotation())
     model.ground_to_smooth(LON_DEG, LAT_DEG, 0.0)
     model.image_to_ground(0.0, 0.0, 0.0)
@@ -54,6 +58,17 @@ def _read_borders(reader: BandReader) -> None:
     for level in (None, BorderLevel.without_noise(reader.n_samples)):
         values = SampleValues(0.0, True, np.empty(0), rows, nothing, border_level=level)
         SourceRing([reader], [values]).prepare(lines, samples, (0, 0))
+
+
+def warm_writer(folder: Path) -> None:
+    """The same for the writer alone: a file of every kind in a folder, large enough to have an overview."""
+    grid = Grid.from_bounds(32631, (500_000.0, 4_900_000.0, 500_513.0, 4_900_001.0), 1.0)
+    kinds = [("float32", np.nan, "average"), ("float32", np.nan, "average_db"), ("uint8", 0, "nearest")]
+    with ThreadPoolExecutor(1) as pool:
+        for dtype, no_data, overviews in (*kinds, ("uint8", 0, "average"), ("uint16", 0, "average")):
+            with CogFile(folder / "any.tif", grid, dtype, no_data, [""], pool, overviews) as file:  # type: ignore[arg-type]
+                file.write(0, as_stored(np.ones((1, *grid.shape), np.float32), dtype, no_data))
+                file.close()
 
 
 def _write_image(path: Path) -> None:

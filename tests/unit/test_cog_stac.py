@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 import struct
 from pathlib import Path
 
@@ -134,6 +135,20 @@ def test_a_stopped_run_leaves_nothing(tmp_path: Path) -> None:
 
     with open_product(tmp_path / "image.tif") as product, pytest.raises(KeyboardInterrupt):
         orthorectify(product, place_grid(), Terrain.constant(500.0), out=tmp_path / "new" / "o.tif", progress=stop)
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_full_disk_is_an_error_that_may_pass_and_leaves_nothing(tmp_path: Path) -> None:
+    write_rpc_image(tmp_path / "image.tif")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with open_product(tmp_path / "image.tif") as product:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+            with pytest.raises(OutputError, match=r"o\.tif: cannot be written .*File too large") as raised:
+                orthorectify(product, place_grid(), Terrain.constant(500.0), out=tmp_path / "new" / "o.tif")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not raised.value.permanent
     assert list((tmp_path / "new").iterdir()) == []
 
 

@@ -21,7 +21,9 @@ from orthoagent.session import State
 from orthoagent.settings import Settings
 from orthoagent.status import StatusBoard
 from orthoagent.worker import Vitals
+from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthokernel.errors import KernelError
+from orthokernel.result import RESULT_VERSION
 
 
 def board() -> StatusBoard:
@@ -140,6 +142,11 @@ def test_a_child_gets_threads_and_cache_and_no_secrets(tmp_path: Path) -> None:
     assert environment["NUMBA_NUM_THREADS"] == "2"
     assert environment["NUMBA_CACHE_DIR"] == str(tmp_path)
     assert not {"ORTHOAGENT_STORAGE", "ORTHOAGENT_BROKER"} & environment.keys()
+
+
+def test_worker_and_kernel_agree_on_the_result_version() -> None:
+    """The kernel writes its own into every Item; queues and digests carry the contracts'."""
+    assert RESULT_VERSION == KERNEL_RESULT_VERSION
 
 
 def test_the_kernel_says_itself_whether_another_try_can_help() -> None:

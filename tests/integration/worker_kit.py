@@ -227,7 +227,8 @@ class Agent:
         environment = {name: value for name, value in os.environ.items() if name not in hidden} | {
             f"ORTHOAGENT_{name.upper()}": str(value) for name, value in given.items()
         }
-        environment["PYTHONPATH"] = str(TESTS)
+        # what the caller imports, the agent imports: a checkout beside the installed one tests itself
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "orthoagent", *(arguments or ("run",))], env=environment, stderr=log

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import logging
 import signal
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
@@ -21,8 +23,11 @@ from orthoagent.session import State
 from orthoagent.settings import Settings
 from orthoagent.status import StatusBoard
 from orthoagent.worker import Vitals
+from orthocontracts.requests import Options, Radiometry
 from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthokernel import orthorectify
 from orthokernel.errors import KernelError
+from orthokernel.radiometry import RADIOMETRIES
 from orthokernel.result import RESULT_VERSION
 
 
@@ -147,6 +152,12 @@ def test_a_child_gets_threads_and_cache_and_no_secrets(tmp_path: Path) -> None:
 def test_worker_and_kernel_agree_on_the_result_version() -> None:
     """The kernel writes its own into every Item; queues and digests carry the contracts'."""
     assert RESULT_VERSION == KERNEL_RESULT_VERSION
+
+
+def test_the_kernel_takes_every_option_that_a_request_may_have() -> None:
+    """The worker passes options on by name."""
+    assert set(Options.model_fields) <= set(inspect.signature(orthorectify).parameters)
+    assert set(get_args(Radiometry)) == set(RADIOMETRIES)
 
 
 def test_the_kernel_says_itself_whether_another_try_can_help() -> None:

@@ -34,7 +34,7 @@ class OutputOrder(Document):
     height_m: float | None
     grid: GridSpec
     options: Options
-    out: Path = Field(description="the image to write; browse and item go beside it")
+    out: Path = Field(description="the image to write; the other files go beside it")
 
 
 class OutputMade(Document):

@@ -11,7 +11,7 @@ import pyproj
 from affine import Affine
 
 from orthoagent.childwords import OutputMade, OutputOrder
-from orthocontracts.outputs import FILE_SUFFIX, GridSpec
+from orthocontracts.outputs import FILE_SUFFIX, GridSpec, file_kinds
 from orthokernel import Grid, Product, Terrain, open_product, orthorectify
 from orthokernel.warm import warm_up
 
@@ -40,7 +40,9 @@ _opened = _Opened()
 
 
 def orthorectify_output(order: OutputOrder, progress: Callable[[float], None]) -> OutputMade:
-    """Make one output, with its browse image and STAC item beside it.
+    """Make one output, with its other files beside it.
+
+    Options are named alike here and in the kernel; those at their default are the kernel's to fill in.
 
     Raises
     ------
@@ -51,15 +53,14 @@ def orthorectify_output(order: OutputOrder, progress: Callable[[float], None]) -
         _opened.products(order.products),
         grid_of(order.grid),
         _terrain(order),
-        bands=order.options.bands,
-        radiometry=order.options.radiometry,
-        resampling=order.options.resampling,
         out=order.out,
         progress=lambda part, _doing: progress(part),
         threads=int(os.environ["NUMBA_NUM_THREADS"]) if "NUMBA_NUM_THREADS" in os.environ else None,
+        **order.options.model_dump(exclude_defaults=True),
     )
+    beside = {kind: order.out.with_name(order.out.stem + FILE_SUFFIX[kind]) for kind in file_kinds(order.options)}
     return OutputMade(
-        files={kind: order.out.with_name(order.out.stem + suffix) for kind, suffix in FILE_SUFFIX.items()},
+        files={kind: path for kind, path in beside.items() if path.exists()},
         figures={
             "lattice_error_px": result.lattice_error_px,
             "dem_coverage": result.dem_coverage,

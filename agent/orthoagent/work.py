@@ -186,7 +186,9 @@ class Work:
         assert links is not None
         missing = [kind for kind in links.files[digest] if kind not in made.files]
         if missing:
-            return Verdict(digest=digest, fault=Fault(kind="NoResult", message=f"the kernel made no {missing[0]}"))
+            return Verdict(
+                digest=digest, fault=Fault(kind="NoResult", message=f"the kernel made no {' and no '.join(missing)}")
+            )
         facts: dict[FileKind, FileFacts] = {}
         try:
             for kind, to in links.files[digest].items():

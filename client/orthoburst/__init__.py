@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from orthoburst.client import Client  # first: it says what to install where that is missing
 from orthoburst.errors import DownloadError, JobFailedError, OrthoburstError, RefusedError, UnreachableError
-from orthoburst.job import Job, Result
+from orthoburst.job import Job, Result, ResultFile
 
 __all__ = [
     "Client",
@@ -20,5 +20,6 @@ __all__ = [
     "OrthoburstError",
     "RefusedError",
     "Result",
+    "ResultFile",
     "UnreachableError",
 ]

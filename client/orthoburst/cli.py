@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -54,8 +55,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     submit.add_argument("--spacing", type=float, metavar="M", help="pixel size in metres")
     submit.add_argument("--bands", nargs="+", metavar="BAND")
-    submit.add_argument("--radiometry")
-    submit.add_argument("--resampling")
+    submit.add_argument("--radiometry", metavar="NAME", help="dn, beta0, sigma0, gamma0, or gamma0_rtc (flattened)")
+    submit.add_argument("--resampling", metavar="NAME", help="nearest, bilinear, cubic or average")
+    submit.add_argument(
+        "--noise-removal", action=argparse.BooleanOptionalAction, help="of thermal noise (default: where possible)"
+    )
+    submit.add_argument("--scale", metavar="NAME", help="linear, or db with beta0, sigma0 or gamma0")
+    submit.add_argument(
+        "--extras",
+        type=lambda text: [name for name in text.split(",") if name],
+        metavar="NAME,…",
+        help="further files: layover_shadow, local_incidence, scattering_area, acquisition",
+    )
     submit.add_argument("--patience", type=float, metavar="S", help="seconds to wait for the HPC centre")
     submit.add_argument("--request-id", help="the same id is the same job, however often it is sent")
     submit.add_argument("--watch", action="store_true", help="wait until it is over")
@@ -75,13 +86,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _submit(client: Client, arguments: argparse.Namespace, out: Console) -> int:
-    options = {name: getattr(arguments, name) for name in ("bands", "radiometry", "resampling")}
-    options = {name: value for name, value in options.items() if value is not None}
     job = client.submit(
         arguments.products,
         tiles=arguments.tile,
         spacing_m=arguments.spacing,
-        options=options or None,
+        bands=arguments.bands,
+        radiometry=arguments.radiometry,
+        resampling=arguments.resampling,
+        noise_removal=arguments.noise_removal,
+        scale=arguments.scale,
+        extras=arguments.extras,
         patience_s=arguments.patience,
         request_id=arguments.request_id,
     )
@@ -125,7 +139,7 @@ def _jobs(client: Client, arguments: argparse.Namespace, out: Console) -> int:
 def _results(client: Client, arguments: argparse.Namespace, out: Console) -> int:
     results = client.job(arguments.job).results()
     lines = "\n".join(f"{result.title}  {result.size_bytes / 1e6:.1f} MB\n  {result.image_url}" for result in results)
-    _print(out, arguments, [vars(result) for result in results], lines or "no image yet")
+    _print(out, arguments, [asdict(result) for result in results], lines or "no image yet")
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from orthoburst.http import Session
 from orthoburst.job import Job
+from orthocontracts.requests import Extra, Radiometry, Resampling, Scale
 
 DEFAULT_URL = "http://127.0.0.1:7071"
 PROCESS = "orthorectify"
@@ -47,6 +48,12 @@ class Client:
         tiles: Sequence[str] | None = None,
         spacing_m: float | None = None,
         grid: dict[str, Any] | None = None,
+        bands: Sequence[str] | None = None,
+        radiometry: Radiometry | None = None,
+        resampling: Resampling | None = None,
+        noise_removal: bool | None = None,
+        scale: Scale | None = None,
+        extras: Sequence[Extra] | None = None,
         options: dict[str, Any] | None = None,
         terrain: dict[str, Any] | None = None,
         deadline: datetime | None = None,
@@ -64,8 +71,21 @@ class Client:
         grid : dict, optional
             Any grid of the service's schema instead, for example
             ``{"kind": "bounds", "epsg": 32633, "left": …, "bottom": …, "right": …, "top": …, "spacing": 10}``.
+        bands : sequence of str, optional
+            ``vv``, ``vh``, …; all of the product by default.
+        radiometry : {"dn", "beta0", "sigma0", "gamma0", "gamma0_rtc"}, optional
+            ``gamma0_rtc`` is terrain-flattened gamma0; it always brings the extras ``layover_shadow``,
+            ``local_incidence`` and ``acquisition``. By default sigma0 for radar, dn for other products.
+        resampling : {"nearest", "bilinear", "cubic", "average"}, optional
+            By default average where the pixels are much coarser than the product's, else bilinear.
+        noise_removal : bool, optional
+            Of thermal noise; by default wherever the radiometry is calibrated and the product tells its noise.
+        scale : {"linear", "db"}, optional
+            ``db`` only with ``beta0``, ``sigma0`` or ``gamma0``.
+        extras : sequence of {"layover_shadow", "local_incidence", "scattering_area", "acquisition"}, optional
+            Further files beside the image.
         options : dict, optional
-            ``bands``, ``radiometry``, ``resampling``.
+            These six as one document instead, as the service's schema has them.
         terrain : dict, optional
             ``{"dem": "aux/…", "geoid": "aux/…"}`` or ``{"height_m": …}``; the site's default without it.
         deadline : datetime, optional
@@ -88,11 +108,22 @@ class Client:
                 grid["spacing_m"] = spacing_m
         elif tiles is not None or spacing_m is not None:
             raise TypeError("give either grid or tiles and spacing_m")
+        named = {
+            "bands": None if bands is None else list(bands),
+            "radiometry": radiometry,
+            "resampling": resampling,
+            "noise_removal": noise_removal,
+            "scale": scale,
+            "extras": None if extras is None else list(extras),
+        }
+        chosen = {name: value for name, value in named.items() if value is not None}
+        if options is not None and chosen:
+            raise TypeError(f"give either options or {', '.join(chosen)}")
         inputs = {
             "request_id": request_id or f"r{uuid.uuid4().hex}",
             "products": list(products),
             "grid": grid,
-            "options": options,
+            "options": options if options is not None else chosen or None,
             "terrain": terrain,
             "deadline": deadline.isoformat() if deadline else None,
             "patience_s": patience_s,

@@ -13,23 +13,37 @@ from typing import Any
 from orthoburst.download import fetch
 from orthoburst.errors import JobFailedError
 from orthoburst.http import Session
+from orthocontracts.outputs import FILE_SUFFIX, FileKind
 
 FINAL_STATES = frozenset({"successful", "failed", "dismissed"})
 POLL_S = (0.5, 5.0)  # first and slowest: a job of seconds is seen at once, one of hours costs little
 
 
 @dataclass(frozen=True)
+class ResultFile:
+    """One file of an image. Its link is signed and expires; ask for the results again for a fresh one."""
+
+    url: str
+    size_bytes: int
+    md5: str
+
+
+@dataclass(frozen=True)
 class Result:
-    """One finished image. Links are signed and expire; ask for the results again for fresh ones."""
+    """One finished image: ``image``, ``mask``, ``browse``, ``item``, and the extras that were asked for."""
 
     digest: str
     title: str
-    image_url: str
-    mask_url: str
-    browse_url: str
-    item_url: str
-    size_bytes: int
-    md5: str
+    files: dict[FileKind, ResultFile]
+
+    @property
+    def image_url(self) -> str:
+        return self.files["image"].url
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the image alone."""
+        return self.files["image"].size_bytes
 
     @property
     def file_stem(self) -> str:
@@ -114,18 +128,17 @@ class Job:
             Result(
                 digest=output["digest"],
                 title=output["title"],
-                image_url=output["image"]["href"],
-                mask_url=output["mask"]["href"],
-                browse_url=output["browse"]["href"],
-                item_url=output["item"]["href"],
-                size_bytes=int(output["image"]["size_bytes"]),
-                md5=output["image"]["md5"],
+                files={
+                    kind: ResultFile(output[kind]["href"], int(output[kind]["size_bytes"]), output[kind]["md5"])
+                    for kind in FILE_SUFFIX
+                    if kind in output
+                },
             )
             for output in outputs
         ]
 
     def download(self, folder: str | Path, *, parallel: int = 4) -> list[Path]:
-        """Fetch the images, with their masks, STAC Items and browse images beside them.
+        """Fetch the images, with their masks, STAC Items, browse images and extras beside them.
 
         Files already there and whole are not fetched again; a cut download is resumed.
 
@@ -145,11 +158,10 @@ class Job:
         images = [into / f"{result.file_stem}.tif" for result in results]
         with ThreadPoolExecutor(max_workers=parallel) as pool:
             waiting = []
-            for result, image in zip(results, images, strict=True):
-                waiting.append(pool.submit(fetch, result.image_url, image, md5=result.md5))
-                waiting.append(pool.submit(fetch, result.mask_url, image.with_name(f"{image.stem}_mask.tif")))
-                waiting.append(pool.submit(fetch, result.item_url, image.with_suffix(".json")))
-                waiting.append(pool.submit(fetch, result.browse_url, image.with_suffix(".png")))
+            for result in results:
+                for kind, file in result.files.items():
+                    path = into / f"{result.file_stem}{FILE_SUFFIX[kind]}"
+                    waiting.append(pool.submit(fetch, file.url, path, md5=file.md5))
             for each in waiting:
                 each.result()
         for result, image in zip(results, images, strict=True):

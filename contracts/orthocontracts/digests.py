@@ -22,9 +22,14 @@ def sha256_of(document: BaseModel | JsonObject) -> str:
 
 
 def output_digest(identity: OutputIdentity) -> str:
-    """64 hex digits that name an output. Products are unordered: the same set in any order is the same output."""
+    """64 hex digits that name an output.
+
+    Products are unordered: the same set in any order is the same output. Options at their default are left out, so
+    that an option that is new later does not rename the outputs that never asked for it.
+    """
     in_order = tuple(sorted(identity.products, key=lambda source: source.ref))
-    return sha256_of(identity.model_copy(update={"products": in_order}))
+    document = identity.model_copy(update={"products": in_order}).model_dump(mode="json", exclude_none=True)
+    return sha256_of({**document, "options": identity.options.model_dump(mode="json", exclude_defaults=True)})
 
 
 def job_id_of(user: str, request_id: str) -> str:

@@ -70,8 +70,24 @@ class FileFacts(Document):
     md5: str = Field(pattern=r"^[0-9a-f]{32}$")
 
 
-FileKind = Literal["image", "mask", "browse", "item"]
-FILE_SUFFIX: dict[FileKind, str] = {"image": ".tif", "mask": "_mask.tif", "browse": ".png", "item": ".json"}
+FileKind = Literal[
+    "image", "mask", "browse", "item", "layover_shadow", "local_incidence", "scattering_area", "acquisition"
+]
+FILE_SUFFIX: dict[FileKind, str] = {
+    "image": ".tif",
+    "mask": "_mask.tif",
+    "browse": ".png",
+    "item": ".json",
+    "layover_shadow": "_layover_shadow.tif",
+    "local_incidence": "_local_incidence.tif",
+    "scattering_area": "_scattering_area.tif",
+    "acquisition": "_acquisition.tif",
+}
+
+
+def file_kinds(options: Options) -> tuple[FileKind, ...]:
+    """The files of an output made with these options: just these are delivered, and none may be missing."""
+    return ("image", "mask", "browse", "item", *options.extras)
 
 
 class CatalogueEntry(Document):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from orthocontracts import tiles
 from orthocontracts.model import Document, Identifier, UtcTime
@@ -18,8 +18,13 @@ ProductRef = Annotated[str, StringConstraints(pattern=r"^products/[A-Za-z0-9][A-
 AuxRef = Annotated[str, StringConstraints(pattern=r"^aux/[A-Za-z0-9][A-Za-z0-9._/-]{0,240}$")]
 """A blob in the container ``aux``: DEM, geoid, orbit."""
 
-Radiometry = Literal["dn", "beta0", "sigma0", "gamma0"]
+Radiometry = Literal["dn", "beta0", "sigma0", "gamma0", "gamma0_rtc"]
 Resampling = Literal["nearest", "bilinear", "cubic", "average"]
+Scale = Literal["linear", "db"]
+Extra = Literal["layover_shadow", "local_incidence", "scattering_area", "acquisition"]
+
+NRB_EXTRAS: frozenset[Extra] = frozenset({"layover_shadow", "local_incidence", "acquisition"})
+"""Files that make terrain-flattened gamma0 a CEOS-ARD Normalised Radar Backscatter: it never comes without them."""
 
 
 class TileGrid(Document):
@@ -101,8 +106,41 @@ class Options(Document):
     """How pixels are made. ``None`` leaves the choice to what suits the product."""
 
     bands: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=32)
-    radiometry: Radiometry | None = None
+    radiometry: Radiometry | None = Field(
+        default=None, description="gamma0_rtc is terrain-flattened gamma0; None: sigma0 for radar, dn for others"
+    )
     resampling: Resampling | None = None
+    noise_removal: bool | None = Field(
+        default=None, description="thermal noise; None: wherever the radiometry is calibrated and noise is annotated"
+    )
+    scale: Scale = Field(default="linear", description="db only with beta0, sigma0 or gamma0")
+    extras: tuple[Extra, ...] = Field(
+        default=(),
+        validate_default=True,
+        json_schema_extra={"uniqueItems": True},
+        description="further files beside the image; gamma0_rtc always brings layover_shadow, local_incidence "
+        "and acquisition",
+    )
+
+    @field_validator("extras")
+    @classmethod
+    def _every_extra_once_in_order(cls, extras: tuple[Extra, ...], info: ValidationInfo) -> tuple[Extra, ...]:
+        """In one order, with what the radiometry brings anyway: options that make the same files are equal."""
+        if len(set(extras)) != len(extras):
+            raise ValueError(f"the same extra is named twice in {', '.join(extras)}")
+        brought = NRB_EXTRAS if info.data.get("radiometry") == "gamma0_rtc" else frozenset()
+        return tuple(extra for extra in get_args(Extra) if extra in brought or extra in extras)
+
+    @model_validator(mode="after")
+    def _fits_the_radiometry(self) -> Self:
+        if self.scale == "db" and self.radiometry == "gamma0_rtc":
+            raise ValueError("scale db with gamma0_rtc: Normalised Radar Backscatter is linear, leave the scale out")
+        if self.scale == "db" and self.radiometry not in ("beta0", "sigma0", "gamma0"):
+            found = self.radiometry or "no radiometry"
+            raise ValueError(f"scale db with {found}: ask for radiometry beta0, sigma0 or gamma0 with it")
+        if self.noise_removal and self.radiometry == "dn":
+            raise ValueError("noise_removal with dn: noise is removed from calibrated power only, leave it out")
+        return self
 
 
 class Request(Document):

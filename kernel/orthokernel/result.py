@@ -18,7 +18,7 @@ from orthokernel.ortho import Options, Tally
 from orthokernel.product import Product
 from orthokernel.terrain import Terrain
 
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 """Raised whenever the same input gives other pixels: results of different versions are never mixed."""
 
 

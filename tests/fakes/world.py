@@ -25,6 +25,7 @@ from orthocontracts.requests import Options, Request
 from orthocontracts.states import OutputState
 from orthocontracts.tasks import TaskSpec, task_id_of
 from orthocontracts.tickets import Ticket
+from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.domain.plans import Plan, PlannedOutput
 from orthofunctions.domain.pools import PoolsFile, PoolSpec
 from orthofunctions.domain.records import ActiveRecord, JobRecord, OutputRecord, TaskRecord
@@ -40,6 +41,7 @@ from orthofunctions.usecases.rows import find
 from orthofunctions.usecases.sweep import sweep
 
 COG = b"II*\x00\xc0\x00\x00\x00GDAL_STRUCTURAL_METADATA_SIZE=000140 bytes\nLAYOUT=IFDS_BEFORE_DATA\n"
+PLAIN = Options()
 RULES = Rules(patience_s=20, backoff_s=5, time_limit_s=600, run_grace_s=60)
 POOLS = PoolsFile(
     pools=(
@@ -123,10 +125,10 @@ class World:
 
     # Jobs ----------------------------------------------------------------------------------------------------------
 
-    def job(self, request_id: str, tiles: str = "AB", **task_fields: Any) -> str:
+    def job(self, request_id: str, tiles: str = "AB", options: Options = PLAIN, **task_fields: Any) -> str:
         """A planned job with one task that wants an output per letter of ``tiles``. Returns the task's id."""
         now = self.clock.now()
-        request = Request(request_id=request_id, products=("products/image.tif",))
+        request = Request(request_id=request_id, products=("products/image.tif",), options=options)
         job = open_job(self.ports, request, "queue")
         task_id = task_id_of(job.job_id, 1)
         source = Source(ref="products/image.tif", content="c0ffee", size_bytes=6)
@@ -137,10 +139,10 @@ class World:
                 process="orthorectify",
                 products=(source,),
                 grid=grid,
-                options=Options(),
+                options=options,
                 terrain=ResolvedTerrain(height_m=0.0),
                 trust="local",
-                result_version=1,
+                result_version=KERNEL_RESULT_VERSION,
             )
             digest = output_digest(identity)
             outputs.append(OutputSpec(digest=digest, grid=grid, title=tile))
@@ -150,10 +152,10 @@ class World:
             job_id=job.job_id,
             user=job.user,
             process="orthorectify",
-            result_version=1,
+            result_version=KERNEL_RESULT_VERSION,
             products=(source,),
             terrain=ResolvedTerrain(height_m=0.0),
-            options=Options(),
+            options=options,
             outputs=tuple(outputs),
             created_at=now,
         )
@@ -162,7 +164,12 @@ class World:
         settled = [settle_output(self.ports, job, one) for one in planned]
         if any(one.task_id == task_id and one.state is OutputState.WANTED for one in settled):
             task = TaskRecord(
-                job_id=job.job_id, task_id=task_id, user=job.user, created_at=now, result_version=1, **task_fields
+                job_id=job.job_id,
+                task_id=task_id,
+                user=job.user,
+                created_at=now,
+                result_version=KERNEL_RESULT_VERSION,
+                **task_fields,
             )
             enqueue(self.ports, task)
             self.ports.tables.insert(names.TABLE_TASKS, task.to_row())
@@ -180,13 +187,13 @@ class World:
             state=state,  # type: ignore[arg-type]
             at=self.clock.now(),
             slots=slots,
-            result_version=1,
+            result_version=KERNEL_RESULT_VERSION,
         )
         self.call(note_status, status.to_json())
 
     def take(self, pool: str = "hpc") -> Delivery | None:
         """What a worker does first: take a message, read its ticket. A message without one is deleted."""
-        queue = names.pool_queue(pool, 1)
+        queue = names.pool_queue(pool, KERNEL_RESULT_VERSION)
         while (message := self.queues.receive(queue, self.visibility_s)) is not None:
             release = Release.model_validate_json(message.body)
             ticket = names.ticket_blob(release.task_id, release.release)
@@ -260,10 +267,10 @@ class Delivery:
         self.world.ports.queues.send(names.QUEUE_RESULTS, report.to_json())
 
     def delete_message(self) -> None:
-        self.world.queues.remove(names.pool_queue(self.pool, 1), self.message)
+        self.world.queues.remove(names.pool_queue(self.pool, KERNEL_RESULT_VERSION), self.message)
 
     def upload(self, digest: str, image: bytes = COG) -> Verdict:
-        """Deliver the three files of an output by the links of this delivery."""
+        """Deliver the files of an output by the links of this delivery."""
         files = {}
         for kind, link in self.ticket.deliveries[self.number - 1].files[digest].items():
             data = (image if kind == "image" else b"{}") + f"{self.ticket.release}.{self.number}".encode()

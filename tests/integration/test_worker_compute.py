@@ -9,12 +9,14 @@ from pathlib import Path
 
 import psutil
 import pyproj
+import pytest
 import rasterio
 
-from localdev.scene import RpcSpec, make_rpc_image
+from localdev.scene import RpcSpec, Scene, SceneSpec, make_rpc_image, make_sentinel1
 from orthoagent.adapters.process import ComputeChild
-from orthoagent.childwords import ComputeJob, Failed, Made, Progress
-from orthocontracts.outputs import GridSpec, OutputSpec
+from orthoagent.childwords import ComputeJob, Failed, Made, OutputOrder, Progress
+from orthoagent.compute import finish, orthorectify_output
+from orthocontracts.outputs import GridSpec, OutputSpec, file_kinds
 from orthocontracts.requests import Options
 
 
@@ -70,3 +72,66 @@ def test_the_kernel_makes_what_it_can_and_says_what_it_cannot(tmp_path: Path) ->
         assert (image.transform.c, image.transform.f) == (good.grid.left, good.grid.top)
         assert image.read(1).std() > 0
     assert not [path for path in open_files if path.startswith(str(tmp_path))]
+
+
+RASTERS = {
+    "image": "float32",
+    "mask": "uint8",
+    "layover_shadow": "uint8",
+    "local_incidence": "float32",
+    "scattering_area": "float32",
+    "acquisition": "uint8",
+}
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    folder = tmp_path_factory.mktemp("scene")
+    return make_sentinel1(
+        SceneSpec(
+            folder,
+            centre_lonlat_deg=(12.5, 42.0),
+            size_lines_samples=(400, 400),
+            fractal_seed=3,
+            relief_m=900,
+            threads=1,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(),
+        Options(radiometry="sigma0", scale="db", noise_removal=False),
+        Options(radiometry="gamma0_rtc"),
+        Options(radiometry="gamma0_rtc", extras=("scattering_area",)),
+        Options(radiometry="gamma0", extras=("local_incidence",)),
+    ],
+    ids=["default", "decibels", "nrb", "nrb with area", "one extra"],
+)
+def test_the_kernel_makes_just_the_files_that_the_options_ask_for(
+    scene: Scene, options: Options, tmp_path: Path
+) -> None:
+    x, y = pyproj.Transformer.from_crs(4326, 32633, always_xy=True).transform(12.5, 42.0)
+    grid = GridSpec(epsg=32633, left=round(x) - 900, top=round(y) + 800, spacing=20, n_rows=80, n_cols=90)
+    order = OutputOrder(
+        products=(scene.path,),
+        dem=scene.dem_path,
+        geoid=None,
+        height_m=None,
+        grid=grid,
+        options=options,
+        out=tmp_path / "out.tif",
+    )
+    try:
+        made = orthorectify_output(order, lambda _: None)
+    finally:
+        finish()
+    assert set(made.files) == set(file_kinds(options))
+    assert set(tmp_path.iterdir()) == set(made.files.values())
+    for kind in set(RASTERS) & set(made.files):
+        with rasterio.open(made.files[kind]) as raster:
+            assert (raster.height, raster.width) == (80, 90), kind
+            assert raster.dtypes[0] == RASTERS[kind], kind
+            assert (raster.transform.c, raster.transform.f) == (grid.left, grid.top), kind

@@ -18,6 +18,8 @@ from localdev.servers import Azurite
 from localdev.servers.process import free_ports
 from orthocontracts import names
 from orthocontracts.messages import Release
+from orthocontracts.outputs import file_kinds
+from orthocontracts.requests import Options
 
 Start = Callable[..., Agent]
 
@@ -69,6 +71,26 @@ def test_a_release_ends_as_files_and_a_verdict_for_each_output(served: tuple[Sto
     log = agent.log_path.read_text()
     assert "sig=" not in log.replace("sig=***", "")
     assert "AccountKey=E" not in log
+
+
+def test_the_extras_that_were_asked_for_are_delivered_and_reported(served: tuple[Storage, Agent]) -> None:
+    storage, _ = served
+    nrb = Options(radiometry="gamma0_rtc")
+    task = storage.release({}, options=nrb)
+    (verdict,) = storage.report(task, "finished").verdicts
+    assert verdict.fault is None
+    assert verdict.files is not None
+    assert set(verdict.files) == set(file_kinds(nrb))
+    for extra in nrb.extras:
+        assert verdict.files[extra].blob.endswith(f"_{extra}.tif")
+        assert storage.blob(verdict.files[extra].blob) == extra.encode()
+
+
+def test_an_output_without_one_of_its_extras_is_not_delivered(served: tuple[Storage, Agent]) -> None:
+    storage, _ = served
+    task = storage.release({"forgets": "local_incidence"}, options=Options(radiometry="gamma0_rtc"))
+    (fault,) = storage.faults(storage.report(task, "finished"))
+    assert (fault.kind, fault.message) == ("NoResult", "the kernel made no local_incidence")
 
 
 def test_one_output_may_fail_while_the_others_succeed(served: tuple[Storage, Agent]) -> None:

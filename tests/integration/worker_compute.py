@@ -1,6 +1,7 @@
 """Compute functions for the worker's tests. The product is a JSON file that says what shall happen.
 
-``steps``: seconds of sleep, one progress each; ``end``: how it ends, by the tile's name of the output or for all.
+``steps``: seconds of sleep, one progress each; ``end``: how it ends, by the tile's name of the output or for all;
+``forgets``: a kind of file that is not made.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from orthoagent.childwords import OutputMade, OutputOrder
-from orthocontracts.outputs import FILE_SUFFIX
+from orthocontracts.outputs import FILE_SUFFIX, file_kinds
 
 
 class BrokenProductError(Exception):
@@ -46,6 +47,9 @@ def act(order: OutputOrder, progress: Callable[[float], None]) -> OutputMade:
     order.out.write_bytes(f"image of {order.grid.tile}".encode() * 1000)
     order.out.with_suffix(".png").write_bytes(b"browse")
     order.out.with_suffix(".json").write_text("{}")
-    files = {kind: order.out.with_name(order.out.stem + suffix) for kind, suffix in FILE_SUFFIX.items()}
-    files["mask"].write_bytes(b"mask")
+    files = {kind: order.out.with_name(order.out.stem + FILE_SUFFIX[kind]) for kind in file_kinds(order.options)}
+    for kind in ("mask", *order.options.extras):
+        files[kind].write_bytes(kind.encode())
+    if "forgets" in script:
+        del files[script["forgets"]]
     return OutputMade.model_validate({"files": files, "figures": {"dem_coverage": 1.0}})

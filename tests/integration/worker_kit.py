@@ -25,7 +25,7 @@ from localdev.servers import Azurite
 from localdev.servers.azurite import ACCOUNT, KEY
 from orthocontracts import names
 from orthocontracts.messages import Fault, Release, Report
-from orthocontracts.outputs import FILE_SUFFIX, GridSpec, OutputSpec, ResolvedTerrain, Source
+from orthocontracts.outputs import GridSpec, OutputSpec, ResolvedTerrain, Source, file_kinds
 from orthocontracts.requests import Options
 from orthocontracts.tasks import TaskSpec
 from orthocontracts.tickets import Delivery, InputFile, OutputFile, Ticket
@@ -33,6 +33,7 @@ from orthocontracts.version import KERNEL_RESULT_VERSION
 
 T = TypeVar("T")
 TESTS = Path(__file__).resolve().parents[1]
+PLAIN = Options()
 PATIENCE_S = 60.0
 """Long, for machines that do much else: no test takes it unless it fails."""
 
@@ -90,6 +91,7 @@ class Storage:
         deliveries: int = 8,
         md5: str | None = None,
         with_ticket: bool = True,
+        options: Options = PLAIN,
     ) -> str:
         """Release a task; its id."""
         task_id = f"j{uuid4().hex[:12]}-0001"
@@ -115,7 +117,7 @@ class Storage:
                 result_version=KERNEL_RESULT_VERSION,
                 products=(source,),
                 terrain=ResolvedTerrain(height_m=0.0),
-                options=Options(),
+                options=options,
                 outputs=outputs,
                 created_at=datetime.now(UTC),
             ),
@@ -138,7 +140,7 @@ class Storage:
                             kind: self._create_only(
                                 names.result_blob(task_id, release, number, output.digest, kind), expires
                             )
-                            for kind in FILE_SUFFIX
+                            for kind in file_kinds(options)
                         }
                         for output in outputs
                     },
@@ -225,7 +227,8 @@ class Agent:
         environment = {name: value for name, value in os.environ.items() if name not in hidden} | {
             f"ORTHOAGENT_{name.upper()}": str(value) for name, value in given.items()
         }
-        environment["PYTHONPATH"] = str(TESTS)
+        # what the caller imports, the agent imports: a checkout beside the installed one tests itself
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "orthoagent", *(arguments or ("run",))], env=environment, stderr=log

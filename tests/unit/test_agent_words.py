@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import logging
 import signal
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
@@ -21,7 +23,12 @@ from orthoagent.session import State
 from orthoagent.settings import Settings
 from orthoagent.status import StatusBoard
 from orthoagent.worker import Vitals
+from orthocontracts.requests import Options, Radiometry
+from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthokernel import orthorectify
 from orthokernel.errors import KernelError
+from orthokernel.radiometry import RADIOMETRIES
+from orthokernel.result import RESULT_VERSION
 
 
 def board() -> StatusBoard:
@@ -140,6 +147,17 @@ def test_a_child_gets_threads_and_cache_and_no_secrets(tmp_path: Path) -> None:
     assert environment["NUMBA_NUM_THREADS"] == "2"
     assert environment["NUMBA_CACHE_DIR"] == str(tmp_path)
     assert not {"ORTHOAGENT_STORAGE", "ORTHOAGENT_BROKER"} & environment.keys()
+
+
+def test_worker_and_kernel_agree_on_the_result_version() -> None:
+    """The kernel writes its own into every Item; queues and digests carry the contracts'."""
+    assert RESULT_VERSION == KERNEL_RESULT_VERSION
+
+
+def test_the_kernel_takes_every_option_that_a_request_may_have() -> None:
+    """The worker passes options on by name."""
+    assert set(Options.model_fields) <= set(inspect.signature(orthorectify).parameters)
+    assert set(get_args(Radiometry)) == set(RADIOMETRIES)
 
 
 def test_the_kernel_says_itself_whether_another_try_can_help() -> None:

@@ -15,8 +15,9 @@ from fakes.memory_ports import ManualClock, memory_ports
 from fakes.products import ROME, put_safe
 from orthocontracts import names
 from orthocontracts.messages import AgentStatus, RunningTask
-from orthocontracts.outputs import CatalogueEntry, FileFacts
+from orthocontracts.outputs import CatalogueEntry, FileFacts, file_kinds
 from orthocontracts.states import OutputState, TaskState
+from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.api.app import create_app
 from orthofunctions.bootstrap import System
 from orthofunctions.domain.records import AgentRecord, OutputRecord, TaskRecord
@@ -72,7 +73,7 @@ def commit(system: System, output: OutputRecord) -> None:
         kind: FileFacts(
             blob=f"results/{output.digest}.{kind}", size_bytes=7, md5=hashlib.md5(kind.encode()).hexdigest()
         )
-        for kind in ("image", "mask", "browse", "item")
+        for kind in file_kinds(identity.options)
     }
     entry = CatalogueEntry(
         digest=output.digest,
@@ -148,6 +149,18 @@ def test_a_job_from_acceptance_to_results(client: AsgiClient, system: System) ->
     assert len(client.get(f"/jobs/{job}/results").json()["outputs"]) == 2
 
 
+def test_results_of_flattened_gamma0_link_to_all_of_its_files(client: AsgiClient, system: System) -> None:
+    put_safe(system.ports.blobs)
+    job = submitted(client, system, options={"radiometry": "gamma0_rtc"})
+    for output in find(system.ports.tables, OutputRecord, partition=job):
+        commit(system, output)
+    for result in client.get(f"/jobs/{job}/results").json()["outputs"]:
+        for extra in ("layover_shadow", "local_incidence", "acquisition"):
+            assert result[extra]["href"].startswith(f"memory://results/{result['digest']}.{extra}")
+            assert result[extra]["type"] == result["image"]["type"]
+        assert "scattering_area" not in result
+
+
 def test_progress_of_an_older_release_does_not_count(client: AsgiClient, system: System) -> None:
     put_safe(system.ports.blobs)
     job = submitted(client, system)
@@ -199,7 +212,7 @@ def test_pools_show_live_workers_and_what_waits(client: AsgiClient, system: Syst
     now = system.ports.clock.now()
     status = AgentStatus(agent="a1", pool="hpc", session="s", sequence=1, state="online", at=now, slots=2)
     note_status(system.ports, status.to_json())
-    system.ports.queues.send_release(names.pool_queue("cloud", 1), "{}")
+    system.ports.queues.send_release(names.pool_queue("cloud", KERNEL_RESULT_VERSION), "{}")
     answer = client.get("/pools").json()
     hpc, cloud = answer["pools"]
     assert (hpc["pool"], hpc["kind"], hpc["agents"], hpc["slots"], hpc["running"]) == ("hpc", "onprem", 1, 2, 0)
@@ -231,6 +244,11 @@ def test_messages_nobody_could_use_are_shown(client: AsgiClient, system: System)
         (json.dumps(order(grid={"kind": "mgrs", "tiles": ["99XXX"]})).encode(), 400, "inputs.grid"),
         (json.dumps(order(user="root")).encode(), 400, "not inputs"),
         (json.dumps(order(surprise=1)).encode(), 400, "inputs.surprise"),
+        (json.dumps(order(options={"radiometry": "gamma0_rtc", "scale": "db"})).encode(), 400, "inputs.options: "),
+        (json.dumps(order(options={"scale": "db"})).encode(), 400, "ask for radiometry beta0, sigma0 or gamma0"),
+        (json.dumps(order(options={"extras": ["shade"]})).encode(), 400, "inputs.options.extras.0"),
+        (json.dumps(order(options={"extras": ["acquisition"] * 2})).encode(), 400, "inputs.options.extras: "),
+        (json.dumps(order(options={"noise_removal": 3})).encode(), 400, "inputs.options.noise_removal"),
         (b'{"inputs": {"deadline": NaN}}', 400, "inputs"),
         (b" " * (1024 * 1024 + 1), 413, "at most"),
     ],
@@ -303,6 +321,13 @@ def test_the_process_describes_its_inputs_in_the_words_of_openapi_3_0(client: As
     assert sorted(kinds) == [["bounds"], ["footprint"], ["mgrs"]]
     spacing = next(one for one in inputs["grid"]["schema"]["oneOf"] if one["properties"]["kind"]["enum"] == ["bounds"])
     assert spacing["properties"]["spacing"]["exclusiveMinimum"] is True
+    options = inputs["options"]["schema"]["properties"]
+    assert options["radiometry"]["enum"] == ["dn", "beta0", "sigma0", "gamma0", "gamma0_rtc"]
+    assert (options["scale"]["enum"], options["scale"]["default"]) == (["linear", "db"], "linear")
+    assert options["noise_removal"]["type"] == "boolean"
+    extras = options["extras"]
+    assert (extras["type"], extras["uniqueItems"], extras["default"]) == ("array", True, [])
+    assert extras["items"]["enum"] == ["layover_shadow", "local_incidence", "scattering_area", "acquisition"]
     assert client.get("/processes").json()["processes"][0]["id"] == "orthorectify"
     assert any(one.endswith("/conf/core") for one in client.get("/conformance").json()["conformsTo"])
     assert {link["rel"] for link in client.get("/").json()["links"]} >= {"self", "service-desc"}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, get_args
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orthocontracts.digests import canonical_json, job_id_of, output_digest
 from orthocontracts.outputs import GridSpec, OutputIdentity, ResolvedTerrain, Source
-from orthocontracts.requests import Options
+from orthocontracts.requests import Extra, Options
 from orthocontracts.tasks import job_of_task, task_id_of
 
 A = Source(ref="products/a.zip", content="11", size_bytes=5)
@@ -40,6 +44,11 @@ def test_products_are_a_set() -> None:
         {"products": (A, B.model_copy(update={"content": "23"}))},
         {"grid": GRID.model_copy(update={"spacing": 20.0})},
         {"options": Options(bands=("vv",), resampling="cubic")},
+        {"options": Options(bands=("vv",), noise_removal=False)},
+        {"options": Options(bands=("vv",), noise_removal=True)},
+        {"options": Options(bands=("vv",), radiometry="sigma0", scale="db")},
+        {"options": Options(bands=("vv",), radiometry="gamma0_rtc")},
+        {"options": Options(bands=("vv",), extras=("local_incidence",))},
         {"terrain": ResolvedTerrain(height_m=1)},
         {"trust": "user-x"},
         {"result_version": 2},
@@ -47,6 +56,44 @@ def test_products_are_a_set() -> None:
 )
 def test_what_decides_pixels_decides_the_digest(change: dict[str, object]) -> None:
     assert output_digest(IDENTITY.model_copy(update=change)) != output_digest(IDENTITY)
+
+
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "bands": st.none() | st.permutations(["vv", "vh"]).map(tuple),
+        "radiometry": st.sampled_from([None, "sigma0", "gamma0_rtc"]),
+        "noise_removal": st.sampled_from([None, True, False]),
+        "scale": st.just("linear"),
+        "extras": st.lists(st.sampled_from(get_args(Extra)), unique=True).map(tuple),
+    },
+)
+
+
+@given(OPTIONS, OPTIONS)
+def test_equal_options_have_equal_digests_and_others_do_not(one: dict[str, Any], other: dict[str, Any]) -> None:
+    first, second = Options(**one), Options(**other)
+    digests = {output_digest(IDENTITY.model_copy(update={"options": options})) for options in (first, second)}
+    assert len(digests) == (1 if first == second else 2)
+
+
+@given(OPTIONS)
+def test_an_option_spelled_out_at_its_default_changes_nothing(given_options: dict[str, Any]) -> None:
+    sparse = Options(**given_options)
+    spelled_out = Options.model_validate(sparse.model_dump())
+    assert spelled_out.model_fields_set == set(Options.model_fields)
+    digest = output_digest(IDENTITY.model_copy(update={"options": sparse}))
+    assert output_digest(IDENTITY.model_copy(update={"options": spelled_out})) == digest
+    read_back = OutputIdentity.model_validate_json(IDENTITY.model_copy(update={"options": spelled_out}).to_json())
+    assert output_digest(read_back) == digest
+
+
+def test_extras_that_come_anyway_and_their_order_are_no_difference() -> None:
+    plain = Options(radiometry="gamma0_rtc")
+    said = Options(radiometry="gamma0_rtc", extras=("acquisition", "layover_shadow"))
+    assert output_digest(IDENTITY.model_copy(update={"options": plain})) == output_digest(
+        IDENTITY.model_copy(update={"options": said})
+    )
 
 
 def test_canonical_json_is_sorted_and_dense_and_refuses_nan() -> None:

@@ -6,12 +6,15 @@ import json
 
 import pytest
 
-from fakes.world import COG, Delivery, World
+from fakes.world import COG, PLAIN, Delivery, World
 from orthocontracts import names
 from orthocontracts.messages import Control, Fault, JobEvent, Report, Verdict
-from orthocontracts.outputs import FILE_SUFFIX, FileFacts
+from orthocontracts.outputs import FILE_SUFFIX, FileFacts, FileKind, file_kinds
+from orthocontracts.requests import Options
 from orthocontracts.states import OutputState, TaskState
 from orthofunctions.domain.cog import cog_defect
+
+NRB = Options(radiometry="gamma0_rtc")
 
 
 @pytest.fixture
@@ -19,9 +22,9 @@ def world() -> World:
     return World()
 
 
-def released(world: World, tiles: str = "A") -> Delivery:
+def released(world: World, tiles: str = "A", options: Options = PLAIN) -> Delivery:
     """A delivery of the first release of a fresh job's task."""
-    world.job("one", tiles)
+    world.job("one", tiles, options)
     world.status("node-1", slots=2)
     world.round()
     delivery = world.take()
@@ -45,10 +48,21 @@ class TestTicket:
         assert all(one.md5 for one in ticket.inputs)
         assert len(ticket.deliveries) == 8
         blobs = [file.blob for one in ticket.deliveries for files in one.files.values() for file in files.values()]
-        assert len(set(blobs)) == 8 * 2 * len(FILE_SUFFIX)
+        assert len(set(blobs)) == 8 * 2 * len(file_kinds(Options()))
         assert all(blob.startswith(f"results/{ticket.spec.task_id}-1/") for blob in blobs)
         start_by = world.clock.now().timestamp() + 300
         assert ticket.expires_at.timestamp() >= start_by + ticket.time_limit_s
+
+    @pytest.mark.parametrize("options", [PLAIN, NRB, Options(extras=("scattering_area", "local_incidence"))])
+    def test_it_has_a_link_for_just_the_files_that_the_options_ask_for(self, world: World, options: Options) -> None:
+        ticket = released(world, "AB", options).ticket
+        assert ticket.spec.options == options
+        for delivery in ticket.deliveries:
+            for digest in ticket.wanted:
+                assert tuple(delivery.files[digest]) == file_kinds(options)
+        for kind, file in ticket.deliveries[0].files[ticket.wanted[0]].items():
+            assert file.blob.endswith(f"/1/{ticket.wanted[0]}{FILE_SUFFIX[kind]}")
+            assert file.blob.removeprefix("results/") in file.url
 
     def test_only_what_is_still_open_is_wanted_again(self, world: World) -> None:
         first = released(world, "AB")
@@ -266,6 +280,42 @@ class TestWhatIsRefused:
         delivery.report("finished", (Verdict.model_validate({"digest": verdict.digest, "files": only_image}),))
         world.deliver_results()
         self.check_refused(world, "no item")
+
+    @pytest.mark.parametrize("lacks", ["browse", "layover_shadow", "local_incidence", "acquisition"])
+    def test_flattened_gamma0_is_refused_without_all_of_its_files(self, world: World, lacks: FileKind) -> None:
+        delivery = released(world, options=NRB)
+        verdict = delivery.upload(delivery.ticket.wanted[0])
+        assert verdict.files is not None
+        files = {kind: facts for kind, facts in verdict.files.items() if kind != lacks}
+        delivery.report("finished", (verdict.model_copy(update={"files": files}),))
+        world.deliver_results()
+        self.check_refused(world, f"no {lacks}")
+
+    def test_an_extra_is_checked_like_every_file(self, world: World) -> None:
+        delivery = released(world, options=NRB)
+        verdict = delivery.upload(delivery.ticket.wanted[0])
+        assert verdict.files is not None
+        world.blobs.delete("results", verdict.files["local_incidence"].blob.removeprefix("results/"))
+        delivery.report("finished", (verdict,))
+        world.deliver_results()
+        self.check_refused(world, "is not there")
+
+    def test_an_extra_nobody_asked_for_is_refused(self, world: World) -> None:
+        delivery = released(world)
+        verdict = delivery.upload(delivery.ticket.wanted[0])
+        assert verdict.files is not None
+        files: dict[FileKind, FileFacts] = {**verdict.files, "local_incidence": verdict.files["mask"]}
+        delivery.report("finished", (verdict.model_copy(update={"files": files}),))
+        world.deliver_results()
+        self.check_refused(world, "local_incidence, which the options do not ask for")
+
+    def test_flattened_gamma0_enters_the_catalogue_with_all_of_its_files(self, world: World) -> None:
+        delivery = released(world, options=NRB)
+        delivery.succeed()
+        world.deliver_results()
+        (entry,) = world.catalogue()
+        assert tuple(entry.files) == file_kinds(NRB)
+        assert [task.state for task in world.tasks()] == [TaskState.SUCCEEDED]
 
     @pytest.mark.parametrize("image", [b"not a tiff", b"II*\x00\x08\x00\x00\x00 a plain tiff"])
     def test_images_must_be_cogs(self, world: World, image: bytes) -> None:

@@ -10,6 +10,7 @@ from fakes.world import World, run_to_the_end
 from orthocontracts import names
 from orthocontracts.messages import Demand, Release
 from orthocontracts.states import TaskState
+from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.domain.pending_index import index_row, runnable
 from orthofunctions.domain.policy import Decision
 from orthofunctions.domain.pools import PoolsFileError
@@ -107,7 +108,7 @@ class TestRound:
         assert [world.task(one).state for one in ids] == ["released", "released", "pending"]
         decision = Decision.model_validate_json(str(world.task(ids[0]).decision))
         assert decision.sentence == "hpc: an on-prem slot was free"
-        queue = world.queues.bodies(names.pool_queue("hpc", 1))
+        queue = world.queues.bodies(names.pool_queue("hpc", KERNEL_RESULT_VERSION))
         assert [Release.model_validate_json(body).task_id for body in queue] == ids[:2]
 
     def test_bursts_when_patience_is_over_and_within_the_slots_of_the_cloud(self, world: World) -> None:
@@ -117,11 +118,11 @@ class TestRound:
         world.round()
         world.clock.advance(19)
         world.round()
-        assert world.queues.length(names.pool_queue("cloud", 1)) == 0
+        assert world.queues.length(names.pool_queue("cloud", KERNEL_RESULT_VERSION)) == 0
         world.clock.advance(1)
         world.status("node-1", slots=1)
         world.round()
-        assert world.queues.length(names.pool_queue("cloud", 1)) == 2
+        assert world.queues.length(names.pool_queue("cloud", KERNEL_RESULT_VERSION)) == 2
         assert sum(task.state is TaskState.PENDING for task in world.tasks()) == 2
 
     def test_rings_just_as_many_as_are_needed_and_publishes_demand(self, world: World) -> None:
@@ -181,10 +182,14 @@ class TestIndex:
         urgent = world.job("urgent", "A", deadline=now + timedelta(seconds=60))
         patient = world.job("patient", "B", patience_s=7200.0)
         parked = world.job("parked", "C", not_before=now + timedelta(seconds=90))
-        ids = [one.task.task_id for one in candidates(world.ports, 1, now, 10)]
+        ids = [one.task.task_id for one in candidates(world.ports, KERNEL_RESULT_VERSION, now, 10)]
         assert ids == [urgent, patient]
         later = now + timedelta(seconds=91)
-        assert {one.task.task_id for one in candidates(world.ports, 1, later, 10)} == {urgent, patient, parked}
+        assert {one.task.task_id for one in candidates(world.ports, KERNEL_RESULT_VERSION, later, 10)} == {
+            urgent,
+            patient,
+            parked,
+        }
 
     def test_parked_rows_do_not_hide_runnable_ones(self, world: World) -> None:
         now = world.clock.now()
@@ -192,7 +197,9 @@ class TestIndex:
             world.job(f"parked-{number}", "ABCDE"[number], not_before=now + timedelta(seconds=90))
         world.clock.advance(1)
         task_id = world.job("runnable", "F")
-        assert [one.task.task_id for one in candidates(world.ports, 1, world.clock.now(), 2)] == [task_id]
+        assert [one.task.task_id for one in candidates(world.ports, KERNEL_RESULT_VERSION, world.clock.now(), 2)] == [
+            task_id
+        ]
 
     def test_a_row_written_ahead_is_left_and_a_leftover_is_deleted(self, world: World) -> None:
         task_id = world.job("one", "A")
@@ -202,15 +209,17 @@ class TestIndex:
         ahead = index_row(world.task(task_id))  # a recall writes it before it turns the row pending
         world.ports.tables.put(names.TABLE_PENDING, ahead)
         world.ports.tables.put(names.TABLE_PENDING, index_row(pending))  # of release 0: left over
-        assert list(candidates(world.ports, 1, world.clock.now(), 10)) == []
+        assert list(candidates(world.ports, KERNEL_RESULT_VERSION, world.clock.now(), 10)) == []
         assert [row.key for row in world.ports.tables.query(names.TABLE_PENDING)] == [ahead.key]
 
     def test_a_row_without_a_task_is_left_for_the_planner(self, world: World) -> None:
-        task = TaskRecord(job_id="j1", task_id="j1-0001", user="u", created_at=world.clock.now(), result_version=1)
+        task = TaskRecord(
+            job_id="j1", task_id="j1-0001", user="u", created_at=world.clock.now(), result_version=KERNEL_RESULT_VERSION
+        )
         enqueue(world.ports, task)
-        assert list(candidates(world.ports, 1, world.clock.now(), 10)) == []
+        assert list(candidates(world.ports, KERNEL_RESULT_VERSION, world.clock.now(), 10)) == []
         world.ports.tables.insert(names.TABLE_TASKS, task.to_row())
-        assert len(list(candidates(world.ports, 1, world.clock.now(), 10))) == 1
+        assert len(list(candidates(world.ports, KERNEL_RESULT_VERSION, world.clock.now(), 10))) == 1
 
     def test_ranges_of_one_version_end_before_the_next(self, world: World) -> None:
         now = world.clock.now()

@@ -11,9 +11,10 @@ import pytest
 from fakes.world import Delivery, World, run_to_the_end
 from orthocontracts import names
 from orthocontracts.messages import AgentStatus, Control
-from orthocontracts.outputs import FILE_SUFFIX
-from orthocontracts.requests import Request, RequestEnvelope
+from orthocontracts.outputs import file_kinds
+from orthocontracts.requests import Options, Request, RequestEnvelope
 from orthocontracts.states import OutputState, TaskState
+from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.domain.records import AgentRecord, DigestRecord
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.capacity import note_status
@@ -191,11 +192,11 @@ class TestRepair:
         assert second is not None
         second.succeed()
         world.deliver_results()
-        assert len(list(world.blobs.list(names.CONTAINER_RESULTS))) == 2 * len(FILE_SUFFIX)
+        assert len(list(world.blobs.list(names.CONTAINER_RESULTS))) == 2 * len(file_kinds(Options()))
         world.clock.advance(86_400 + 500)
         assert sweep_results(world.ports, world.rules) == 0, "not before the day and the time limit are over"
         world.clock.advance(200)
-        assert sweep_results(world.ports, world.rules) == len(FILE_SUFFIX)
+        assert sweep_results(world.ports, world.rules) == len(file_kinds(Options()))
         kept = {f"results/{blob.name}" for blob in world.blobs.list(names.CONTAINER_RESULTS)}
         assert kept == {facts.blob for facts in world.catalogue()[0].files.values()}
 
@@ -268,7 +269,9 @@ class TestCancel:
 
 def status(world: World, **fields: object) -> AgentStatus:
     values = {"agent": "node-1", "pool": "hpc", "session": "s1", "sequence": 5, "state": "online", "slots": 2}
-    return AgentStatus.model_validate({"at": world.clock.now(), "result_version": 1, **values, **fields})
+    return AgentStatus.model_validate(
+        {"at": world.clock.now(), "result_version": KERNEL_RESULT_VERSION, **values, **fields}
+    )
 
 
 def known(world: World) -> AgentRecord | None:
@@ -385,8 +388,8 @@ class TestPoison:
 
     def test_a_release_too_and_the_rest_is_kept(self, world: World) -> None:
         released(world)
-        (body,) = world.queues.bodies(names.pool_queue("hpc", 1))
-        self.poison(world, names.pool_queue("hpc", 1), body)
+        (body,) = world.queues.bodies(names.pool_queue("hpc", KERNEL_RESULT_VERSION))
+        self.poison(world, names.pool_queue("hpc", KERNEL_RESULT_VERSION), body)
         self.poison(world, names.QUEUE_DISPATCH, "{}")
         self.poison(world, names.QUEUE_CAPACITY, "{}")
         assert reconcile_poison(world.ports, world.rules) == 3

@@ -10,7 +10,7 @@ import pytest
 from fakes.products import NEXT_RING, NEXT_SLICE, ROME, ROME_RING
 from orthocontracts.outputs import ResolvedTerrain, Source
 from orthocontracts.requests import Request
-from orthofunctions.domain.faults import OffProductError, TooLargeError
+from orthofunctions.domain.faults import OffProductError, TooLargeError, UnfitOptionError
 from orthofunctions.domain.footprints import along_great_circles, tiles_called_for, tiles_touched, utm_bounds
 from orthofunctions.domain.planning import Limits, ProductFacts, make_plan
 from orthofunctions.domain.plans import Plan
@@ -39,6 +39,32 @@ def test_one_output_per_tile_the_product_touches_in_tasks_of_a_few() -> None:
     assert {output.task_id for output in made.outputs} == {task.task_id for task in made.tasks}
     grid = made.outputs[0].identity.grid
     assert (grid.n_rows, grid.n_cols, grid.spacing) == (10980, 10980, 10)
+
+
+OPTICAL = ProductFacts(Source(ref="products/a.tif", content="c", size_bytes=10), "rpc", "a", "p2", ROME_RING, ROME_RING)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"radiometry": "gamma0_rtc"}, "radiometry gamma0_rtc, extra layover_shadow, extra local_incidence"),
+        ({"radiometry": "sigma0", "scale": "db"}, "radiometry sigma0"),
+        ({"noise_removal": True}, "noise_removal"),
+        ({"extras": ["local_incidence"]}, "extra local_incidence"),
+    ],
+)
+def test_options_of_radar_are_refused_for_other_products(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(UnfitOptionError, match=f"a is not a radar product: leave out {says}"):
+        plan(OPTICAL, options=options)
+    with pytest.raises(UnfitOptionError):
+        plan(product(), OPTICAL, options=options)
+    assert plan(product(), options=options).outputs
+
+
+@pytest.mark.parametrize("options", [{}, {"radiometry": "dn"}, {"noise_removal": False}, {"extras": ["acquisition"]}])
+def test_options_that_any_product_has_are_planned(options: dict[str, Any]) -> None:
+    made = plan(OPTICAL, options=options)
+    assert {task.options for task in made.tasks} == {made.request.options}
 
 
 def test_slices_of_one_pass_share_tasks_and_each_output_names_only_what_touches_it() -> None:

@@ -55,6 +55,12 @@ class OffProductError(PlanError):
     kind = "OffProduct"
 
 
+class UnfitOptionError(PlanError):
+    """An option that its products cannot have, such as noise removal of an optical image."""
+
+    kind = "UnfitOption"
+
+
 class TooLargeError(PlanError):
     """More outputs or pixels than the site allows in one request."""
 

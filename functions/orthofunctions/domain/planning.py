@@ -10,11 +10,11 @@ from datetime import datetime
 from orthocontracts.digests import output_digest
 from orthocontracts.outputs import GridSpec, OutputIdentity, OutputSpec, ResolvedTerrain, Source
 from orthocontracts.products import Mission
-from orthocontracts.requests import MAX_PIXELS, BoundsGrid, FootprintGrid, Request, TileGrid
+from orthocontracts.requests import MAX_PIXELS, BoundsGrid, FootprintGrid, Options, Request, TileGrid
 from orthocontracts.tasks import TaskSpec, task_id_of
 from orthocontracts.tiles import TILE_SIZE_M, parse_tile, tile_bounds
 from orthocontracts.version import KERNEL_RESULT_VERSION
-from orthofunctions.domain.faults import OffProductError, TooLargeError
+from orthofunctions.domain.faults import OffProductError, TooLargeError, UnfitOptionError
 from orthofunctions.domain.footprints import LonLat, may_touch, tiles_called_for, tiles_touched, utm_bounds
 from orthofunctions.domain.plans import Plan, PlannedOutput
 
@@ -64,11 +64,14 @@ def make_plan(
 
     Raises
     ------
+    UnfitOptionError
+        Where the options are those of radar and a product is not.
     OffProductError
         Where a tile that was asked for, or the whole grid, touches no product.
     TooLargeError
         Where the outputs are more than the site allows.
     """
+    _check_options(request.options, products)
     passes: dict[str, list[ProductFacts]] = {}
     for product in sorted(products, key=lambda one: one.source.ref):
         passes.setdefault(product.pass_key, []).append(product)
@@ -105,6 +108,18 @@ def make_plan(
                 )
             )
     return Plan(job_id=job_id, request=request, made_at=now, outputs=tuple(outputs), tasks=tuple(tasks))
+
+
+def _check_options(options: Options, products: Sequence[ProductFacts]) -> None:
+    """Refuse here what a worker could only refuse after it has fetched gigabytes."""
+    other = next((product.name for product in products if product.mission != "sentinel-1"), None)
+    if other is None:
+        return
+    radar_only = [f"radiometry {options.radiometry}"] if options.radiometry not in (None, "dn") else []
+    radar_only += ["noise_removal"] if options.noise_removal else []
+    radar_only += [f"extra {extra}" for extra in options.extras if extra != "acquisition"]
+    if radar_only:
+        raise UnfitOptionError(f"{other} is not a radar product: leave out {', '.join(radar_only)}")
 
 
 def _outputs_of_pass(request: Request, slices: Sequence[ProductFacts]) -> Iterator[_Wanted]:

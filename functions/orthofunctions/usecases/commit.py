@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from orthocontracts import names
 from orthocontracts.messages import Fault, Report, Verdict
-from orthocontracts.outputs import CatalogueEntry, FileFacts, FileKind
+from orthocontracts.outputs import CatalogueEntry, FileFacts, FileKind, file_kinds
+from orthocontracts.requests import Options
 from orthofunctions.domain.cog import HEADER_BYTES, cog_defect
 from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.digests import commit_digest
 from orthofunctions.usecases.plans import PlannedTask
 
-REQUIRED: tuple[FileKind, ...] = ("image", "mask", "item")
 BAD_DELIVERY = "BadDelivery"
 
 
@@ -27,11 +27,12 @@ def commit(ports: Ports, planned: PlannedTask, report: Report, verdict: Verdict)
     if adopt(ports, verdict.digest):
         return None
     files = verdict.files or {}
-    if defect := _defect(ports, report, verdict.digest, files):
+    identity = planned.identities[verdict.digest]
+    if defect := _incomplete(identity.options, files) or _defect(ports, report, verdict.digest, files):
         return Fault(kind=BAD_DELIVERY, message=defect)
     entry = CatalogueEntry(
         digest=verdict.digest,
-        identity=planned.identities[verdict.digest],
+        identity=identity,
         files=files,
         task_id=report.task_id,
         release=report.release,
@@ -54,10 +55,16 @@ def adopt(ports: Ports, digest: str) -> bool:
     return True
 
 
-def _defect(ports: Ports, report: Report, digest: str, files: dict[FileKind, FileFacts]) -> str | None:
-    missing = [kind for kind in REQUIRED if kind not in files]
-    if missing:
+def _incomplete(options: Options, files: dict[FileKind, FileFacts]) -> str | None:
+    asked = file_kinds(options)
+    if missing := [kind for kind in asked if kind not in files]:
         return f"the report names no {' and no '.join(missing)}"
+    if surplus := [kind for kind in files if kind not in asked]:
+        return f"the report names {' and '.join(surplus)}, which the options do not ask for"
+    return None
+
+
+def _defect(ports: Ports, report: Report, digest: str, files: dict[FileKind, FileFacts]) -> str | None:
     for kind, said in files.items():
         blob = names.result_blob(report.task_id, report.release, report.delivery, digest, kind)
         if said.blob != f"{names.CONTAINER_RESULTS}/{blob}":

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from orthocontracts import names
 from orthocontracts.messages import Fault, Release
-from orthocontracts.outputs import FILE_SUFFIX, FileKind
+from orthocontracts.outputs import FileKind, file_kinds
 from orthocontracts.states import TaskState, move
 from orthocontracts.tasks import TaskSpec
 from orthocontracts.tickets import MAX_DELIVERIES, Delivery, OutputFile, Ticket
@@ -127,6 +127,7 @@ def _ticket(
 ) -> Ticket:
     # Late enough for the latest start, and for a second delivery after a first one that ran to its limit.
     expires_at = start_by + timedelta(seconds=2 * (rules.time_limit_s + rules.run_grace_s))
+    kinds = file_kinds(spec.options)
 
     def output_file(delivery: int, digest: str, kind: FileKind) -> OutputFile:
         blob = names.result_blob(spec.task_id, release_number, delivery, digest, kind)
@@ -144,7 +145,7 @@ def _ticket(
         deliveries=tuple(
             Delivery(
                 number=number,
-                files={digest: {kind: output_file(number, digest, kind) for kind in FILE_SUFFIX} for digest in wanted},
+                files={digest: {kind: output_file(number, digest, kind) for kind in kinds} for digest in wanted},
             )
             for number in range(1, MAX_DELIVERIES + 1)
         ),

@@ -8,17 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orthocontracts import names
-from orthocontracts.outputs import CatalogueEntry
+from orthocontracts.outputs import CatalogueEntry, FileKind
 from orthocontracts.states import OutputState
 from orthofunctions.domain.records import OutputRecord
 from orthofunctions.ports import BlobMissingError, Ports
 
-MEDIA_TYPES = {
-    "image": "image/tiff; application=geotiff; profile=cloud-optimized",
-    "mask": "image/tiff; application=geotiff; profile=cloud-optimized",
-    "browse": "image/png",
-    "item": "application/geo+json",
-}
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+OTHER_TYPES: dict[FileKind, str] = {"browse": "image/png", "item": "application/geo+json"}
 PARALLEL_READS = 8
 
 
@@ -44,7 +40,7 @@ def _links(ports: Ports, output: OutputRecord, expires_at: datetime) -> dict[str
         container, _, name = file.blob.partition("/")
         links[kind] = {
             "href": ports.links.read_url(container, name, expires_at),
-            "type": MEDIA_TYPES[kind],
+            "type": OTHER_TYPES.get(kind, COG),
             "blob": file.blob,
             "size_bytes": file.size_bytes,
             "md5": file.md5,

@@ -86,9 +86,13 @@ def feed(store: Store, client: Client, sentinel1: list[Path], rpc: list[Path], d
     radar = refs[: len(sentinel1)]
     terrain = {"dem": DEM_REF}
     for number, ref in enumerate(radar):
+        # the last, alone in its look direction, as Normalised Radar Backscatter with all that can come beside it
+        is_nrb = number == len(radar) - 1
         client.submit(
             [ref],
             grid={"kind": "footprint", "spacing_m": 10},
+            radiometry="gamma0_rtc" if is_nrb else None,
+            extras=["scattering_area"] if is_nrb else None,
             terrain=terrain,
             patience_s=patience_s,
             request_id=f"demo-http-{number}",

@@ -16,6 +16,8 @@ from orthokernel.safexml import XmlDocument
 
 Float64Array = NDArray[np.float64]
 
+_BEAMS = frozenset(f"S{beam}" for beam in range(1, 7))
+
 
 @dataclass(frozen=True)
 class StateVectors:
@@ -77,6 +79,9 @@ class Annotation:
     source: str
     mission_id: str
     mode: str
+    """``"IW"``, ``"EW"`` or ``"SM"``."""
+    swath: str
+    """That of the whole image: the mode, or the beam ``"S1"`` to ``"S6"`` of SM."""
     polarisation: str
     direction: str
     absolute_orbit: int
@@ -94,6 +99,12 @@ class Annotation:
     orbit: StateVectors
     slant_to_ground: SlantToGroundRecords
     geolocation: GeolocationGrid
+
+    @property
+    def last_line_time_utc(self) -> np.datetime64:
+        """Of the last line, to the microsecond."""
+        last_us = round((self.n_lines - 1) * self.line_interval_s * 1e6)
+        return np.datetime64(self.first_line_time_utc + np.timedelta64(last_us, "us"))
 
 
 def parse_annotation(content: bytes, source: str) -> Annotation:
@@ -114,6 +125,7 @@ def parse_annotation(content: bytes, source: str) -> Annotation:
     if product_type != "GRD":
         raise UnsupportedProductError(source, f"product type {product_type}", "a Sentinel-1 GRD product")
     general = xml.find("generalAnnotation")
+    mode, swath = _mode(header)
     image = xml.find("imageAnnotation/imageInformation")
     epoch = image.time_utc("productFirstLineUtcTime")
 
@@ -123,7 +135,8 @@ def parse_annotation(content: bytes, source: str) -> Annotation:
     annotation = Annotation(
         source=source,
         mission_id=header.text("missionId"),
-        mode=header.text("mode"),
+        mode=mode,
+        swath=swath,
         polarisation=header.text("polarisation").lower(),
         direction=general.text("productInformation/pass").lower(),
         absolute_orbit=header.integer("absoluteOrbitNumber"),
@@ -147,6 +160,17 @@ def parse_annotation(content: bytes, source: str) -> Annotation:
     if annotation.line_interval_s <= 0 or annotation.sample_spacing_m <= 0:
         raise AnnotationError(source, "a line interval or sample spacing of zero or less", "positive ones")
     return annotation
+
+
+def _mode(header: XmlDocument) -> tuple[str, str]:
+    """Mode and swath. Some writers put the beam of SM in both."""
+    mode = header.text("mode").upper()
+    swath = (header.optional_text("swath") or mode).upper()
+    if mode in _BEAMS:
+        mode, swath = "SM", mode
+    if mode not in {"IW", "EW", "SM"}:
+        raise UnsupportedProductError(header.source, f"acquisition mode {mode}", "a GRD product of mode IW, EW or SM")
+    return mode, swath
 
 
 Seconds = Callable[[XmlDocument, str], float]

@@ -25,7 +25,11 @@ Float64Array = NDArray[np.float64]
 SPEED_OF_LIGHT_M_S = 299_792_458.0
 
 SMOOTH_LIMIT = 1.25
-"""Beyond this multiple of the half swath the smooth polynomial goes on as a parabola: degree 5 would turn away."""
+"""Beyond this multiple of the half swath the smooth polynomial goes on as a parabola: degree 5 would turn away.
+
+A parabola turns, too, 350 to 1300 km beyond the far edge: there it would show the image a second time, mirrored. So it
+becomes a straight line where its slope has halved.
+"""
 
 SEMI_MAJOR_M = 6378137.0
 FLATTENING = 1.0 / 298.257223563
@@ -240,8 +244,13 @@ def smooth_sample(conversion: SlantToSample, slant_range_m: float) -> tuple[floa
         first = first * inside + value
         value = value * inside + conversion.smooth[power]
     beyond = u - inside
-    value += beyond * (first + beyond * half_second)
-    first += 2.0 * beyond * half_second
+    bent = beyond
+    if beyond * half_second < 0.0:
+        halved = -0.25 * first / half_second
+        bent = min(max(beyond, -abs(halved)), abs(halved))
+    value += bent * (first + bent * half_second)
+    first += 2.0 * bent * half_second
+    value += (beyond - bent) * first
     return value, first / conversion.half_span_m
 
 

@@ -38,6 +38,7 @@ class Scene:
     record_jump_m: float = 120.0
     mission: str = "S1A"
     mode: str = "IW"
+    """``"IW"``, ``"EW"``, or a beam of SM: ``"S1"`` to ``"S6"``."""
     polarisations: tuple[str, ...] = ("vv", "vh")
 
     @property
@@ -57,15 +58,16 @@ def slow_model(scene: Scene) -> SlowRangeDoppler:
     position, velocity = _orbit(scene, times)
     velocity = velocity + scene.velocity_error_m_s * np.array([0.6, -0.5, 0.4])
     record_times = np.arange(-1.3, scene.n_lines * scene.line_interval_s + 1.0, 1.0)
-    origin, srgr, _ = _records(scene, record_times.size)
+    _, _, grsr = _records(scene, record_times.size)
     mid_m = _slant_range_m(scene, 0.5 * scene.n_samples * scene.sample_spacing_m, 0.0)
     return SlowRangeDoppler(
         times,
         position,
         velocity,
         record_times,
-        origin,
-        srgr,
+        np.zeros(record_times.size),
+        grsr,
+        (scene.n_samples - 1) * scene.sample_spacing_m,
         2.0 * mid_m / SPEED_OF_LIGHT_M_S,
         scene.line_interval_s,
         scene.sample_spacing_m,
@@ -81,7 +83,7 @@ def annotation_xml(scene: Scene, polarisation: str = "vv") -> bytes:
 @cache
 def _annotation_xml(scene: Scene) -> str:
     model = slow_model(scene)
-    _, _, grsr = _records(scene, model.record_time_s.size)
+    origins, srgr, grsr = _records(scene, model.record_time_s.size)
     vectors = "".join(
         f"<orbit><time>{_utc(t)}</time><frame>Earth Fixed</frame>"
         f"<position>{_xyz(p)}</position><velocity>{_xyz(v)}</velocity></orbit>"
@@ -91,7 +93,7 @@ def _annotation_xml(scene: Scene) -> str:
         f"<coordinateConversion><azimuthTime>{_utc(t)}</azimuthTime><sr0>{o!r}</sr0>"
         f"<srgrCoefficients count='{s.size}'>{_words(s)}</srgrCoefficients><gr0>0.0</gr0>"
         f"<grsrCoefficients count='{g.size}'>{_words(g)}</grsrCoefficients></coordinateConversion>"
-        for t, o, s, g in zip(model.record_time_s, model.slant_origin_m.tolist(), model.srgr, grsr, strict=True)
+        for t, o, s, g in zip(model.record_time_s, origins.tolist(), srgr, grsr, strict=True)
     )
     points = "".join(
         _grid_point(model, float(line), float(sample))
@@ -262,7 +264,7 @@ def _header(scene: Scene) -> str:
     stop_s = (scene.n_lines - 1) * scene.line_interval_s
     return (
         f"<adsHeader><missionId>{scene.mission}</missionId><productType>GRD</productType>"
-        f"<polarisation/><mode>{scene.mode}</mode>"
+        f"<polarisation/><mode>{'SM' if scene.mode.startswith('S') else scene.mode}</mode><swath>{scene.mode}</swath>"
         f"<startTime>{_utc(0.0)}</startTime><stopTime>{_utc(stop_s)}</stopTime>"
         "<absoluteOrbitNumber>52850</absoluteOrbitNumber><missionDataTakeId>419252</missionDataTakeId></adsHeader>"
     )

@@ -220,6 +220,6 @@ def test_annotation_that_makes_no_sense_is_refused(old: bytes, new: bytes, messa
 def test_records_that_turn_back_are_refused() -> None:
     annotation = annotation_of(Scene())
     records = annotation.slant_to_ground
-    records.srgr[2, 1] *= -1.0
+    records.grsr[2, 1] *= -1.0
     with pytest.raises(AnnotationError, match="turns back"):
         RangeDopplerModel(annotation)

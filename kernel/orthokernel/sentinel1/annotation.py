@@ -40,8 +40,8 @@ class StateVectors:
 class SlantToGroundRecords:
     """Coordinate conversion records, about one a second.
 
-    ``ground_range_m = sum_k srgr[r, k] * (slant_range_m - slant_origin_m[r]) ** k`` and the other way round with
-    ``grsr`` and ``ground_origin_m``.
+    ``slant_range_m = sum_k grsr[r, k] * (ground_range_m - ground_origin_m[r]) ** k``. The other way round,
+    ``srgr`` with ``slant_origin_m``, is not its inverse but only near it: see `slant_range`.
 
     Attributes
     ----------

@@ -45,6 +45,9 @@ TIME_STEP_CONVERGED_S = 1e-7
 
 POSITION_STEP_CONVERGED_M = 1e-5
 SLANT_RANGE_STEP_CONVERGED_M = 1e-6
+SAMPLE_STEP_CONVERGED_PX = 1e-4
+"""The step that ends the solve for a sample. Its error is about the square of that step over the swath's size."""
+
 MAX_STEPS = 20
 
 _inner = njit(error_model="numpy", nogil=True)
@@ -255,15 +258,22 @@ def smooth_sample(conversion: SlantToSample, slant_range_m: float) -> tuple[floa
 
 
 @_inner
-def _record_sample(conversion: SlantToSample, record: int, slant_range_m: float) -> tuple[float, float]:
-    """Sample and its derivative by slant range, by one record."""
-    distance_m = slant_range_m - conversion.origin_m[record]
-    value = 0.0
-    derivative = 0.0
-    for power in range(conversion.coefficients.shape[1] - 1, -1, -1):
-        derivative = derivative * distance_m + value
-        value = value * distance_m + conversion.coefficients[record, power]
-    return value, derivative
+def _record_sample(conversion: SlantToSample, record: int, slant_range_m: float, seed: float) -> tuple[float, float]:
+    """Sample and its derivative by slant range, by one record: Newton's method from a sample nearby."""
+    sample = seed
+    slope = np.nan
+    for _ in range(MAX_STEPS):
+        distance = sample - conversion.origin_px[record]
+        value = 0.0
+        slope = 0.0
+        for power in range(conversion.slant_m.shape[1] - 1, -1, -1):
+            slope = slope * distance + value
+            value = value * distance + conversion.slant_m[record, power]
+        step = (slant_range_m - value) / slope
+        sample += step
+        if abs(step) < SAMPLE_STEP_CONVERGED_PX:
+            return sample, 1.0 / slope
+    return np.nan, np.nan
 
 
 @_inner
@@ -281,13 +291,13 @@ def slant_to_sample(conversion: SlantToSample, line: float, slant_range_m: float
         weight = (line - before) / (conversion.record_line[record + 1] - before)
         if conversion.nearest:
             weight = 1.0 if weight > 0.5 else 0.0
-    sample, slope = _record_sample(conversion, record, inside_m)
+    edge, _ = smooth_sample(conversion, inside_m)
+    sample, slope = _record_sample(conversion, record, inside_m, edge)
     if weight > 0.0:
-        next_sample, next_slope = _record_sample(conversion, record + 1, inside_m)
+        next_sample, next_slope = _record_sample(conversion, record + 1, inside_m, sample)
         sample += weight * (next_sample - sample)
         slope += weight * (next_slope - slope)
     if inside_m != slant_range_m:
-        edge, _ = smooth_sample(conversion, inside_m)
         value, slope = smooth_sample(conversion, slant_range_m)
         sample += value - edge
     return sample, slope

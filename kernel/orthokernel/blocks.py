@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthokernel.grid import Grid
-from orthokernel.lattice import Lattice, build_lattice
+from orthokernel.lattice import Lattice, build_lattice, polynomial
 from orthokernel.loop import AVERAGE, PAD, BreakTable, SourceArrays, warp_points, warp_strip
 from orthokernel.sensor import SensorModel
 from orthokernel.source import SourceRing
@@ -137,7 +137,7 @@ def lattice_geometry(model: SensorModel, ground: Ground, method: int, first_step
     arrays = lattice.arrays
     c = arrays.coefficients
     low, high = arrays.height_low_m - arrays.height_mid_m, arrays.height_high_m - arrays.height_mid_m
-    at_heights = np.stack([c[:, 0], *(c[:, 0] + h * (c[:, 1] + h * c[:, 2]) for h in (low, high))])
+    at_heights = np.stack([c[:, 0], *(polynomial(np.moveaxis(c, 1, 0), h) for h in (low, high))])
     beyond = np.nanmax(np.abs(at_heights[1] - 2 * at_heights[0] + at_heights[2]), axis=(1, 2), initial=0.0) / 8.0
     slopes = [
         np.nanmax(np.abs(np.diff(c[:, 0], axis=axis)), axis=(1, 2), initial=0.0) / arrays.step_px for axis in (1, 2)

@@ -41,7 +41,7 @@ Float64Array = NDArray[np.float64]
 class LatticeArrays(NamedTuple):
     """The lattice as the loop reads it; node (i, j) is the centre of pixel (i * step_px, j * step_px) of the block.
 
-    ``coefficients[q, p, i, j]`` (2, 3, I, J) float64 belong to the p-th power of ``height - height_mid_m``;
+    ``coefficients[q, p, i, j]`` (2, 3 or 4, I, J) float64 belong to the p-th power of ``height - height_mid_m``;
     q = 0 is the line, q = 1 the smooth sample.
     """
 
@@ -151,6 +151,13 @@ def _cell_coordinates(coefficients, q, i, u, j, step_px, origin, heights, mid, f
         h = ground[n] - mid
         x = x0 + np.float32(n)
         values[n] = (a0 + b0 * x) + h * ((a1 + b1 * x) + h * (a2 + b2 * x))
+    if c.shape[1] > 3:
+        k6 = (1.0 - u) * c[q, 3, i, j] + u * c[q, 3, i + 1, j]
+        k7 = ((1.0 - u) * c[q, 3, i, j + 1] + u * c[q, 3, i + 1, j + 1] - k6) / step_px
+        a3, b3 = np.float32(k6), np.float32(k7)
+        for n in range(values.shape[0]):
+            h = ground[n] - mid
+            values[n] += h * h * h * (a3 + b3 * (x0 + np.float32(n)))
 
 
 @_inner
@@ -441,10 +448,11 @@ def _height_range(heights, row0, row1, col0, col1, low, high):
 def _block_range(lattice, table, low_m, high_m, row0, row1, col0, col1, ranges, smooth):
     """Lines and samples that a block can reach, corrected and ``smooth``: min, max, min, max; False where none.
 
-    Between nodes the lattice is bilinear, so nodes bound it; in height it is quadratic, and a quadratic leaves the
-    range of its values at two ends by at most its second coefficient times the square of half their distance.
+    Between nodes the lattice is bilinear, so nodes bound it; in height it is a polynomial, which leaves the range of
+    its values at two ends by at most half its largest second derivative times the square of half their distance.
     """
     n = lattice.step_px
+    cubic = lattice.coefficients.shape[1] > 3
     low, high = low_m - lattice.height_mid_m, high_m - lattice.height_mid_m
     ranges[0], ranges[1], ranges[2], ranges[3] = np.inf, -np.inf, np.inf, -np.inf
     for i in range(row0 // n, (row1 - 1) // n + 2):
@@ -457,7 +465,13 @@ def _block_range(lattice, table, low_m, high_m, row0, row1, col0, col1, ranges, 
                     continue
                 a = c0 + low * (c1 + low * c2)
                 b = c0 + high * (c1 + high * c2)
-                beyond = abs(c2) * (0.5 * (high - low)) ** 2
+                bend = abs(c2)
+                if cubic:
+                    c3 = lattice.coefficients[q, 3, i, j]
+                    a += low * low * low * c3
+                    b += high * high * high * c3
+                    bend += 3.0 * abs(c3) * max(abs(low), abs(high))
+                beyond = bend * (0.5 * (high - low)) ** 2
                 ranges[2 * q] = min(ranges[2 * q], min(a, b) - beyond)
                 ranges[2 * q + 1] = max(ranges[2 * q + 1], max(a, b) + beyond)
     if not ranges[0] <= ranges[1]:

@@ -34,6 +34,8 @@ class Scene:
     line_interval_s: float = 1.5e-3
     sample_spacing_m: float = 50.0
     near_ground_range_m: float = 420e3
+    orbit_margin_s: float = 70.0
+    """State vectors, 10 s apart, reach this far before the first line, and after the last one of 10 s or more."""
     velocity_error_m_s: float = 0.01
     record_jump_m: float = 120.0
     mission: str = "S1A"
@@ -54,8 +56,9 @@ class Scene:
 
 def slow_model(scene: Scene) -> SlowRangeDoppler:
     """The geometry of a scene."""
-    times = np.arange(-70.0, 71.0, 10.0)
-    position, velocity = _orbit(scene, times)
+    duration_s = 10.0 * (scene.n_lines * scene.line_interval_s // 10.0)
+    times = np.arange(-scene.orbit_margin_s, scene.orbit_margin_s + duration_s + 1.0, 10.0)
+    position, velocity = true_orbit(scene, times)
     velocity = velocity + scene.velocity_error_m_s * np.array([0.6, -0.5, 0.4])
     record_times = np.arange(-1.3, scene.n_lines * scene.line_interval_s + 1.0, 1.0)
     _, _, grsr = _records(scene, record_times.size)
@@ -211,7 +214,7 @@ def small(**changes: object) -> Scene:
     return replace(Scene(n_lines=120, n_samples=90, sample_spacing_m=500.0), **changes)  # type: ignore[arg-type]
 
 
-def _orbit(scene: Scene, times: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def true_orbit(scene: Scene, times: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Earth-fixed position and velocity on a circular orbit."""
     angle = math.radians(scene.argument_deg) + ORBIT_RATE_RAD_S * times
     along, across = np.cos(angle), np.sin(angle)

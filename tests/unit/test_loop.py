@@ -32,6 +32,13 @@ def _lattice(scale: float) -> LatticeArrays:
     return LatticeArrays(c, STEP_PX, 450.0, *HEIGHTS)
 
 
+def _with_cubes(lattice: LatticeArrays) -> LatticeArrays:
+    """The same with a third power of the height, worth up to a pixel and a half."""
+    cubes = np.zeros((2, 1, 4, 4))
+    cubes[1, 0] = 1e-7 + 5e-9 * np.arange(4)
+    return lattice._replace(coefficients=np.concatenate([lattice.coefficients, cubes], axis=1))
+
+
 def _coordinates(lattice: LatticeArrays, heights: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The lattice point by point, in float64."""
     out = np.empty((2, *heights.shape))
@@ -41,7 +48,7 @@ def _coordinates(lattice: LatticeArrays, heights: NDArray[np.float32]) -> tuple[
         corners = lattice.coefficients[:, :, i : i + 2, j : j + 2]
         p = np.einsum("qpij,i,j->qp", corners, [1 - u, u], [1 - v, v])
         h = float(heights[row, col]) - lattice.height_mid_m
-        out[:, row, col] = p @ np.array([1.0, h, h * h])
+        out[:, row, col] = p @ h ** np.arange(p.shape[1])
     return out[0], out[1]
 
 
@@ -97,11 +104,14 @@ def _run(
 
 @pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic", "average"])
 @pytest.mark.parametrize(("holes", "calibration"), [(False, False), (True, True)])
-def test_loop_equals_twin(method: str, holes: bool, calibration: bool) -> None:
+@pytest.mark.parametrize("cubes", [False, True])
+def test_loop_equals_twin(method: str, holes: bool, calibration: bool, cubes: bool) -> None:
     rng = np.random.default_rng(7)
     heights = rng.uniform(*HEIGHTS, SIZE).astype(np.float32)
     heights[3, 4:8] = np.nan
     lattice = _lattice(2.6 if method == "average" else 0.85)
+    if cubes:
+        lattice = _with_cubes(lattice)
     source = _source(rng, holes, calibration)
     line, sample = _coordinates(lattice, heights)
     if method == "average":

@@ -128,7 +128,7 @@ def test_grid_has_the_angles_of_the_look() -> None:
 
 @pytest.mark.parametrize(("name", "swath"), [("IW", "IW"), ("EW", "EW"), *(("SM", f"S{beam}") for beam in range(1, 7))])
 def test_a_whole_frame_of_each_mode_spans_its_incidence_angles(name: ModeName, swath: str) -> None:
-    """Of an IW frame only 260 km are imaged; the angles of the guide are for orbits of all altitudes: a degree or two."""
+    """The guide's angles are for orbits of all altitudes: a degree or two."""
     mode = mode_of(name, swath, None)
     lines, samples = mode.full_frame
     geometry = make_geometry(12.5, 42.0, (lines, samples), START, ascending=True, mode=mode)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -85,7 +86,7 @@ def test_names_and_files_of_a_mode(
     ]
     assert edges[0][0] == 0
     assert edges[-1][1] == SIZE[1] - 1
-    assert all(before[1] + 1 == after[0] for before, after in zip(edges[:-1], edges[1:], strict=True))
+    assert all(before[1] + 1 == after[0] for before, after in pairwise(edges))
     merged = _annotation(scene).findall("swathMerging/swathMergeList/swathMerge/swath")
     assert [element.text for element in merged] == (subswaths if len(subswaths) > 1 else [])
     with open_product(scene.path) as product:

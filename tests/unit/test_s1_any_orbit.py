@@ -10,9 +10,9 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
+from orthokernel.blocks import may_reach
 from orthokernel.grid import Grid
 from orthokernel.lattice import TOLERANCE_PX, build_lattice
-from orthokernel.blocks import may_reach
 from orthokernel.resampling import resampling_of, source_px_per_pixel
 from orthokernel.sentinel1.annotation import parse_annotation
 from orthokernel.sentinel1.product import _footprint

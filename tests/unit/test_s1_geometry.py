@@ -199,6 +199,7 @@ def test_quicklook_pixels_cover_whole_blocks() -> None:
     ("old", "new", "message"),
     [
         (b"<productType>GRD", b"<productType>SLC", "SLC"),
+        (b"<mode>IW", b"<mode>WV", "acquisition mode WV"),
         (b"<numberOfLines>1600", b"<numberOfLines>many", "integer"),
         (b"<numberOfLines>1600", b"<numberOfLines>0", "an image"),
         (b"<azimuthTimeInterval>0.0015", b"<azimuthTimeInterval>nan", "finite"),

@@ -45,8 +45,8 @@ TIME_STEP_CONVERGED_S = 1e-7
 
 POSITION_STEP_CONVERGED_M = 1e-5
 SLANT_RANGE_STEP_CONVERGED_M = 1e-6
-SAMPLE_STEP_CONVERGED_PX = 1e-4
-"""The step that ends the solve for a sample. Its error is about the square of that step over the swath's size."""
+SAMPLE_STEP_CONVERGED_PX = 3e-3
+"""The step that ends the solve for a sample. What it leaves is its square times 1e-4, by the bend of the records."""
 
 MAX_STEPS = 20
 
@@ -306,7 +306,14 @@ def slant_to_sample(conversion: SlantToSample, line: float, slant_range_m: float
 @_inner
 def sample_to_slant(conversion: SlantToSample, line: float, sample: float) -> float:
     """Slant range in metres of a sample at an image line: Newton's method on `slant_to_sample`; NaN if it fails."""
-    slant_range_m = conversion.centre_m
+    # where one record has that sample: metres from the answer, as long as the sample is one of the image
+    first, _ = smooth_sample(conversion, conversion.low_m)
+    last, _ = smooth_sample(conversion, conversion.high_m)
+    record = max(int(np.searchsorted(conversion.record_line, line, side="right")) - 1, 0)
+    distance = min(max(sample, first), last) - conversion.origin_px[record]
+    slant_range_m = 0.0
+    for power in range(conversion.slant_m.shape[1] - 1, -1, -1):
+        slant_range_m = slant_range_m * distance + conversion.slant_m[record, power]
     for _ in range(MAX_STEPS):
         value, slope = slant_to_sample(conversion, line, slant_range_m)
         step_m = (sample - value) / slope

@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+_ORBITS = "Sentinel-1: take the orbit from the best EOF file in here (or from this file), not from the annotation"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="orthokernel",
@@ -49,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     info = commands.add_parser("info", help="say what a product is", description="Say what a product is.")
     info.add_argument("product", type=Path, help="SAFE folder, SAFE zip, or image with RPC")
+    info.add_argument("--orbits", type=Path, metavar="FOLDER", help=_ORBITS)
     info.add_argument("--json", action="store_true", help="as one JSON object")
 
     ortho = commands.add_parser(
@@ -67,10 +71,11 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--like", type=Path, metavar="RASTER", help="the grid of another raster")
     grid.add_argument("--crs", help="coordinate system of --bounds, such as EPSG:32633")
     grid.add_argument("--spacing", type=float, help="pixel size in the units of the grid (tiles: 10)")
-    ground = ortho.add_argument_group("terrain (--dem with --geoid, or --height)")
+    ground = ortho.add_argument_group("geometry (--dem with --geoid, or --height)")
     ground.add_argument("--dem", type=Path, action="append", help="file, VRT or folder of tiles; may be repeated")
     ground.add_argument("--geoid", type=Path, help="geoid raster to add; leave out where the DEM is ellipsoidal")
     ground.add_argument("--height", type=float, metavar="METRES", help="one height above the ellipsoid everywhere")
+    ground.add_argument("--orbits", type=Path, metavar="FOLDER", help=_ORBITS)
     image = ortho.add_argument_group("image")
     image.add_argument("--bands", type=lambda text: [name.lower() for name in text.split(",") if name], metavar="vv,vh")
     image.add_argument("--radiometry", choices=["sigma0", "beta0", "gamma0", "dn"])
@@ -89,20 +94,25 @@ def _parser() -> argparse.ArgumentParser:
 def _info(options: argparse.Namespace) -> int:
     from orthokernel.product import open_product  # noqa: PLC0415
 
-    with open_product(options.product) as product:
+    with open_product(options.product, options.orbits) as product:
         facts = _facts(product)
     if options.json:
         _write(json.dumps(facts))
     else:
         width = max(len(name) for name in facts)
         for name, value in facts.items():
-            text = ", ".join(str(v) for v in value) if isinstance(value, list) else value
-            _write(f"{name:{width}}  {text}")
+            _write(f"{name:{width}}  {_text(value)}")
     return 0
 
 
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(str(part) for part in value.values() if part is not None)
+    return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
+
+
 def _facts(product: Product) -> dict[str, Any]:
-    ring = product.footprint
+    ring = _continuous(product.footprint)
     return {
         "id": product.id,
         "bands": list(product.bands),
@@ -110,6 +120,13 @@ def _facts(product: Product) -> dict[str, Any]:
         "bounds_lonlat": [round(float(v), 6) for v in (*ring.min(axis=0), *ring.max(axis=0))],
         **product.properties(),
     }
+
+
+def _continuous(ring: Any) -> Any:
+    """A ring across the antimeridian with longitudes that run on beyond 180."""
+    import numpy as np  # noqa: PLC0415
+
+    return np.column_stack([np.unwrap(ring[:, 0], period=360.0), ring[:, 1]])
 
 
 def _ortho(options: argparse.Namespace) -> int:
@@ -120,7 +137,7 @@ def _ortho(options: argparse.Namespace) -> int:
 
     grid, terrain = _grid(options), _terrain(options)
     with ExitStack() as stack:
-        products = [stack.enter_context(open_product(path)) for path in options.products]
+        products = [stack.enter_context(open_product(path, options.orbits)) for path in options.products]
         with _Bar() as bar:
             result = orthorectify(
                 products,

@@ -63,6 +63,16 @@ class UnknownBandError(ProductError):
     """A band that the product does not have."""
 
 
+class OrbitError(KernelError):
+    """An orbit file that cannot be used, or a folder that has none for a scene."""
+
+    def __init__(self, path: object, found: str, expected: str) -> None:
+        super().__init__(f"{path}: {found}; expected {expected}")
+        self.path = str(path)
+        self.found = found
+        self.expected = expected
+
+
 class GridError(KernelError):
     """A map grid that cannot be: no pixels, too many, no such tile, spacing in the wrong unit."""
 

@@ -101,10 +101,7 @@ def build_lattice(
     extent = extent or extent_of(block, 1)
     actual = height_low_m, height_high_m
     # Heights that a model chooses once and for all make nodes that do not depend on the block's terrain.
-    low, high = model.height_support_m or actual
-    low, high = min(low, height_low_m), max(high, height_high_m)
-    mid = 0.5 * (low + high)
-    half = max(0.5 * (high - low), _LEAST_HALF_RANGE_M)
+    mid, half = _middle_and_half(*(model.height_support_m or actual), *actual)
     step = first_step_px or _largest_step_px(model, block, 0.5 * (height_low_m + height_high_m))
     while True:
         lattice = _evaluate(model, block, extent, mid, half, step)
@@ -112,9 +109,18 @@ def build_lattice(
         error = np.inf if coarse else _worst_error(model, block, lattice, actual)
         if error <= TARGET_PX or (error <= TOLERANCE_PX and step <= LAST_STEP_PX):
             return Lattice(lattice.arrays, error, lattice.reaches_image)
+        wide = half > _middle_and_half(*actual)[1]
+        if wide and not coarse and _worst_error(model, block, lattice, actual, ((0.0, 0.0),)) > 0.5 * TARGET_PX:
+            mid, half = _middle_and_half(*actual)  # it errs on the nodes, too: what is wrong is the height
+            continue
         if step <= LAST_STEP_PX:
             raise LatticeError(error, TOLERANCE_PX)
         step //= 2
+
+
+def _middle_and_half(*heights_m: float) -> tuple[float, float]:
+    low, high = min(heights_m), max(heights_m)
+    return 0.5 * (low + high), max(0.5 * (high - low), _LEAST_HALF_RANGE_M)
 
 
 def break_table(lines: BreakLines | None) -> BreakTable:
@@ -176,7 +182,13 @@ def _loses_pixels(model: SensorModel, lattice: Lattice) -> bool:
     return bool((cell_inside & ~cell_known).any())
 
 
-def _worst_error(model: SensorModel, block: Grid, lattice: Lattice, heights_m: tuple[float, float]) -> float:
+def _worst_error(
+    model: SensorModel,
+    block: Grid,
+    lattice: Lattice,
+    heights_m: tuple[float, float],
+    places: tuple[tuple[float, float], ...] = _CENTRES,
+) -> float:
     """Largest difference between lattice and model inside the image.
 
     Compared at the centres of the cells and of their edges, where the error of a bilinear patch peaks (at a saddle
@@ -194,11 +206,11 @@ def _worst_error(model: SensorModel, block: Grid, lattice: Lattice, heights_m: t
         for q in nodes
     )
     reach_sample += _correction_reach_px(model)
-    mid, half = 0.5 * (heights_m[0] + heights_m[1]), max(0.5 * (heights_m[1] - heights_m[0]), _LEAST_HALF_RANGE_M)
+    mid, half = _middle_and_half(*heights_m)
     # Off the supports, where the quartic that vanishes at them is large.
     heights = mid + half * np.array([-0.75, 0.75])
-    rows = np.concatenate([np.broadcast_to(i[:, None] + du * step, (i.size, j.size)).ravel() for du, _ in _CENTRES])
-    cols = np.concatenate([np.broadcast_to(j[None, :] + dv * step, (i.size, j.size)).ravel() for _, dv in _CENTRES])
+    rows = np.concatenate([np.broadcast_to(i[:, None] + du * step, (i.size, j.size)).ravel() for du, _ in places])
+    cols = np.concatenate([np.broadcast_to(j[None, :] + dv * step, (i.size, j.size)).ravel() for _, dv in places])
     # One call for all of them: a call of a parallel model costs more than a thousand points do.
     lon, lat = block.lonlat(rows, cols)
     exact = model.ground_to_smooth(lon[None], lat[None], heights[:, None])

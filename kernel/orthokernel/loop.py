@@ -35,6 +35,8 @@ _CHUNK_PX = 1024  # points per pass: seven row buffers of them fit the first-lev
 _LONG_RUN_SLOPE = 0.125
 """DEM cells a pixel below which heights are made cell by cell: runs of eight pixels and more, a vector register."""
 
+_CUBES_FROM_PX = 0.001
+"""Error of a parabola in height from which on a block's polynomials keep their cubes."""
 _ON_A_CELL = 1e-6
 """Cells by which pixels may miss the cells of a DEM that is on the output's own grid: they are copied then."""
 
@@ -526,30 +528,39 @@ def _dem_range(dem, row0, row1, col0, col1, lows, highs):
 
 @_inner
 def _block_lattice(lattice, mid_m, half_m, row0, row1, col0, col1, local):
-    """The lattice's cells over a block, as polynomials of second degree in ``height - mid_m``; returns their count.
+    """The lattice's cells over a block, as polynomials in ``height - mid_m``; returns their count, and whether their
+    cubes count.
 
-    The cubic term is small within the heights of a block, and most of it is taken up by the linear one
-    (``x ** 3`` is ``3 / 4 * x`` within a quarter, for x in [-1, 1]: Chebyshev).
+    The cubic term is small within the heights of a block, and most of it is taken up by the linear one (``x ** 3`` is
+    ``3 / 4 * x`` within a quarter, for x in [-1, 1]: Chebyshev). It stays only where what is left is too much: on
+    thousands of metres of relief in one block, seen steeply.
     """
     c = lattice.coefficients
     n = lattice.step_px
     i0, j0 = (row0 - lattice.row0) // n, (col0 - lattice.col0) // n
     i1, j1 = (row1 - 1 - lattice.row0) // n + 1, (col1 - 1 - lattice.col0) // n + 1
     d = mid_m - lattice.height_mid_m
+    most = 0.0
     for q in range(2):
         for i in range(i0, i1 + 1):
             for j in range(j0, j1 + 1):
                 c0, c1, c2, c3 = c[q, 0, i, j], c[q, 1, i, j], c[q, 2, i, j], c[q, 3, i, j]
                 local[q, 0, i - i0, j - j0] = c0 + d * (c1 + d * (c2 + d * c3))
-                local[q, 1, i - i0, j - j0] = c1 + d * (2.0 * c2 + d * 3.0 * c3) + 0.75 * c3 * half_m * half_m
+                local[q, 1, i - i0, j - j0] = c1 + d * (2.0 * c2 + d * 3.0 * c3)
                 local[q, 2, i - i0, j - j0] = c2 + 3.0 * d * c3
-    return i1 - i0 + 1, j1 - j0 + 1
+                local[q, 3, i - i0, j - j0] = c3
+                if c3 == c3:
+                    most = max(most, 0.25 * abs(c3) * half_m**3)
+    cubes = most > _CUBES_FROM_PX
+    if not cubes:
+        local[:, 1] += 0.75 * half_m * half_m * local[:, 3]
+    return i1 - i0 + 1, j1 - j0 + 1, cubes
 
 
 @_inner
 def _cell_line(local, q, i, u, j, step_px, origin):
     """Coefficients of one image coordinate along a row in one lattice cell: in the column x of the cell and the height
-    h, ``a0 + b0 x + h (a1 + b1 x + h (a2 + b2 x))``."""
+    h, ``a0 + b0 x + h (a1 + b1 x + h (a2 + b2 x))``; a cubic term is left to `_add_cubes`."""
     k0 = (1.0 - u) * local[q, 0, i, j] + u * local[q, 0, i + 1, j]
     k1 = ((1.0 - u) * local[q, 0, i, j + 1] + u * local[q, 0, i + 1, j + 1] - k0) / step_px
     k2 = (1.0 - u) * local[q, 1, i, j] + u * local[q, 1, i + 1, j]
@@ -577,6 +588,18 @@ def _cell_coordinates(local, i, u, j, step_px, line0, sample0, x0, h_at, at, cou
         x = first + ramp[np.uint64(n)]
         lines[to + np.uint64(n)] = (a0 + b0 * x) + h * ((a1 + b1 * x) + h * (a2 + b2 * x))
         samples[to + np.uint64(n)] = (d0 + e0 * x) + h * ((d1 + e1 * x) + h * (d2 + e2 * x))
+
+
+@_inner
+def _add_cubes(local, i, u, j, step_px, x0, h_at, at, count, mid, heights, lines, samples):
+    """The terms of third degree in the height, where they count."""
+    for q in range(2):
+        k0 = (1.0 - u) * local[q, 3, i, j] + u * local[q, 3, i + 1, j]
+        k1 = ((1.0 - u) * local[q, 3, i, j + 1] + u * local[q, 3, i + 1, j + 1] - k0) / step_px
+        out = lines if q == 0 else samples
+        for n in range(count):
+            h = heights[h_at + n] - mid
+            out[at + n] += np.float32(k0 + k1 * (x0 + n)) * h * h * h
 
 
 @_inner
@@ -898,10 +921,11 @@ def _block_range(local, n_i, n_j, half_m, table, ranges, smooth):
                 if c0 != c0:
                     continue
                 bend = c2 * half_m * half_m
+                twist = abs(local[q, 3, i, j]) * half_m**3
                 a = c0 - half_m * c1 + bend
                 b = c0 + half_m * c1 + bend
-                ranges[2 * q] = min(ranges[2 * q], min(a, b) - abs(bend))
-                ranges[2 * q + 1] = max(ranges[2 * q + 1], max(a, b) + abs(bend))
+                ranges[2 * q] = min(ranges[2 * q], min(a, b) - abs(bend) - twist)
+                ranges[2 * q + 1] = max(ranges[2 * q + 1], max(a, b) + abs(bend) + twist)
     if not ranges[0] <= ranges[1]:
         return False
     smooth[:] = ranges
@@ -1029,7 +1053,7 @@ def warp_part(dem, part, anchor, lattice, table, source, method, power, block_px
     cells_flat = dem.cells.reshape(-1)
     n = lattice.step_px
     n_local = (block_px - 1) // n + 3
-    local = np.empty((2, 3, n_local, n_local))
+    local = np.zeros((2, 4, n_local, n_local))
     ranges = np.empty(4)
     shape = np.empty(4, np.int64)
     bounds = np.empty(4, np.float32)
@@ -1047,7 +1071,7 @@ def warp_part(dem, part, anchor, lattice, table, source, method, power, block_px
             found = low <= high
             if found:
                 mid, half = 0.5 * (low + high), 0.5 * (high - low)
-                n_i, n_j = _block_lattice(
+                n_i, n_j, cubes = _block_lattice(
                     lattice, mid, half, b_row, b_row + block_px, b_col, b_col + block_px, local
                 )  # fmt: skip
                 i0, j0 = (b_row - lattice.row0) // n, (b_col - lattice.col0) // n
@@ -1067,7 +1091,7 @@ def warp_part(dem, part, anchor, lattice, table, source, method, power, block_px
             scratch = _open_windows(source, shape, scratch)
             size = shape[2] * shape[3]
             closed = _is_closed(table, smooth_ranges, shape, correction)
-            fused = closed and method != AVERAGE
+            fused = closed and method != AVERAGE and not cubes
             mid32 = np.float32(mid)
             m = c1 - c0
             for q0 in range(r0, r1, at_once):
@@ -1105,6 +1129,10 @@ def warp_part(dem, part, anchor, lattice, table, source, method, power, block_px
                                 local, i, u, j - j0, n, shape[0], shape[1], a - node, h_at, at, b - a, mid32, ramp,
                                 heights, lines, samples,
                             )  # fmt: skip
+                            if cubes:
+                                _add_cubes(
+                                    local, i, u, j - j0, n, a - node, h_at, at, b - a, mid32, heights, lines, samples
+                                )  # fmt: skip
                 if not fused:
                     if closed:
                         _add_local_correction(correction, lines[:many], samples[:many])

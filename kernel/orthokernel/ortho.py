@@ -142,7 +142,7 @@ def orthorectify(
     radiometry : {"sigma0", "beta0", "gamma0", "dn"}, optional
         Calibrated power, or pixels as they are. Default: sigma0 where the bands have a calibration.
     resampling : {"nearest", "bilinear", "cubic", "average"}, optional
-        Default: average where a pixel spans more than 1.5 source samples, else bilinear.
+        Default: average where a pixel spans clearly more than 1.5 source samples, else bilinear.
     out : path, optional
         A COG to write; its mask, browse image and STAC Item go beside it. None returns arrays.
     progress : callable, optional

@@ -143,18 +143,23 @@ class Product(Protocol):
     ) -> None: ...
 
 
-def open_product(path: str | os.PathLike[str]) -> Product:
+def open_product(path: str | os.PathLike[str], orbits: str | os.PathLike[str] | None = None) -> Product:
     """Open a product: metadata is read and checked, pixels are not.
 
     Parameters
     ----------
     path : path
         A SAFE folder (or its ``manifest.safe``), a SAFE ``.zip``, or an image with RPC.
+    orbits : path, optional
+        Sentinel-1: a folder, searched through, from which the best orbit file of the scene is taken, or such a file
+        (``.EOF``, or a zip of one). Default: the orbit in the annotation. Other products have no use for it.
 
     Raises
     ------
     ProductError
         Nothing there, damaged, or not supported; the subclass and the message say which.
+    OrbitError
+        No orbit file fits the scene, or it is damaged.
     """
     path = Path(path)
     if path.name == "manifest.safe":
@@ -166,7 +171,7 @@ def open_product(path: str | os.PathLike[str]) -> Product:
         _refuse_by_name(path, name)
         from orthokernel.sentinel1.product import open_sentinel1  # noqa: PLC0415 (compiles numba functions)
 
-        return open_sentinel1(path)
+        return open_sentinel1(path, orbits)
     from orthokernel.rpc.product import open_rpc_image  # noqa: PLC0415 (compiles numba functions)
 
     return open_rpc_image(path)

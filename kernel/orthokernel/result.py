@@ -126,7 +126,7 @@ def _provenance(products: Sequence[Product], terrain: Terrain, options: Options,
     return {
         "products": [{"id": product.id, **product.properties()} for product in products],
         "terrain": terrain.describe(),
-        "orbit_source": "annotation" if products[0].mission == "sentinel-1" else None,
+        "orbit_source": _orbit_source(products),
         "geometry": options.geometry,
         "slant_to_ground": options.slant_to_ground if products[0].mission == "sentinel-1" else None,
         **_noise(products, options, tally),
@@ -147,6 +147,16 @@ def _noise(products: Sequence[Product], options: Options, tally: Tally) -> dict[
         **({"noise_kept": "; ".join(kept)} if kept else {}),
         "border_noise_masked": tally.border_noise_masked,
     }
+
+
+def _orbit_source(products: Sequence[Product]) -> dict[str, str | None] | None:
+    """``kind`` and ``file`` of the orbit, those of several products joined by commas; None where none was needed."""
+    sources = [source for product in products if (source := product.properties().get("orbit_source"))]
+    if not sources:
+        return None
+    kinds = dict.fromkeys(source["kind"] for source in sources)
+    files = dict.fromkeys(source["file"] for source in sources if source["file"])
+    return {"kind": ", ".join(kinds), "file": ", ".join(files) or None}
 
 
 def _footprint(grid: Grid, outline: list[tuple[int, int]]) -> NDArray[np.float64]:

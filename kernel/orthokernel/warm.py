@@ -148,6 +148,7 @@ def _annotation() -> Annotation:
         source="made to be compiled",
         mission_id="S1A",
         mode="IW",
+        swath="IW",
         polarisation="VV",
         direction="Ascending",
         absolute_orbit=1,

@@ -60,7 +60,8 @@ def test_nearest_records_meet_the_annotated_grid(rome: Annotation) -> None:
     tell("Rome, annotated grid, nearest records: line rms, px", rms(inside[0] - grid.line), "0.01")
     tell("Rome, annotated grid, nearest records: sample rms, px", rms(inside[1] - grid.sample), "0.005")
     assert rms(inside[0] - grid.line) < 0.002  # 0.0006 measured; asked: 0.01
-    assert rms(inside[1] - grid.sample) < 0.003  # 0.0024 measured; asked: 0.005
+    # asked: 0.005. With the ground range polynomials, which ESA's grid does not follow, it was 0.0024.
+    assert rms(inside[1] - grid.sample) < 1e-5
     assert rms(sample - grid.sample) > 1.0, "the smooth sample alone is not the answer"
 
 
@@ -133,8 +134,9 @@ def test_slow_twin_agrees_on_a_real_orbit(rome: Annotation, points: tuple) -> No
         orbit.position_m,
         orbit.velocity_m_s,
         records.time_s,
-        records.slant_origin_m,
-        records.srgr,
+        records.ground_origin_m,
+        records.grsr,
+        (rome.n_samples - 1) * rome.sample_spacing_m,
         model.tau_mid_s,
         rome.line_interval_s,
         rome.sample_spacing_m,

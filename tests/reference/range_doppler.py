@@ -32,14 +32,15 @@ def bisect(function, low: float, high: float, steps: int = 60) -> float:  # type
 
 @dataclass(frozen=True)
 class SlowRangeDoppler:
-    """All times in seconds from the first line; ``srgr`` lowest power first, in metres."""
+    """All times in seconds from the first line; ``grsr`` (slant of ground range) lowest power first, in metres."""
 
     vector_time_s: NDArray[np.float64]
     position_m: NDArray[np.float64]
     velocity_m_s: NDArray[np.float64]
     record_time_s: NDArray[np.float64]
-    slant_origin_m: NDArray[np.float64]
-    srgr: NDArray[np.float64]
+    ground_origin_m: NDArray[np.float64]
+    grsr: NDArray[np.float64]
+    swath_m: float
     tau_mid_s: float
     line_interval_s: float
     sample_spacing_m: float
@@ -71,15 +72,19 @@ class SlowRangeDoppler:
     def sample_of(self, line: float, slant_range_m: float, kind: str) -> float:
         """Sample of a slant range at a line."""
         record_line = self.record_time_s / self.line_interval_s
-        samples = np.array(
-            [
-                sum(c * (slant_range_m - origin) ** k for k, c in enumerate(row)) / self.sample_spacing_m
-                for origin, row in zip(self.slant_origin_m, self.srgr, strict=True)
-            ]
-        )
+
+        def by_record(record: int) -> float:
+            def miss(ground_m: float) -> float:
+                distance_m = ground_m - self.ground_origin_m[record]
+                return float(sum(c * distance_m**k for k, c in enumerate(self.grsr[record]))) - slant_range_m
+
+            return bisect(miss, -0.05 * self.swath_m - 2e3, 1.05 * self.swath_m + 2e3) / self.sample_spacing_m
+
         if kind == "nearest":
-            return float(samples[np.argmin(np.abs(record_line - line))])
-        return float(np.interp(line, record_line, samples))
+            return by_record(int(np.argmin(np.abs(record_line - line))))
+        after = int(np.clip(np.searchsorted(record_line, line), 1, record_line.size - 1))
+        pair = [after - 1, after]
+        return float(np.interp(line, record_line[pair], [by_record(record) for record in pair]))
 
     def ground_to_image(
         self, lon_deg: float, lat_deg: float, height_m: float, kind: str = "linear"
@@ -115,11 +120,9 @@ class SlowRangeDoppler:
         return self.radar_to_ground(time_s, slant_range_m, height_m)
 
     def _slant_bounds_m(self) -> tuple[float, float]:
-        """Around the swath: from 2 km before the records' origin to where they stop to rise, at most 350 km on."""
-        low_m = float(self.slant_origin_m.min()) - 2e3
-        distance_m = np.linspace(-2e3, 350e3, 2000)
-        slopes = [
-            np.polynomial.polynomial.polyval(distance_m, np.polynomial.polynomial.polyder(row)) for row in self.srgr
+        """Slant ranges that every record knows, a little beyond the swath on both sides."""
+        ends = [
+            [float(np.polynomial.polynomial.polyval(ground_m - origin, row)) for ground_m in (-1e3, self.swath_m + 1e3)]
+            for origin, row in zip(self.ground_origin_m, self.grsr, strict=True)
         ]
-        falls = np.flatnonzero(np.min(slopes, axis=0) <= 0)
-        return low_m, low_m + 2e3 + float(distance_m[falls[0] - 1] if falls.size else distance_m[-1])
+        return max(low for low, _ in ends), min(high for _, high in ends)

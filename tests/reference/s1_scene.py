@@ -34,10 +34,13 @@ class Scene:
     line_interval_s: float = 1.5e-3
     sample_spacing_m: float = 50.0
     near_ground_range_m: float = 420e3
+    orbit_margin_s: float = 70.0
+    """State vectors, 10 s apart, reach this far before the first line, and after the last one of 10 s or more."""
     velocity_error_m_s: float = 0.01
     record_jump_m: float = 120.0
     mission: str = "S1A"
     mode: str = "IW"
+    """``"IW"``, ``"EW"``, or a beam of SM: ``"S1"`` to ``"S6"``."""
     polarisations: tuple[str, ...] = ("vv", "vh")
 
     @property
@@ -53,19 +56,21 @@ class Scene:
 
 def slow_model(scene: Scene) -> SlowRangeDoppler:
     """The geometry of a scene."""
-    times = np.arange(-70.0, 71.0, 10.0)
-    position, velocity = _orbit(scene, times)
+    duration_s = 10.0 * (scene.n_lines * scene.line_interval_s // 10.0)
+    times = np.arange(-scene.orbit_margin_s, scene.orbit_margin_s + duration_s + 1.0, 10.0)
+    position, velocity = true_orbit(scene, times)
     velocity = velocity + scene.velocity_error_m_s * np.array([0.6, -0.5, 0.4])
     record_times = np.arange(-1.3, scene.n_lines * scene.line_interval_s + 1.0, 1.0)
-    origin, srgr, _ = _records(scene, record_times.size)
+    _, _, grsr = _records(scene, record_times.size)
     mid_m = _slant_range_m(scene, 0.5 * scene.n_samples * scene.sample_spacing_m, 0.0)
     return SlowRangeDoppler(
         times,
         position,
         velocity,
         record_times,
-        origin,
-        srgr,
+        np.zeros(record_times.size),
+        grsr,
+        (scene.n_samples - 1) * scene.sample_spacing_m,
         2.0 * mid_m / SPEED_OF_LIGHT_M_S,
         scene.line_interval_s,
         scene.sample_spacing_m,
@@ -81,7 +86,7 @@ def annotation_xml(scene: Scene, polarisation: str = "vv") -> bytes:
 @cache
 def _annotation_xml(scene: Scene) -> str:
     model = slow_model(scene)
-    _, _, grsr = _records(scene, model.record_time_s.size)
+    origins, srgr, grsr = _records(scene, model.record_time_s.size)
     vectors = "".join(
         f"<orbit><time>{_utc(t)}</time><frame>Earth Fixed</frame>"
         f"<position>{_xyz(p)}</position><velocity>{_xyz(v)}</velocity></orbit>"
@@ -91,7 +96,7 @@ def _annotation_xml(scene: Scene) -> str:
         f"<coordinateConversion><azimuthTime>{_utc(t)}</azimuthTime><sr0>{o!r}</sr0>"
         f"<srgrCoefficients count='{s.size}'>{_words(s)}</srgrCoefficients><gr0>0.0</gr0>"
         f"<grsrCoefficients count='{g.size}'>{_words(g)}</grsrCoefficients></coordinateConversion>"
-        for t, o, s, g in zip(model.record_time_s, model.slant_origin_m.tolist(), model.srgr, grsr, strict=True)
+        for t, o, s, g in zip(model.record_time_s, origins.tolist(), srgr, grsr, strict=True)
     )
     points = "".join(
         _grid_point(model, float(line), float(sample))
@@ -209,7 +214,7 @@ def small(**changes: object) -> Scene:
     return replace(Scene(n_lines=120, n_samples=90, sample_spacing_m=500.0), **changes)  # type: ignore[arg-type]
 
 
-def _orbit(scene: Scene, times: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def true_orbit(scene: Scene, times: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Earth-fixed position and velocity on a circular orbit."""
     angle = math.radians(scene.argument_deg) + ORBIT_RATE_RAD_S * times
     along, across = np.cos(angle), np.sin(angle)
@@ -262,7 +267,7 @@ def _header(scene: Scene) -> str:
     stop_s = (scene.n_lines - 1) * scene.line_interval_s
     return (
         f"<adsHeader><missionId>{scene.mission}</missionId><productType>GRD</productType>"
-        f"<polarisation/><mode>{scene.mode}</mode>"
+        f"<polarisation/><mode>{'SM' if scene.mode.startswith('S') else scene.mode}</mode><swath>{scene.mode}</swath>"
         f"<startTime>{_utc(0.0)}</startTime><stopTime>{_utc(stop_s)}</stopTime>"
         "<absoluteOrbitNumber>52850</absoluteOrbitNumber><missionDataTakeId>419252</missionDataTakeId></adsHeader>"
     )

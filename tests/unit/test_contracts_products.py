@@ -22,6 +22,22 @@ def test_a_sentinel1_name_in_its_parts() -> None:
     assert name.pass_key == "S1B-030148-039993"
 
 
+@pytest.mark.parametrize(
+    ("name", "mode", "product_type", "polarisations"),
+    [
+        ("S1A_EW_GRDM_1SDH_20240310T051122_20240310T051223_052915_576ABC_E092.SAFE", "EW", "GRDM", ("hh", "hv")),
+        ("S1D_S3_GRDH_1SDV_20260417T150322_20260417T150347_002389_00AB12_B9AD.zip", "S3", "GRDH", ("vv", "vh")),
+        ("S1C_S6_GRDF_1SSH_20250310T051122_20250310T051147_001389_00AB12_B9AD.SAFE", "S6", "GRDF", ("hh",)),
+    ],
+)
+def test_every_mode_and_platform_has_names(
+    name: str, mode: str, product_type: str, polarisations: tuple[str, ...]
+) -> None:
+    parts = parse_sentinel1(f"products/{name}")
+    assert (parts.mode, parts.product_type, parts.polarisations) == (mode, product_type, polarisations)
+    assert parts.platform == name[:3]
+
+
 def test_slices_of_one_datatake_share_a_pass_and_others_do_not() -> None:
     next_slice = ROME.replace("051122", "051147").replace("5371", "0A0A")
     other_datatake = ROME.replace("039993", "039994")
@@ -29,7 +45,7 @@ def test_slices_of_one_datatake_share_a_pass_and_others_do_not() -> None:
     assert parse_sentinel1(other_datatake).pass_key != parse_sentinel1(ROME).pass_key
 
 
-@pytest.mark.parametrize("name", ["", "S2A_MSIL1C_2020.SAFE", ROME[:-30], "S1E_" + ROME[4:]])
+@pytest.mark.parametrize("name", ["", "S2A_MSIL1C_2020.SAFE", ROME[:-30], "S1E_" + ROME[4:], ROME.replace("IW", "WV")])
 def test_another_name_is_refused_by_name(name: str) -> None:
     with pytest.raises(ProductNameError, match="not a product name"):
         parse_sentinel1(name)

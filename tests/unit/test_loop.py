@@ -40,6 +40,12 @@ def _lattice(scale: float) -> LatticeArrays:
     return LatticeArrays(c, STEP_PX, 0, 0, 450.0)
 
 
+def _with_cubes(lattice: LatticeArrays) -> LatticeArrays:
+    """The same with a third power of the height, worth up to a pixel and a half."""
+    lattice.coefficients[1, 3] = 1e-7 + 5e-9 * np.arange(4)
+    return lattice
+
+
 def _coordinates(lattice: LatticeArrays, heights: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The lattice point by point, in float64."""
     out = np.empty((2, *heights.shape))
@@ -123,14 +129,17 @@ def _dem(heights: NDArray[np.float32]) -> DemArrays:
 
 
 @pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic", "average"])
+@pytest.mark.parametrize("cubes", [False, True])
 @pytest.mark.parametrize(
     ("holes", "calibration", "noise"), [(False, False, False), (True, True, False), (True, True, True)]
 )
-def test_loop_equals_twin(method: str, holes: bool, calibration: bool, noise: bool) -> None:
+def test_loop_equals_twin(method: str, holes: bool, calibration: bool, noise: bool, cubes: bool) -> None:
     rng = np.random.default_rng(7)
     heights = rng.uniform(*HEIGHTS, SIZE).astype(np.float32)
     heights[3, 4:8] = np.nan
     lattice = _lattice(2.6 if method == "average" else 0.85)
+    if cubes:
+        lattice = _with_cubes(lattice)
     source = _source(rng, holes, calibration, noise)
     line, sample = _coordinates(lattice, heights)
     if method == "average":

@@ -199,6 +199,7 @@ def test_quicklook_pixels_cover_whole_blocks() -> None:
     ("old", "new", "message"),
     [
         (b"<productType>GRD", b"<productType>SLC", "SLC"),
+        (b"<mode>IW", b"<mode>WV", "acquisition mode WV"),
         (b"<numberOfLines>1600", b"<numberOfLines>many", "integer"),
         (b"<numberOfLines>1600", b"<numberOfLines>0", "an image"),
         (b"<azimuthTimeInterval>0.0015", b"<azimuthTimeInterval>nan", "finite"),
@@ -220,6 +221,6 @@ def test_annotation_that_makes_no_sense_is_refused(old: bytes, new: bytes, messa
 def test_records_that_turn_back_are_refused() -> None:
     annotation = annotation_of(Scene())
     records = annotation.slant_to_ground
-    records.srgr[2, 1] *= -1.0
+    records.grsr[2, 1] *= -1.0
     with pytest.raises(AnnotationError, match="turns back"):
         RangeDopplerModel(annotation)

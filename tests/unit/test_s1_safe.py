@@ -85,11 +85,13 @@ def test_names_of_all_satellites_and_modes(
     )
     assert product.bands == polarisations
     facts = product.properties()
-    assert (facts["platform"], facts["mode"], facts["orbit_direction"]) == (
+    assert (facts["platform"], facts["mode"], facts["swath"], facts["orbit_direction"]) == (
         f"sentinel-1{mission[-1].lower()}",
+        "SM" if mode == "S3" else mode,
         mode,
         "descending",
     )
+    assert facts["resolution_class"] == "high"
     assert product.sensor_model().n_lines == 120
 
 

@@ -9,7 +9,8 @@ import pyproj
 import pytest
 
 from localdev.scene.ellipsoid import normal, to_earth_centred, to_geodetic
-from localdev.scene.frame import MID_SWATH_S, inverse_record, make_geometry, make_grid
+from localdev.scene.frame import inverse_record, make_geometry, make_grid
+from localdev.scene.modes import INCIDENCE_DEG, IW_MID_SWATH_S, ModeName, mode_of
 from localdev.scene.orbit import OrbitArc, orbit_past
 from localdev.scene.radar import RadarGeometry
 
@@ -18,7 +19,8 @@ RANGE_M = 879e3
 
 
 def frame(*, ascending: bool = False, offset_lines: int = 0, shape: tuple[int, int] = (3000, 4000)) -> RadarGeometry:
-    return make_geometry(12.5, 42.0, shape, START, ascending=ascending, offset_lines=offset_lines)[0]
+    mode = mode_of("IW", None, None)
+    return make_geometry(12.5, 42.0, shape, START, ascending=ascending, mode=mode, offset_lines=offset_lines)[0]
 
 
 def test_earth_centred_positions_are_those_of_proj() -> None:
@@ -93,8 +95,8 @@ def test_line_time_differs_from_zero_doppler_time_by_the_bistatic_term() -> None
     lon, lat = geometry.image_to_ground(100.0, 3999.0, 0.0)
     time, distance = geometry.arc.zero_doppler(to_earth_centred(lon, lat, 0.0))
     two_way = 2.0 * distance / 299792458.0
-    assert float(time) - 100.0 * geometry.line_interval_s == pytest.approx(0.5 * (two_way - MID_SWATH_S), abs=1e-10)
-    assert float(two_way) > MID_SWATH_S
+    assert float(time) - 100.0 * geometry.line_interval_s == pytest.approx(0.5 * (two_way - IW_MID_SWATH_S), abs=1e-10)
+    assert float(two_way) > IW_MID_SWATH_S
 
 
 def test_neighbouring_slices_share_pass_and_samples() -> None:
@@ -122,3 +124,25 @@ def test_grid_has_the_angles_of_the_look() -> None:
     ratio = np.sin(np.radians(grid.incidence_deg)) / np.sin(np.radians(grid.elevation_deg))
     np.testing.assert_allclose(ratio, 7071.0 / 6369.0, atol=4e-3)
     assert normal(0.0, 90.0)[2] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("name", "swath"), [("IW", "IW"), ("EW", "EW"), *(("SM", f"S{beam}") for beam in range(1, 7))])
+def test_a_whole_frame_of_each_mode_spans_its_incidence_angles(name: ModeName, swath: str) -> None:
+    """The guide's angles are for orbits of all altitudes: a degree or two."""
+    mode = mode_of(name, swath, None)
+    lines, samples = mode.full_frame
+    geometry = make_geometry(12.5, 42.0, (lines, samples), START, ascending=True, mode=mode)[0]
+    incidence_deg = make_grid(geometry, 0.0).incidence_deg
+    near, far = INCIDENCE_DEG[swath]
+    assert incidence_deg.min() == pytest.approx(near, abs=2.2)
+    assert incidence_deg.max() == pytest.approx(far, abs=2.2)
+    lon, lat = geometry.image_to_ground(np.array([5.0, 6.0, 5.0]), np.array([9.0, 9.0, 10.0]), 0.0)
+    point = to_earth_centred(lon, lat, 0.0)
+    assert np.linalg.norm(point[2] - point[0]) == pytest.approx(mode.spacing_m, rel=2e-3)
+    assert np.linalg.norm(point[1] - point[0]) == pytest.approx(mode.spacing_m, rel=3e-2)
+
+
+@pytest.mark.parametrize(("name", "swath", "resolution"), [("IW", "S3", None), ("SM", "IW", None), ("EW", None, "F")])
+def test_a_product_that_does_not_exist_is_refused(name: ModeName, swath: str | None, resolution: None) -> None:
+    with pytest.raises(ValueError, match=name):
+        mode_of(name, swath, resolution)

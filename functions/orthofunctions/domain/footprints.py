@@ -49,10 +49,13 @@ def shrunk(ring: Sequence[LonLat], share: float) -> list[LonLat]:
     return [_lonlat(tuple((1 - share) * a + share * c for a, c in zip(v, centre, strict=True))) for v in vectors]
 
 
-def widened(ring: Sequence[LonLat]) -> list[LonLat]:
-    """The ring moved outward by as much as a mountain, or an inexact corner, may lie beyond it."""
+def widened(ring: Sequence[LonLat], reach_m: float = SLIVER_M) -> list[LonLat]:
+    """The ring moved outward by as much as a mountain, or an inexact corner, may lie beyond it.
+
+    By ``reach_m`` on average: less where the ring is narrow, more at its far ends.
+    """
     dense = along_great_circles(ring)
-    return shrunk(dense, -SLIVER_M / radius_m(dense))
+    return shrunk(dense, -reach_m / radius_m(dense))
 
 
 def tiles_touched(ring: Sequence[LonLat]) -> frozenset[str]:

@@ -19,7 +19,7 @@ from orthofunctions.domain.faults import (
     UnknownProductError,
     UnsafeProductError,
 )
-from orthofunctions.domain.footprints import widened
+from orthofunctions.domain.footprints import SLIVER_M, widened
 from orthofunctions.domain.planning import ProductFacts
 from orthofunctions.ports import BlobFacts, BlobMissingError, Blobs
 from orthofunctions.usecases.ranged import RangedBlob
@@ -28,6 +28,10 @@ from orthofunctions.usecases.safexml import MAX_XML_BYTES, parse_xml
 MANIFEST = "manifest.safe"
 DECIDES_PIXELS = ("annotation/", "measurement/")
 """Members that must be there. Previews and schemas may be left out of an upload: no pixel depends on them."""
+
+STEEP_REACH_M = {"S1": 11_000.0, "S2": 11_000.0}
+"""Beams whose far edge is seen at 25 to 29 degrees: a mountain of 3 km shows there from 6.3 km further out, and on the
+long sides of a frame of 80 x 170 km a ring is widened by six tenths of what is asked."""
 
 
 def inspect_safe_folder(blobs: Blobs, ref: str) -> ProductFacts:
@@ -110,7 +114,7 @@ def _facts(source: Source, manifest: SafeManifest) -> ProductFacts:
         name=name.stem,
         pass_key=f"{name.pass_key}-{name.mode}",
         footprint_lonlat=manifest.footprint_lonlat,
-        reach_lonlat=tuple(widened(manifest.footprint_lonlat)),
+        reach_lonlat=tuple(widened(manifest.footprint_lonlat, STEEP_REACH_M.get(name.mode, SLIVER_M))),
     )
 
 

@@ -17,6 +17,7 @@ from orthokernel.safexml import XmlDocument
 Float64Array = NDArray[np.float64]
 
 _NOISE_REMOVED = "imageAnnotation/processingInformation/thermalNoiseCorrectionPerformed"
+_BEAMS = frozenset(f"S{beam}" for beam in range(1, 7))
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class StateVectors:
 class SlantToGroundRecords:
     """Coordinate conversion records, about one a second.
 
-    ``ground_range_m = sum_k srgr[r, k] * (slant_range_m - slant_origin_m[r]) ** k`` and the other way round with
-    ``grsr`` and ``ground_origin_m``.
+    ``slant_range_m = sum_k grsr[r, k] * (ground_range_m - ground_origin_m[r]) ** k``. The other way round,
+    ``srgr`` with ``slant_origin_m``, is not its inverse but only near it: see `slant_range`.
 
     Attributes
     ----------
@@ -79,6 +80,9 @@ class Annotation:
     source: str
     mission_id: str
     mode: str
+    """``"IW"``, ``"EW"`` or ``"SM"``."""
+    swath: str
+    """That of the whole image: the mode, or the beam ``"S1"`` to ``"S6"`` of SM."""
     polarisation: str
     direction: str
     absolute_orbit: int
@@ -97,6 +101,12 @@ class Annotation:
     slant_to_ground: SlantToGroundRecords
     geolocation: GeolocationGrid
     thermal_noise_removed: bool = False
+
+    @property
+    def last_line_time_utc(self) -> np.datetime64:
+        """Of the last line, to the microsecond."""
+        last_us = round((self.n_lines - 1) * self.line_interval_s * 1e6)
+        return np.datetime64(self.first_line_time_utc + np.timedelta64(last_us, "us"))
 
 
 def parse_annotation(content: bytes, source: str) -> Annotation:
@@ -117,6 +127,7 @@ def parse_annotation(content: bytes, source: str) -> Annotation:
     if product_type != "GRD":
         raise UnsupportedProductError(source, f"product type {product_type}", "a Sentinel-1 GRD product")
     general = xml.find("generalAnnotation")
+    mode, swath = _mode(header)
     image = xml.find("imageAnnotation/imageInformation")
     epoch = image.time_utc("productFirstLineUtcTime")
 
@@ -126,7 +137,8 @@ def parse_annotation(content: bytes, source: str) -> Annotation:
     annotation = Annotation(
         source=source,
         mission_id=header.text("missionId"),
-        mode=header.text("mode"),
+        mode=mode,
+        swath=swath,
         polarisation=header.text("polarisation").lower(),
         direction=general.text("productInformation/pass").lower(),
         absolute_orbit=header.integer("absoluteOrbitNumber"),
@@ -151,6 +163,17 @@ def parse_annotation(content: bytes, source: str) -> Annotation:
     if annotation.line_interval_s <= 0 or annotation.sample_spacing_m <= 0:
         raise AnnotationError(source, "a line interval or sample spacing of zero or less", "positive ones")
     return annotation
+
+
+def _mode(header: XmlDocument) -> tuple[str, str]:
+    """Mode and swath. Some writers put the beam of SM in both."""
+    mode = header.text("mode").upper()
+    swath = (header.optional_text("swath") or mode).upper()
+    if mode in _BEAMS:
+        mode, swath = "SM", mode
+    if mode not in {"IW", "EW", "SM"}:
+        raise UnsupportedProductError(header.source, f"acquisition mode {mode}", "a GRD product of mode IW, EW or SM")
+    return mode, swath
 
 
 Seconds = Callable[[XmlDocument, str], float]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +13,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from orthocontracts.products import ProductNameError, parse_sentinel1
 from orthokernel.errors import (
     MissingAnnotationError,
     MissingMeasurementError,
@@ -24,6 +27,7 @@ from orthokernel.sentinel1.annotation import Annotation, GeolocationGrid, parse_
 from orthokernel.sentinel1.calibration import CalibrationTable, parse_calibration
 from orthokernel.sentinel1.manifest import Manifest, parse_manifest
 from orthokernel.sentinel1.noise import ThermalNoise, lut_factor, parse_noise, version_number
+from orthokernel.sentinel1.orbit_folder import take_orbit
 from orthokernel.sentinel1.quicklook import QuicklookModel, QuicklookReader
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 from orthokernel.sentinel1.raster import check_measurement, open_measurement
@@ -48,8 +52,14 @@ _CALIBRATION = re.compile(
 )
 
 
-def open_sentinel1(path: Path) -> Sentinel1Product:
+def open_sentinel1(path: Path, orbits: str | os.PathLike[str] | None = None) -> Sentinel1Product:
     """Open a SAFE folder or zip.
+
+    Parameters
+    ----------
+    path : Path
+    orbits : path, optional
+        An orbit file, or a folder with some, that replaces the annotated orbit: see `take_orbit`.
 
     Raises
     ------
@@ -63,10 +73,12 @@ def open_sentinel1(path: Path) -> Sentinel1Product:
         A measurement is cut off (looked at here unless it is deflated in a zip; then in `open_band`).
     UnsafeXmlError, MalformedXmlError, AnnotationError
         The metadata is damaged.
+    OrbitError
+        No orbit file fits, or it is damaged.
     """
     container = open_safe(path)
     try:
-        return Sentinel1Product(container)
+        return Sentinel1Product(container, orbits)
     except BaseException:
         container.close()
         raise
@@ -77,7 +89,7 @@ class Sentinel1Product:
 
     mission: Literal["sentinel-1", "rpc"] = "sentinel-1"
 
-    def __init__(self, container: SafeContainer) -> None:
+    def __init__(self, container: SafeContainer, orbits: str | os.PathLike[str] | None = None) -> None:
         self._container = container
         self.path = container.path
         self.id = container.name
@@ -87,14 +99,27 @@ class Sentinel1Product:
             band: parse_annotation(container.read_bytes(member), f"{self.path}:{member}")
             for band, member in sorted(annotations.items(), key=_polarisation_order)
         }
-        self._models: dict[tuple[str, str], RangeDopplerModel] = {}
         self.bands = tuple(self._annotations)
+        self._orbit_source: dict[str, str | None] = {"kind": "annotation", "file": None}
+        if orbits is not None:
+            self._take_orbit(orbits)
+        self._models: dict[tuple[str, str], RangeDopplerModel] = {}
         self.extra_bands = (QUICKLOOK,) if QUICKLOOK_MEMBER in container.members else ()
         if not self._measurements and not self.extra_bands:
             raise MissingMeasurementError(self.path, "no TIFF under measurement/", "one for each annotation")
         for member in self._measurements.values():
             if container.is_in_place(member):
                 check_measurement(container.locate(member), f"{self.path}:{member}")
+
+    def _take_orbit(self, orbits: str | os.PathLike[str]) -> None:
+        """Replace the annotated state vectors by those of an orbit file."""
+        annotations = self._annotations.values()
+        start_utc = min(annotation.first_line_time_utc for annotation in annotations)
+        stop_utc = max(annotation.last_line_time_utc for annotation in annotations)
+        orbit = take_orbit(orbits, self._first.mission_id, start_utc, stop_utc)
+        for band, annotation in self._annotations.items():
+            self._annotations[band] = replace(annotation, orbit=orbit.since(annotation.first_line_time_utc))
+        self._orbit_source = {"kind": orbit.kind, "file": orbit.name}
 
     def _read_manifest(self) -> Manifest:
         members = self._container.members
@@ -252,10 +277,13 @@ class Sentinel1Product:
             "instruments": ["c-sar"],
             "product_type": "GRD",
             "mode": first.mode,
+            "swath": first.swath,
+            "resolution_class": self._resolution_class(),
             "polarisations": [band.upper() for band in self.bands],
             "orbit_direction": first.direction,
             "absolute_orbit": first.absolute_orbit,
             "relative_orbit": self._manifest.relative_orbit,
+            "orbit_source": dict(self._orbit_source),
             "datatake_id": first.datatake_id,
             "slice_number": self._manifest.slice_number,
             "total_slices": self._manifest.total_slices,
@@ -272,6 +300,14 @@ class Sentinel1Product:
             "looking": "right",
         }
         return {name: value for name, value in facts.items() if value is not None}
+
+    def _resolution_class(self) -> str | None:
+        """``"full"``, ``"high"`` or ``"medium"``: only the product's name says it; None where it was renamed."""
+        try:
+            name = parse_sentinel1(self.id)
+        except ProductNameError:
+            return None
+        return {"F": "full", "H": "high", "M": "medium"}.get(name.product_type[-1])
 
     def close(self) -> None:
         """Remove scratch files. Close readers first: a deflated zip's pixels lie in scratch."""

@@ -25,7 +25,11 @@ Float64Array = NDArray[np.float64]
 SPEED_OF_LIGHT_M_S = 299_792_458.0
 
 SMOOTH_LIMIT = 1.25
-"""Beyond this multiple of the half swath the smooth polynomial goes on as a parabola: degree 5 would turn away."""
+"""Beyond this multiple of the half swath the smooth polynomial goes on as a parabola: degree 5 would turn away.
+
+A parabola turns, too, 350 to 1300 km beyond the far edge: there it would show the image a second time, mirrored. So it
+becomes a straight line where its slope has halved.
+"""
 
 SEMI_MAJOR_M = 6378137.0
 FLATTENING = 1.0 / 298.257223563
@@ -41,6 +45,9 @@ TIME_STEP_CONVERGED_S = 1e-7
 
 POSITION_STEP_CONVERGED_M = 1e-5
 SLANT_RANGE_STEP_CONVERGED_M = 1e-6
+SAMPLE_STEP_CONVERGED_PX = 3e-3
+"""The step that ends the solve for a sample. What it leaves is its square times 1e-4, by the bend of the records."""
+
 MAX_STEPS = 20
 
 _inner = njit(error_model="numpy", nogil=True)
@@ -240,21 +247,33 @@ def smooth_sample(conversion: SlantToSample, slant_range_m: float) -> tuple[floa
         first = first * inside + value
         value = value * inside + conversion.smooth[power]
     beyond = u - inside
-    value += beyond * (first + beyond * half_second)
-    first += 2.0 * beyond * half_second
+    bent = beyond
+    if beyond * half_second < 0.0:
+        halved = -0.25 * first / half_second
+        bent = min(max(beyond, -abs(halved)), abs(halved))
+    value += bent * (first + bent * half_second)
+    first += 2.0 * bent * half_second
+    value += (beyond - bent) * first
     return value, first / conversion.half_span_m
 
 
 @_inner
-def _record_sample(conversion: SlantToSample, record: int, slant_range_m: float) -> tuple[float, float]:
-    """Sample and its derivative by slant range, by one record."""
-    distance_m = slant_range_m - conversion.origin_m[record]
-    value = 0.0
-    derivative = 0.0
-    for power in range(conversion.coefficients.shape[1] - 1, -1, -1):
-        derivative = derivative * distance_m + value
-        value = value * distance_m + conversion.coefficients[record, power]
-    return value, derivative
+def _record_sample(conversion: SlantToSample, record: int, slant_range_m: float, seed: float) -> tuple[float, float]:
+    """Sample and its derivative by slant range, by one record: Newton's method from a sample nearby."""
+    sample = seed
+    slope = np.nan
+    for _ in range(MAX_STEPS):
+        distance = sample - conversion.origin_px[record]
+        value = 0.0
+        slope = 0.0
+        for power in range(conversion.slant_m.shape[1] - 1, -1, -1):
+            slope = slope * distance + value
+            value = value * distance + conversion.slant_m[record, power]
+        step = (slant_range_m - value) / slope
+        sample += step
+        if abs(step) < SAMPLE_STEP_CONVERGED_PX:
+            return sample, 1.0 / slope
+    return np.nan, np.nan
 
 
 @_inner
@@ -272,13 +291,13 @@ def slant_to_sample(conversion: SlantToSample, line: float, slant_range_m: float
         weight = (line - before) / (conversion.record_line[record + 1] - before)
         if conversion.nearest:
             weight = 1.0 if weight > 0.5 else 0.0
-    sample, slope = _record_sample(conversion, record, inside_m)
+    edge, _ = smooth_sample(conversion, inside_m)
+    sample, slope = _record_sample(conversion, record, inside_m, edge)
     if weight > 0.0:
-        next_sample, next_slope = _record_sample(conversion, record + 1, inside_m)
+        next_sample, next_slope = _record_sample(conversion, record + 1, inside_m, sample)
         sample += weight * (next_sample - sample)
         slope += weight * (next_slope - slope)
     if inside_m != slant_range_m:
-        edge, _ = smooth_sample(conversion, inside_m)
         value, slope = smooth_sample(conversion, slant_range_m)
         sample += value - edge
     return sample, slope
@@ -287,7 +306,14 @@ def slant_to_sample(conversion: SlantToSample, line: float, slant_range_m: float
 @_inner
 def sample_to_slant(conversion: SlantToSample, line: float, sample: float) -> float:
     """Slant range in metres of a sample at an image line: Newton's method on `slant_to_sample`; NaN if it fails."""
-    slant_range_m = conversion.centre_m
+    # where one record has that sample: metres from the answer, as long as the sample is one of the image
+    first, _ = smooth_sample(conversion, conversion.low_m)
+    last, _ = smooth_sample(conversion, conversion.high_m)
+    record = max(int(np.searchsorted(conversion.record_line, line, side="right")) - 1, 0)
+    distance = min(max(sample, first), last) - conversion.origin_px[record]
+    slant_range_m = 0.0
+    for power in range(conversion.slant_m.shape[1] - 1, -1, -1):
+        slant_range_m = slant_range_m * distance + conversion.slant_m[record, power]
     for _ in range(MAX_STEPS):
         value, slope = slant_to_sample(conversion, line, slant_range_m)
         step_m = (sample - value) / slope

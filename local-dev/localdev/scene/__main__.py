@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+from localdev.scene.modes import mode_of
 from localdev.scene.presets import demo_scenes
 from localdev.scene.rpc_image import RpcImage, RpcSpec, make_rpc_image
 from localdev.scene.sentinel1 import make_sentinel1
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         " shows, and what the backscatter is.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_sentinel1(commands.add_parser("sentinel1", help="a Sentinel-1 IW GRD product (SAFE folder or zip)"))
+    _add_sentinel1(commands.add_parser("sentinel1", help="a Sentinel-1 GRD product (SAFE folder or zip)"))
     _add_rpc(commands.add_parser("rpc", help="an optical image with RPC"))
     demo = commands.add_parser("demo", help="the demo's handful of small products over one DEM")
     demo.set_defaults(run=_demo)
@@ -66,7 +67,7 @@ def _add_sentinel1(parser: argparse.ArgumentParser) -> None:
         help="default 1200x1500; with"
         " --from-annotation or --full-frame, the part in the middle that is filled (sparse file)",
     )
-    frame.add_argument("--full-frame", action="store_true", help="16705 x 26102, as a real IW frame")
+    frame.add_argument("--full-frame", action="store_true", help="as large as a real product: IW 16705 x 26102")
     frame.add_argument(
         "--start",
         metavar="UTC",
@@ -75,7 +76,16 @@ def _add_sentinel1(parser: argparse.ArgumentParser) -> None:
         help="time of the first line (default %(default)s)",
     )
     frame.add_argument("--ascending", action="store_true", help="ascending pass instead of descending")
-    frame.add_argument("--platform", choices=("S1A", "S1B", "S1C"), default="S1A")
+    frame.add_argument("--platform", choices=("S1A", "S1B", "S1C", "S1D"), default="S1A")
+    frame.add_argument(
+        "--mode", choices=("IW", "EW", "SM"), default="IW", help="acquisition mode (default %(default)s)"
+    )
+    frame.add_argument("--swath", metavar="BEAM", help="beam of SM: S1 to S6 (default S3)")
+    frame.add_argument("--resolution", choices=("F", "H", "M"), help="GRD class (default H; EW: M)")
+    frame.add_argument("--orbit-file", action="store_true", help="also write the true orbit as a precise EOF file")
+    frame.add_argument(
+        "--orbit-error", metavar="M", type=float, default=0.0, help="by how much the annotated orbit is wrong"
+    )
     frame.add_argument(
         "--polarisations",
         metavar="P[,P]",
@@ -120,7 +130,8 @@ def _sentinel1(options: argparse.Namespace) -> dict[str, object]:
     window = None
     if options.full_frame and options.size and not options.from_annotation:
         lines, samples = options.size
-        window = ((16705 - lines) // 2, (26102 - samples) // 2, lines, samples)
+        all_lines, all_samples = mode_of(options.mode, options.swath, options.resolution).full_frame
+        window = ((all_lines - lines) // 2, (all_samples - samples) // 2, lines, samples)
         size = None
     spec = SceneSpec(
         out_folder=options.out,
@@ -131,6 +142,11 @@ def _sentinel1(options: argparse.Namespace) -> dict[str, object]:
         start=options.start,
         ascending=options.ascending,
         platform=options.platform,
+        mode=options.mode,
+        swath=options.swath,
+        resolution=options.resolution,
+        orbit_file=options.orbit_file,
+        orbit_error_m=options.orbit_error,
         dem_file=options.dem,
         geoid_file=options.geoid,
         fractal_seed=options.fractal,
@@ -237,6 +253,8 @@ def _image_truth(image: RpcImage) -> dict[str, object]:
 
 def _tell(scene: Scene | RpcImage) -> None:
     print(f"make_scene: {scene.path}", file=sys.stderr)
+    if isinstance(scene, Scene) and scene.orbit_path:
+        print(f"make_scene: orbit {scene.orbit_path}", file=sys.stderr)
     if scene.dem_path:
         print(f"make_scene: DEM {scene.dem_path}", file=sys.stderr)
     for target in scene.targets:

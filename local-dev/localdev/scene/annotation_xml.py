@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from localdev.scene.annotation import GeolocationGrid
+from localdev.scene.calibration import swath_edges
 from localdev.scene.ellipsoid import SEMI_MAJOR_M, SEMI_MINOR_M, SPEED_OF_LIGHT_M_S
 from localdev.scene.frame import inverse_record
 from localdev.scene.identity import Identity
@@ -29,7 +30,7 @@ class Statistics:
 def annotation_xml(
     identity: Identity, polarisation: str, geometry: RadarGeometry, grid: GeolocationGrid, statistics: Statistics
 ) -> bytes:
-    """The file ``annotation/s1?-iw-grd-….xml``."""
+    """The file ``annotation/s1?-??-grd-….xml``."""
     root = Element("product")
     add_all(add(root, "adsHeader"), identity.header(polarisation))
     _quality(root, identity, statistics)
@@ -42,7 +43,7 @@ def annotation_xml(
     add(timing, "burstList", count="0")
     _grid(root, geometry, grid)
     _conversion(root, geometry)
-    _merging(root, geometry)
+    _merging(root, geometry, identity.mode.subswaths)
     return encode(root)
 
 
@@ -232,19 +233,22 @@ def _conversion(root: Element, geometry: RadarGeometry) -> None:
         add_list(conversion, "grsrCoefficients", records.slant_m[k], ".15e")
 
 
-def _merging(root: Element, geometry: RadarGeometry) -> None:
-    edges = np.unique(np.round(np.linspace(0, geometry.n_samples, 4)).astype(int))
-    merges = add(add(root, "swathMerging"), "swathMergeList", count=str(edges.size - 1))
-    for order in range(edges.size - 1):
+def _merging(root: Element, geometry: RadarGeometry, subswaths: list[str]) -> None:
+    if len(subswaths) == 1:  # SM: nothing was merged
+        _empty(root, "swathMerging", "swathMergeList")
+        return
+    edges = swath_edges(geometry.n_samples, len(subswaths))
+    merges = add(add(root, "swathMerging"), "swathMergeList", count=str(len(subswaths)))
+    for order, swath in enumerate(subswaths):
         merge = add(merges, "swathMerge")
-        add(merge, "swath", f"IW{order + 1}")
+        add(merge, "swath", swath)
         add_all(
             add(add(merge, "swathBoundsList", count="1"), "swathBounds"),
             {
                 "azimuthTime": geometry.epoch,
                 "firstAzimuthLine": 0,
-                "firstRangeSample": int(edges[order]),
+                "firstRangeSample": edges[order],
                 "lastAzimuthLine": geometry.n_lines - 1,
-                "lastRangeSample": int(edges[order + 1]) - 1,
+                "lastRangeSample": edges[order + 1] - 1,
             },
         )

@@ -89,11 +89,18 @@ def between(
     return np.asarray(rows[lower] * (1.0 - weight) + rows[upper] * weight, dtype=np.float64)
 
 
-def make_calibration(geometry: RadarGeometry, height_m: float, noise_db: float | None) -> Calibration:
+def swath_edges(n_samples: int, n_subswaths: int) -> list[int]:
+    """First sample of every sub-swath, and the number of samples."""
+    return [round(n_samples * order / n_subswaths) for order in range(n_subswaths + 1)]
+
+
+def make_calibration(
+    geometry: RadarGeometry, height_m: float, noise_db: float | None, subswaths: list[str]
+) -> Calibration:
     """Tables for a frame made from nothing.
 
     beta0 is one constant, sigma0 and gamma0 follow from the incidence angle. The noise has the shape of a real one:
-    higher towards the edges of three sub-swaths, with a slow scalloping along the lines.
+    higher towards the edges of the sub-swaths, with a slow scalloping along the lines.
     """
     n_lines, n_samples = geometry.n_lines, geometry.n_samples
     every = VECTOR_INTERVAL_S / geometry.line_interval_s
@@ -106,17 +113,16 @@ def make_calibration(geometry: RadarGeometry, height_m: float, noise_db: float |
     incidence = np.radians(geometry.angles(time, point)[0])
     sigma = np.tile(BETA_NOUGHT / np.sqrt(np.sin(incidence)), (line.size, 1))
     gamma = np.tile(BETA_NOUGHT / np.sqrt(np.tan(incidence)), (line.size, 1))
-    edges = np.unique(np.round(np.linspace(0, n_samples, 4)).astype(int))
     noise_range = np.zeros_like(sigma)
     blocks = []
     floor = 0.0 if noise_db is None else 10.0 ** (noise_db / 10.0)
     along = np.unique(np.append(np.arange(0, n_lines - 1, AZIMUTH_NOISE_STEP), n_lines - 1)).astype(np.float64)
-    for order, (left, right) in enumerate(pairwise(edges)):
+    for order, (left, right) in enumerate(pairwise(swath_edges(n_samples, len(subswaths)))):
         inside = (sample >= left) & (sample < right)
         across = (sample[inside] - 0.5 * (left + right)) / max(0.5 * (right - left), 1.0)
         noise_range[:, inside] = floor * (0.9 + 0.3 * across**2) * sigma[:, inside] ** 2
         factor = 1.0 + 0.05 * np.cos(2.0 * np.pi * along / 1850.0 + 2.0 * order)
-        blocks.append(AzimuthNoise(f"IW{order + 1}", 0, n_lines - 1, int(left), int(right) - 1, along, factor))
+        blocks.append(AzimuthNoise(subswaths[order], 0, n_lines - 1, left, right - 1, along, factor))
     beta = np.full_like(sigma, BETA_NOUGHT)
     # Seven digits are written: what is used for the pixels must be what is written.
     return Calibration(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from localdev.scene.annotation import GeolocationGrid
 from localdev.scene.ellipsoid import SPEED_OF_LIGHT_M_S, Float64Array, to_earth_centred, to_geodetic
+from localdev.scene.modes import Mode
 from localdev.scene.orbit import CircularOrbit, StateVectors, orbit_past
 from localdev.scene.radar import RadarGeometry, RangeRecords
 from localdev.scene.xml import after
 
-MID_SWATH_S = 5.866e-3  # two-way time of mid-swath in IW
-PIXEL_SPACING_M = 10.0
 STATE_VECTORS, STATE_INTERVAL_S = 16, 10.0
 RECORD_INTERVAL_S, RECORD_DEGREE = 1.0, 8
 RECORD_LEAD_S = 1.909162  # the first record of a real product lies about two seconds before its first line
@@ -27,9 +27,10 @@ def make_geometry(
     start: datetime,
     *,
     ascending: bool,
+    mode: Mode,
     offset_lines: int = 0,
 ) -> tuple[RadarGeometry, CircularOrbit, float]:
-    """Geometry of a frame centred on a place at IW mid-swath range.
+    """Geometry of a frame centred on a place at the mode's mid-swath range.
 
     Parameters
     ----------
@@ -47,8 +48,10 @@ def make_geometry(
     middle_s : float
         When it passes the place, in seconds since the first line.
     """
-    orbit = orbit_past(lon_deg, lat_deg, 0.5 * SPEED_OF_LIGHT_M_S * MID_SWATH_S, ascending=ascending)
-    interval = PIXEL_SPACING_M / _ground_speed(orbit)
+    spacing = mode.spacing_m
+    middle_range = 0.5 * SPEED_OF_LIGHT_M_S * mode.mid_swath_s
+    orbit = orbit_past(lon_deg, lat_deg, middle_range, ascending=ascending)
+    interval = spacing / _ground_speed(orbit, middle_range)
     n_lines, n_samples = shape
     centre = 0.5 * (n_lines - 1) * interval
     epoch = after(start, offset_lines * interval)
@@ -57,13 +60,13 @@ def make_geometry(
     times = first + STATE_INTERVAL_S * np.arange(STATE_VECTORS)
     made = orbit.states(times - middle)
     states = StateVectors(times, np.round(made.position_m, 6), np.round(made.velocity_m_s, 6))
-    half_width = 0.5 * (n_samples - 1) * PIXEL_SPACING_M
+    half_width = 0.5 * (n_samples - 1) * spacing
     n_records = int(np.ceil((2.0 * centre + RECORD_LEAD_S) / RECORD_INTERVAL_S)) + 2
     record_times = np.round(RECORD_INTERVAL_S * np.arange(n_records) - RECORD_LEAD_S, 6)
-    near_m = _near_range(orbit, half_width)
+    near_m = _near_range(orbit, middle_range, half_width)
     coefficients = [_fit_record(orbit, time - middle, near_m, 2.0 * half_width) for time in record_times]
     records = RangeRecords(record_times, np.zeros(n_records), np.array(coefficients))
-    geometry = RadarGeometry(epoch, n_lines, n_samples, interval, PIXEL_SPACING_M, states, records, MID_SWATH_S)
+    geometry = RadarGeometry(epoch, n_lines, n_samples, interval, spacing, states, records, mode.mid_swath_s)
     return geometry, orbit, middle
 
 
@@ -74,10 +77,19 @@ def _geometry_of(orbit: CircularOrbit) -> RadarGeometry:
     return RadarGeometry(datetime(2000, 1, 1), 1, 1, 1.0, 1.0, states, empty, 0.0)
 
 
-def _ground_speed(orbit: CircularOrbit) -> float:
+def displaced(geometry: RadarGeometry, error_m: float) -> RadarGeometry:
+    """The same frame with an orbit that is wrong: 0.6 of the error forward, 0.8 to the right, level."""
+    states = geometry.states
+    down = -states.position_m / np.linalg.norm(states.position_m, axis=1, keepdims=True)
+    forward = states.velocity_m_s / np.linalg.norm(states.velocity_m_s, axis=1, keepdims=True)
+    moved = states.position_m + error_m * (0.6 * forward + 0.8 * np.cross(down, forward))
+    return replace(geometry, states=StateVectors(states.time_s, np.round(moved, 6), states.velocity_m_s))
+
+
+def _ground_speed(orbit: CircularOrbit, range_m: float) -> float:
     """Speed in m/s at which the beam's mid-swath point moves over the ellipsoid."""
     geometry = _geometry_of(orbit)
-    slant = np.full(2, 0.5 * SPEED_OF_LIGHT_M_S * MID_SWATH_S)
+    slant = np.full(2, range_m)
     ends = geometry.locate(np.array([-0.05, 0.05]), slant, np.zeros(2))
     return float(np.linalg.norm(ends[1] - ends[0]) / 0.1)
 
@@ -91,14 +103,16 @@ def _profile(orbit: CircularOrbit, time_s: float, slant_m: Float64Array) -> Floa
     return np.concatenate([[0.0], np.cumsum(arc)])
 
 
-def _near_range(orbit: CircularOrbit, half_width_m: float) -> float:
+def _near_range(orbit: CircularOrbit, middle_m: float, half_width_m: float) -> float:
     """Slant range that lies half the swath before mid-swath on the ground."""
-    middle = 0.5 * SPEED_OF_LIGHT_M_S * MID_SWATH_S
-    near = middle - 0.62 * half_width_m
+    near = middle_m - 0.62 * half_width_m
+    closest = float(np.linalg.norm(orbit.states(0.0).position_m)) - 6.355e6
     for _ in range(20):
-        profile = _profile(orbit, 0.0, np.linspace(near, middle, max(3, int(half_width_m / FIT_STEP_M))))
-        step = (profile[-1] - half_width_m) * 0.6
-        near += step
+        profile = _profile(orbit, 0.0, np.linspace(near, middle_m, max(3, int(half_width_m / FIT_STEP_M))))
+        # the profile's own first slope: near nadir a metre of range is three on the ground
+        slope = profile[1] / (middle_m - near) * (max(3, int(half_width_m / FIT_STEP_M)) - 1)
+        step = (profile[-1] - half_width_m) / slope
+        near = max(near + step, closest)
         if abs(step) < 1e-4:
             break
     return near

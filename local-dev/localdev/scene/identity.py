@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from localdev.scene.modes import Mode
+
 REPEAT_ORBITS, REPEAT_DAYS = 175, 12
 ORBIT_PERIOD_S = REPEAT_DAYS * 86400.0 / REPEAT_ORBITS
 # An orbit of each platform with its time, and the offset of its relative orbit numbers.
@@ -12,7 +14,10 @@ KNOWN_ORBITS = {
     "S1A": (36201, datetime(2021, 1, 19, 3, 16, 53), 73, "2014-016A"),
     "S1B": (30148, datetime(2021, 12, 23, 5, 11, 22), 27, "2016-025A"),
     "S1C": (1, datetime(2024, 12, 5, 21, 20, 0), 172, "2024-235A"),
+    "S1D": (1, datetime(2025, 11, 4, 21, 2, 0), 42, "2025-251A"),
 }
+# Source of the offsets: ESA's SentiWiki; S1D and the change of S1C: isce2 pull requests 28123 and 28130.
+S1C_MOVED, S1C_OFFSET_AFTER = datetime(2026, 6, 24), 99
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class Identity:
     polarisations: tuple[str, ...]
     ascending: bool
     anx: datetime
+    mode: Mode
 
     @property
     def orbit(self) -> int:
@@ -35,7 +41,10 @@ class Identity:
     @property
     def relative_orbit(self) -> int:
         """Track, 1 to 175."""
-        return (self.orbit - KNOWN_ORBITS[self.platform][2]) % REPEAT_ORBITS + 1
+        offset = KNOWN_ORBITS[self.platform][2]
+        if self.platform == "S1C" and self.start >= S1C_MOVED:
+            offset = S1C_OFFSET_AFTER
+        return (self.orbit - offset) % REPEAT_ORBITS + 1
 
     @property
     def datatake(self) -> int:
@@ -48,7 +57,7 @@ class Identity:
         return KNOWN_ORBITS[self.platform][3]
 
     @property
-    def mode_letters(self) -> str:
+    def polarisation_code(self) -> str:
         """Polarisation code of the product name."""
         first = self.polarisations[0][0].upper()
         return ("D" if len(self.polarisations) > 1 else "S") + first
@@ -56,7 +65,8 @@ class Identity:
     def product_name(self, unique: str) -> str:
         """Name of the SAFE folder without its ending; the last four digits are a checksum of the manifest."""
         return (
-            f"{self.platform}_IW_GRDH_1S{self.mode_letters}_{self.start:%Y%m%dT%H%M%S}_{self.stop:%Y%m%dT%H%M%S}"
+            f"{self.platform}_{self.mode.swath}_GRD{self.mode.resolution}_1S{self.polarisation_code}"
+            f"_{self.start:%Y%m%dT%H%M%S}_{self.stop:%Y%m%dT%H%M%S}"
             f"_{self.orbit:06d}_{self.datatake:06X}_{unique}"
         )
 
@@ -64,8 +74,8 @@ class Identity:
         """Name of a polarisation's annotation and measurement without their ending."""
         image = self.polarisations.index(polarisation) + 1
         return (
-            f"{self.platform.lower()}-iw-grd-{polarisation}-{self.start:%Y%m%dt%H%M%S}-{self.stop:%Y%m%dt%H%M%S}"
-            f"-{self.orbit:06d}-{self.datatake:06x}-{image:03d}"
+            f"{self.platform.lower()}-{self.mode.swath.lower()}-grd-{polarisation}"
+            f"-{self.start:%Y%m%dt%H%M%S}-{self.stop:%Y%m%dt%H%M%S}-{self.orbit:06d}-{self.datatake:06x}-{image:03d}"
         )
 
     def header(self, polarisation: str) -> dict[str, str | int | datetime]:
@@ -74,8 +84,8 @@ class Identity:
             "missionId": self.platform,
             "productType": "GRD",
             "polarisation": polarisation.upper(),
-            "mode": "IW",
-            "swath": "IW",
+            "mode": self.mode.name,
+            "swath": self.mode.swath,
             "startTime": self.start,
             "stopTime": self.stop,
             "absoluteOrbitNumber": self.orbit,

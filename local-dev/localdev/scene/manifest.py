@@ -90,14 +90,15 @@ def manifest_xml(
         _tag("xfdu", "XFDU"),
         {
             "version": "esa/safe/sentinel-1.0/sentinel-1/sar/level-1/grd/standard/"
-            + ("iwdp" if len(identity.polarisations) > 1 else "iwsp")
+            + identity.mode.name.lower()
+            + ("dp" if len(identity.polarisations) > 1 else "sp")
         },
     )
     package = add(
         add(root, "informationPackageMap"),
         _tag("xfdu", "contentUnit"),
         unitType="SAFE Archive Information Package",
-        textInfo="Sentinel-1 IW Level-1 GRD Product",
+        textInfo=f"Sentinel-1 {identity.mode.name} Level-1 GRD Product",
         dmdID="acquisitionPeriod platform generalProductInformation measurementOrbitReference measurementFrameSet",
         pdiID="processing",
     )
@@ -152,7 +153,7 @@ def _platform(metadata: Element, identity: Identity) -> None:
     instrument = add(platform, _tag("safe", "instrument"))
     add(instrument, _tag("safe", "familyName"), "Synthetic Aperture Radar", abbreviation="SAR")
     mode = add(add(instrument, _tag("safe", "extension")), _tag("s1sarl1", "instrumentMode"))
-    add_all(mode, {_tag("s1sarl1", "mode"): "IW", _tag("s1sarl1", "swath"): "IW"})
+    add_all(mode, {_tag("s1sarl1", "mode"): identity.mode.name, _tag("s1sarl1", "swath"): identity.mode.swath})
 
 
 def _orbit(metadata: Element, identity: Identity) -> None:

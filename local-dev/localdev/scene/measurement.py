@@ -57,11 +57,11 @@ def write_measurements(
     shape: tuple[int, int],
     window: Window,
     grid: GeolocationGrid,
-    platform: str,
+    title: str,
     start: datetime,
     bands: Iterator[tuple[int, list[UInt16Array]]],
 ) -> tuple[list[Statistics], list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]]:
-    """Write one TIFF per polarisation from bands of lines.
+    """Write one TIFF per polarisation from bands of lines; ``title`` is what the files say they are.
 
     Strips outside the window are never written: the file is sparse and they read as zero.
 
@@ -101,7 +101,7 @@ def write_measurements(
                 )
             )
             sink.update_tags(
-                TIFFTAG_IMAGEDESCRIPTION=f"Sentinel-1{platform[-1]} IW GRD HR L1",
+                TIFFTAG_IMAGEDESCRIPTION=title,
                 TIFFTAG_SOFTWARE="orthoburst scene simulator",
                 TIFFTAG_DATETIME=f"{start:%Y:%m:%d %H:%M:%S}",
             )

@@ -23,6 +23,7 @@ TABLE_STEP_M = 10.0
 BAND_LINES = 256
 MARGIN_PX = 4.0
 LEAN_LINES_PER_KM = 0.4  # the ellipsoid's normal leaves the zero-Doppler plane by up to 3.4 m per km of height
+IW_STEEPNESS = 1.85  # 1 / tan(29 degrees) and a little
 
 UInt16Array = NDArray[np.uint16]
 
@@ -47,15 +48,24 @@ class Reach:
     far: float
 
 
-def reach_of(surface: Surface, sample_spacing_m: float) -> Reach:
-    """From the heights alone: relief moves echoes by at most height / tan(29 degrees) towards the radar."""
+def reach_of(surface: Surface, sample_spacing_m: float, steepness: float = IW_STEEPNESS) -> Reach:
+    """From the heights alone: relief moves echoes by at most ``steepness`` times the height towards the radar."""
     low, high = float(surface.height_m.min()), float(surface.height_m.max())
     reference = float(np.median(surface.height_m[:: max(1, surface.height_m.shape[0] // 500)]))
-    shift = 1.85 * max(high - reference, 0.0) / sample_spacing_m
+    shift = steepness * max(high - reference, 0.0) / sample_spacing_m
     shadow = 1.3 * (high - low) / sample_spacing_m
-    sunk = 1.85 * max(reference - low, 0.0) / sample_spacing_m
-    lines = MARGIN_PX + LEAN_LINES_PER_KM * (high - low) / 1000.0
+    sunk = steepness * max(reference - low, 0.0) / sample_spacing_m
+    lines = MARGIN_PX + LEAN_LINES_PER_KM * 10.0 / sample_spacing_m * (high - low) / 1000.0
     return Reach(reference, lines, MARGIN_PX + sunk + shadow, MARGIN_PX + shift)
+
+
+def _steepness(geometry: RadarGeometry, window: Window) -> float:
+    """How far a metre of height moves an echo at the near edge: 1 / tan(incidence), never less than in IW."""
+    line, sample = np.array([0.5 * geometry.n_lines]), np.array([float(window.first_sample)])
+    time = line * geometry.line_interval_s
+    point = geometry.locate(time, geometry.range_of(line, sample), np.zeros(1))
+    incidence_deg, _ = geometry.angles(time, point)
+    return max(IW_STEEPNESS, 1.04 / float(np.tan(np.radians(incidence_deg[0]))))
 
 
 class Painter:
@@ -75,7 +85,7 @@ class Painter:
         self._surface = surface
         self._window = window
         self._targets = targets
-        self._reach = reach_of(surface, geometry.sample_spacing_m)
+        self._reach = reach_of(surface, geometry.sample_spacing_m, _steepness(geometry, window))
         self._table_range0, self._table = self._make_table()
 
     def bands(self, calibrations: list[Calibration]) -> Iterator[tuple[int, list[UInt16Array]]]:

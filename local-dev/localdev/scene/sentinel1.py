@@ -15,14 +15,15 @@ from localdev.scene.border import is_old
 from localdev.scene.calibration import Calibration, make_calibration, read_calibration, without_azimuth
 from localdev.scene.calibration_xml import calibration_xml, noise_xml, old_noise_xml
 from localdev.scene.fractal import write_fractal_dem
-from localdev.scene.frame import anx_time, make_geometry, make_grid
+from localdev.scene.frame import anx_time, displaced, make_geometry, make_grid
 from localdev.scene.identity import Identity, stop_time
 from localdev.scene.manifest import ProductFile, footprint, manifest_xml, unique_digits, updated_manifest
 from localdev.scene.measurement import write_measurements
+from localdev.scene.orbit_file import write_orbit_file
 from localdev.scene.pixels import Painter, Window
 from localdev.scene.quicklook import overlay_xml, write_quick_look
 from localdev.scene.radar import RadarGeometry
-from localdev.scene.spec import FULL_FRAME_LINES_SAMPLES, Scene, SceneSpec, Target
+from localdev.scene.spec import Scene, SceneSpec, Target
 from localdev.scene.targets import place_targets
 from localdev.scene.terrain import Bounds, Surface, flat_surface, read_surface
 
@@ -48,7 +49,8 @@ def make_sentinel1(spec: SceneSpec) -> Scene:
 
 
 def _from_nothing(spec: SceneSpec) -> Scene:
-    n_lines, n_samples = spec.size_lines_samples or FULL_FRAME_LINES_SAMPLES
+    mode = spec.radar_mode
+    n_lines, n_samples = spec.size_lines_samples or mode.full_frame
     lon, lat = spec.centre_lonlat_deg or DEFAULT_CENTRE_LONLAT_DEG
     geometry, orbit, middle = make_geometry(
         lon,
@@ -56,6 +58,7 @@ def _from_nothing(spec: SceneSpec) -> Scene:
         (n_lines, n_samples),
         spec.start,
         ascending=spec.ascending,
+        mode=mode,
         offset_lines=spec.slice_offset_lines,
     )
     identity = Identity(
@@ -65,11 +68,13 @@ def _from_nothing(spec: SceneSpec) -> Scene:
         spec.polarisations,
         spec.ascending,
         anx_time(orbit, geometry.epoch, middle),
+        mode,
     )
+    annotated = displaced(geometry, spec.orbit_error_m) if spec.orbit_error_m else geometry
     window = Window(*spec.window) if spec.window else Window(0, 0, n_lines, n_samples)
     surface, dem = _ground(spec, geometry, window)
-    grid = make_grid(geometry, float(np.median(surface.height_m)))
-    calibration = make_calibration(geometry, float(np.median(surface.height_m)), spec.noise_db)
+    grid = make_grid(annotated, float(np.median(surface.height_m)))
+    calibration = make_calibration(geometry, float(np.median(surface.height_m)), spec.noise_db, mode.subswaths)
     if is_old(spec.ipf_version):
         calibration = without_azimuth(calibration)
     work = spec.out_folder / (identity.product_name("0000") + ".SAFE")
@@ -83,12 +88,12 @@ def _from_nothing(spec: SceneSpec) -> Scene:
         shape=(n_lines, n_samples),
         window=window,
         grid=grid,
-        platform=spec.platform,
+        title=f"Sentinel-1{spec.platform[-1]} {mode.name} GRD {mode.resolution_words} L1",
         start=geometry.epoch,
         bands=painter.bands([calibration] * len(measurements)),
     )
     files = _annotations(
-        work, identity, spec.ipf_version, geometry=geometry, grid=grid, calibration=calibration, statistics=statistics
+        work, identity, spec.ipf_version, geometry=annotated, grid=grid, calibration=calibration, statistics=statistics
     )
     (work / "preview/map-overlay.kml").write_bytes(overlay_xml(footprint(grid)))
     write_quick_look(work / "preview/quick-look.png", pictures)
@@ -96,7 +101,10 @@ def _from_nothing(spec: SceneSpec) -> Scene:
     files += [ProductFile("measurement", path) for path in measurements]
     files += [ProductFile("quicklook", work / "preview/quick-look.png")]
     path = _finish(work, manifest_xml(work, identity, grid, files, spec.ipf_version), spec)
-    return _scene(spec, path, geometry=geometry, window=window, targets=targets, dem=dem)
+    scene = _scene(spec, path, geometry=geometry, window=window, targets=targets, dem=dem)
+    if not spec.orbit_file:
+        return scene
+    return replace(scene, orbit_path=write_orbit_file(spec.out_folder, identity, orbit, geometry.epoch, middle))
 
 
 def _annotations(
@@ -136,6 +144,8 @@ def _annotations(
 def _from_annotation(spec: SceneSpec) -> Scene:
     source = spec.annotation_safe
     assert source is not None
+    if spec.orbit_file or spec.orbit_error_m:
+        raise ValueError("an orbit file or an orbit error needs a scene made from nothing, not a real annotation")
     annotations = sorted((source / "annotation").glob("*-grd-*.xml"))
     if not annotations:
         raise ValueError(f"{source.name}: no GRD annotation in its annotation folder")
@@ -170,7 +180,7 @@ def _from_annotation(spec: SceneSpec) -> Scene:
         shape=(geometry.n_lines, geometry.n_samples),
         window=window,
         grid=grid,
-        platform=source.name[:3],
+        title=f"Sentinel-1{source.name[2]} {source.name[4:6]} GRD L1",
         start=geometry.epoch,
         bands=painter.bands(calibrations),
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-FULL_FRAME_LINES_SAMPLES = (16705, 26102)
+from localdev.scene.modes import Mode, ModeName, Resolution, mode_of
 
 ScatteringLaw = Literal["gamma0", "sigma0"]
 
@@ -35,6 +35,14 @@ class SceneSpec:
     slice_offset_lines : int
         Make, of the same pass, the slice of the same size that begins this many lines after the one centred
         on the place (and at ``start`` plus that time).
+    mode, swath, resolution
+        Without ``annotation_safe``: IW, EW, or SM with a beam S1 to S6 (default S3); GRD class F, H or M (default H,
+        for EW M). See `Mode`.
+    orbit_file : bool
+        Also write the true orbit as a precise orbit file of 26 hours (without ``annotation_safe``).
+    orbit_error_m : float
+        By how much the annotated orbit and geolocation grid are displaced, forward and to the right, from the true
+        orbit that made the pixels (without ``annotation_safe``).
     dem_file, geoid_file : Path, optional
         Terrain from files: geographic DEM; heights are DEM + geoid (none: ellipsoidal).
     fractal_seed : int, optional
@@ -72,7 +80,12 @@ class SceneSpec:
     start: datetime = field(default_factory=lambda: datetime(2024, 3, 10, 5, 11, 22, 594441))
     ascending: bool = False
     slice_offset_lines: int = 0
-    platform: Literal["S1A", "S1B", "S1C"] = "S1A"
+    platform: Literal["S1A", "S1B", "S1C", "S1D"] = "S1A"
+    mode: ModeName = "IW"
+    swath: str | None = None
+    resolution: Resolution | None = None
+    orbit_file: bool = False
+    orbit_error_m: float = 0.0
     dem_file: Path | None = None
     geoid_file: Path | None = None
     fractal_seed: int | None = None
@@ -95,6 +108,11 @@ class SceneSpec:
     seed: int = 1
     zip_it: bool = False
     threads: int = 2
+
+    @property
+    def radar_mode(self) -> Mode:
+        """Mode, swath and resolution class with their defaults."""
+        return mode_of(self.mode, self.swath, self.resolution)
 
 
 @dataclass(frozen=True)
@@ -120,6 +138,8 @@ class Scene:
         The DEM its pixels were made with; None for flat ground.
     measurements : dict
         Measurement TIFF by polarisation, as written in the SAFE folder before zipping.
+    orbit_path : Path or None
+        The orbit file, where one was asked for.
     """
 
     path: Path
@@ -133,3 +153,4 @@ class Scene:
     n_samples: int
     window: tuple[int, int, int, int]
     polarisations: tuple[str, ...]
+    orbit_path: Path | None = None

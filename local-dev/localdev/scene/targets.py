@@ -12,14 +12,14 @@ from localdev.scene.terrain import Surface
 
 EDGE_PX = 24.0
 CANDIDATES = 200
-NEAR_M, FAR_M = 30.0, 120.0
+NEAR_PX, FAR_PX = 3.0, 12.0
 
 
 def place_targets(count: int, geometry: RadarGeometry, surface: Surface, window: Window, seed: int) -> list[Target]:
     """Targets in the cells of a grid over the window.
 
-    Among the candidates of a cell the one wins whose neighbourhood spreads most evenly in the image. Within 120 m
-    the ground is then neither folded over (layover) nor turned away (shadow), and within 30 m, where the target's
+    Among the candidates of a cell the one wins whose neighbourhood spreads most evenly in the image. Within 12 pixels
+    the ground is then neither folded over (layover) nor turned away (shadow), and within 3 pixels, where the target's
     own echo lies, it hardly bends: a map stretches the two halves of an echo on bent ground differently, which moves
     its centroid by up to a third of a pixel while its peak stays in place.
     """
@@ -37,14 +37,14 @@ def place_targets(count: int, geometry: RadarGeometry, surface: Surface, window:
         line = window.first_line + EDGE_PX + (row + random.uniform(0.1, 0.9, CANDIDATES)) * height
         sample = window.first_sample + EDGE_PX + (column + random.uniform(0.1, 0.9, CANDIDATES)) * width
         lon, lat = geometry.image_to_ground(line, sample, reference)
-        around_lon, around_lat = _crosses(lon, lat)
+        around_lon, around_lat = _crosses(lon, lat, geometry.sample_spacing_m)
         ground = surface.height(around_lon, around_lat)
         lines, samples = geometry.ground_to_image(around_lon, around_lat, ground)
         flat_lines, flat_samples = geometry.ground_to_image(around_lon, around_lat, ground[:, :1] + 0 * ground)
         shift = np.stack([lines - flat_lines, samples - flat_samples])
         near, far = shift[:, :, 1:5], shift[:, :, 5:]
         bend = np.hypot(*(near[:, :, 0::2] + near[:, :, 1::2])).max(axis=1)
-        uneven = NEAR_M / FAR_M * np.hypot(*far).max(axis=1) + np.hypot(*near).max(axis=1) + bend
+        uneven = NEAR_PX / FAR_PX * np.hypot(*far).max(axis=1) + np.hypot(*near).max(axis=1) + bend
         inside = (
             (lines[:, 0] > window.first_line + EDGE_PX / 2)
             & (lines[:, 0] < window.first_line + window.lines - 1 - EDGE_PX / 2)
@@ -66,9 +66,9 @@ def place_targets(count: int, geometry: RadarGeometry, surface: Surface, window:
     return found
 
 
-def _crosses(lon_deg: Float64Array, lat_deg: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Each place, its neighbours east, west, north and south at ``NEAR_M``, and those at ``FAR_M``: (N, 9)."""
-    east_m = np.array([0.0, NEAR_M, -NEAR_M, 0.0, 0.0, FAR_M, -FAR_M, 0.0, 0.0])
-    north_m = np.array([0.0, 0.0, 0.0, NEAR_M, -NEAR_M, 0.0, 0.0, FAR_M, -FAR_M])
+def _crosses(lon_deg: Float64Array, lat_deg: Float64Array, spacing_m: float) -> tuple[Float64Array, Float64Array]:
+    """Each place, its neighbours east, west, north and south at ``NEAR_PX``, and those at ``FAR_PX``: (N, 9)."""
+    east_m = spacing_m * np.array([0.0, NEAR_PX, -NEAR_PX, 0.0, 0.0, FAR_PX, -FAR_PX, 0.0, 0.0])
+    north_m = spacing_m * np.array([0.0, 0.0, 0.0, NEAR_PX, -NEAR_PX, 0.0, 0.0, FAR_PX, -FAR_PX])
     lon = lon_deg[:, None] + east_m / 111e3 / np.cos(np.radians(lat_deg[:, None]))
     return lon, lat_deg[:, None] + north_m / 111e3

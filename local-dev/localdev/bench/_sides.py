@@ -7,8 +7,8 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -63,6 +63,7 @@ class Side:
             self._end()
             raise SideError(self._command, self._process.returncode, _tail(self._said))
         found = json.loads(answer)
+        self._peak_mb = found["peak_mb"]
         if counted:
             self._seconds.append(found["seconds"])
             self._cpu_s.append(found["cpu_s"])
@@ -79,7 +80,7 @@ class Side:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        self._process.returncode, self._peak_mb, _ = _reaped(self._process.pid)
+        self._process.wait()
 
     def __enter__(self) -> Self:
         return self
@@ -102,21 +103,17 @@ def run_process(command: Sequence[str], environment: Mapping[str, str] | None = 
     ------
     SideError
     """
-    with tempfile.TemporaryFile() as said:
-        os.sync()
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            list(command), stdin=subprocess.DEVNULL, stdout=said, stderr=said, env={**os.environ, **(environment or {})}
-        )
-        try:
-            process.returncode, peak_mb, cpu_s = _reaped(process.pid)
-        except BaseException:
-            process.kill()
-            raise
-        seconds = time.perf_counter() - start
-        if process.returncode != 0:
-            raise SideError(command, process.returncode, _tail(said))
-    return Runs((seconds,), peak_mb, cpu_s)
+    os.sync()
+    launch = [sys.executable, "-S", str(Path(__file__).with_name("_launch.py")), *command]
+    said = subprocess.run(
+        launch, capture_output=True, text=True, errors="replace", env={**os.environ, **(environment or {})}, check=False
+    )
+    if said.returncode != 0:
+        raise SideError(command, said.returncode, said.stderr[-TAIL_BYTES:])
+    found = json.loads(said.stdout)
+    if found["code"] != 0:
+        raise SideError(command, found["code"], said.stderr[-TAIL_BYTES:])
+    return Runs((found["seconds"],), found["peak_mb"], found["cpu_s"])
 
 
 def together(runs: Sequence[Runs]) -> Runs:
@@ -148,12 +145,6 @@ def remove(paths: Sequence[Path]) -> None:
     """Files of an earlier run, so that none is overwritten in place."""
     for path in paths:
         path.unlink(missing_ok=True)
-
-
-def _reaped(pid: int) -> tuple[int, float, float]:
-    """Exit code, peak memory in MB of the process or of the largest it waited for, and processor seconds."""
-    _, status, usage = os.wait4(pid, 0)
-    return os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
 
 
 def _tail(said: IO[bytes]) -> str:

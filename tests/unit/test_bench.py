@@ -116,9 +116,11 @@ def test_tie_points_survive_the_filling(frame: FrameInput) -> None:
 
 def test_mountains_lie_under_all_of_the_tile_and_meet_at_the_seams(frame: FrameInput, tmp_path: Path) -> None:
     grid = Grid.mgrs(TILE, 600.0)
-    block = Terrain(frame.dem, None).block(grid)
-    assert block.coverage == 1.0
-    assert block.height_max_m - block.height_min_m > 1000.0
+    heights, flags = Terrain(frame.dem, None).heights(
+        *grid.lonlat(np.arange(grid.n_rows)[:, None], np.arange(grid.n_cols)[None, :])
+    )
+    assert not flags.any()
+    assert np.ptp(heights) > 1000.0
     west, east = write_dem_tiles(tmp_path, (11.5, 42.1, 12.5, 42.9), 2500.0, 300)
     assert west.name == "Copernicus_DSM_COG_10_N42_00_E011_00_DEM.tif"
     with rasterio.open(west) as left, rasterio.open(east) as right:
@@ -179,6 +181,18 @@ def test_our_side_does_what_it_is_asked_and_copies_are_of_the_same_pixels(frame:
         np.testing.assert_array_equal(first.read(), second.read())
     assert copied["bytes"] == copy.stat().st_size
     assert set(copied) == {"fill_s", "read_s", "overviews_s", "cog_s", "how_read", "bytes"}
+
+
+def test_the_dem_for_sarsen_is_on_the_grid(frame: FrameInput, tmp_path: Path) -> None:
+    window = tile.write_utm_dem(frame.dem, tmp_path / "dem.tif", 300)
+    grid = Grid.mgrs(TILE, 10.0).window(*window)
+    assert grid.shape == (300, 300)
+    with rasterio.open(tmp_path / "dem.tif") as dem:
+        assert (dem.crs.to_epsg(), dem.transform) == (32633, grid.transform)
+        heights = dem.read(1)
+    expected, _ = Terrain(frame.dem, None).heights(*grid.lonlat(299, 7))
+    assert heights[299, 7] == pytest.approx(float(expected), abs=1e-3)
+    assert np.ptp(heights) > 10.0
 
 
 def test_a_side_that_fails_says_why(frame: FrameInput, tmp_path: Path) -> None:

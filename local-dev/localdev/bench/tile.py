@@ -291,6 +291,10 @@ def write_utm_dem(dem: Path, path: Path, size_px: int) -> tuple[int, int, int, i
         "tiled": True,
         "compress": "DEFLATE",
     }
+    terrain = Terrain(dem, None)
     with rasterio.open(path, "w", **profile) as target:
-        target.write(Terrain(dem, None).block(part).height_m, 1)
+        for row in range(0, size_px, 256):
+            rows = np.arange(row, min(row + 256, size_px))
+            heights, _ = terrain.heights(*part.lonlat(rows[:, None], np.arange(size_px)[None, :]))
+            target.write(heights.astype(np.float32), 1, window=Window(0, row, size_px, rows.size))  # type: ignore[no-untyped-call, unused-ignore]
     return window

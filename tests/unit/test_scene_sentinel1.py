@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+import itertools
 import re
 import zipfile
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -130,6 +132,20 @@ def test_written_grid_agrees_with_the_written_geometry(flat: Scene) -> None:
     line, sample = read_geometry(root).ground_to_image(grid.lon_deg, grid.lat_deg, grid.height_m, "nearest")
     np.testing.assert_allclose(line, grid.line, atol=1e-3)
     np.testing.assert_allclose(sample, grid.sample, atol=1e-4)
+
+
+def test_terrain_heights_go_every_ten_seconds_from_before_the_image_to_after_it(flat: Scene) -> None:
+    root = parse(annotation_of(flat))
+    info = "imageAnnotation/imageInformation/"
+    first, last = (
+        datetime.fromisoformat(str(root.findtext(info + name)))
+        for name in ("productFirstLineUtcTime", "productLastLineUtcTime")
+    )
+    heights = root.findall("generalAnnotation/terrainHeightList/terrainHeight")
+    times = [datetime.fromisoformat(str(height.findtext("azimuthTime"))) for height in heights]
+    assert root.find("generalAnnotation/terrainHeightList").get("count") == str(len(heights))  # type: ignore[union-attr]
+    assert times[0] < first <= last < times[-1]
+    assert {(later - earlier).total_seconds() for earlier, later in itertools.pairwise(times)} == {10.0}
 
 
 def test_flat_ground_has_the_level_asked_for(flat: Scene) -> None:

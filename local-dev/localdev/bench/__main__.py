@@ -40,10 +40,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _print(name: str, cases: list[Case]) -> None:
-    table = Table("case", "figure", "unit", "peer", "ratio", "promised", "holds", title=f"bench {name}")
+    table = Table(
+        "case", "median", "unit", "lowest to highest", "MB", "peer", "ratio", "promised", "holds", title=f"bench {name}"
+    )
     for case in cases:
         holds = case.reason or "not measured" if case.holds is None else "yes" if case.holds else "NO"
-        table.add_row(case.case, _short(case.figure), case.unit, case.peer, _short(case.ratio), case.at_least, holds)
+        memory = "" if case.peak_mb is None else f"{case.peak_mb:.0f}"
+        table.add_row(
+            case.case, _short(case.figure), case.unit, case.runs or "", memory, case.peer, _short(case.ratio),
+            case.at_least, holds,
+        )  # fmt: skip
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -16,21 +16,18 @@ from rasterio.enums import Resampling
 from rasterio.rpc import RPC
 from rasterio.warp import reproject
 
-from localdev.bench._inputs import ArrayReader, ArrayRpcProduct, mountains, rpc_camera, speckle_dn, write_dem
-from localdev.bench.case import Case, median_s
+from localdev.bench._frame import RELIEF_M, TILE, write_dem_tiles
+from localdev.bench._inputs import ArrayRpcProduct, mountains, rpc_camera, speckle_dn, write_dem
+from localdev.bench._loop import TileLoop
+from localdev.bench.case import Case, Runs, timed_in_turn, timed_runs
 from localdev.scene import SceneSpec, make_sentinel1
 from orthokernel import Grid, Terrain, open_product, orthorectify
-from orthokernel.blocks import Ground, Walk, lattice_geometry, parts_of, run_part
-from orthokernel.lattice import break_table
-from orthokernel.loop import BILINEAR
 from orthokernel.radiometry import sample_values
 from orthokernel.rpc.coefficients import RpcCoefficients
 from orthokernel.rpc.model import RpcModel
-from orthokernel.source import SourceRing
 
-TILE = "33TTG"
-RELIEF_M = 2500.0
-WITHIN = 14.0
+WITHIN = 12.0
+GOAL = 8.0
 FASTER = 20.0
 RPC_SIZE_PX = 4096
 RPC_PLACE = (5.2, 44.2)
@@ -45,8 +42,10 @@ def cases() -> list[Case]:
 def loop_vs_memory(folder: Path) -> list[Case]:
     """Bilinear sigma0 of a whole tile from a Sentinel-1 frame, everything in memory, held against copying memory.
 
-    The bytes are those that must move at least: terrain heights (4), source samples that the tile covers (2 each),
-    output (4). The bandwidth is that of copying, bytes read and bytes written, with as many threads.
+    The bytes are those that must move at least: terrain heights (4 each), source samples that the tile covers (2
+    each), output (4). The bandwidth is that of copying, bytes read and bytes written, with as many threads, measured
+    in turn with the loop: what else runs on the machine slows both. The terrain is the same mountains twice: on the
+    output's grid already, and as a DEM of 30 m whose heights the timed work interpolates.
     """
     grid = Grid.mgrs(TILE, 10.0)
     lon, lat = grid.lonlat(grid.n_rows / 2, grid.n_cols / 2)
@@ -63,65 +62,61 @@ def loop_vs_memory(folder: Path) -> list[Case]:
         model = product.sensor_model("vv")
         with product.open_band("vv") as reader:
             values = sample_values(product, "vv", reader, "sigma0")
-        ring = SourceRing(ArrayReader(speckle_dn(model.n_lines, model.n_samples)), values)
-        source = ring.prepare((0, model.n_lines), (0, model.n_samples), (0, 0))
-        del ring
-    heights = mountains(*grid.shape, RELIEF_M)
-    walk = Walk.over(1.0, BILINEAR)
-    table = break_table(model.break_lines)
-    blocks = []
-    for row0, row1, col0, col1 in walk.windows(grid):
-        part = np.ascontiguousarray(heights[row0:row1, col0:col1])
-        flags = np.zeros(part.shape, np.uint8)
-        ground = Ground(grid.window(row0, row1, col0, col1), part, flags, 1.0, float(part.min()), float(part.max()))
-        out = np.empty((row1 - row0, col1 - col0), np.float32)
-        blocks.append((ground, lattice_geometry(model, ground, BILINEAR), out))
-    del heights
+    corners = grid.footprint_lonlat()
+    bounds = (*(corners.min(axis=0) - 0.1), *(corners.max(axis=0) + 0.1))
+    write_dem_tiles(folder / "dem", (float(bounds[0]), float(bounds[1]), float(bounds[2]), float(bounds[3])), RELIEF_M)
+    terrain = Terrain(folder / "dem", None)
+    loop = TileLoop(model, grid, terrain, speckle_dn(model.n_lines, model.n_samples), values)
+    corner_lon, corner_lat = grid.lonlat(np.array([0, 0, 1]), np.array([0, 1, 0]))
+    under = terrain.window(corner_lon[None], corner_lat[None])
     n_pixels = grid.n_rows * grid.n_cols
-    corner_lines, corner_samples = model.ground_to_image(*grid.lonlat([0, 0, 1], [0, 1, 0]), 0.5 * RELIEF_M)
-    source_px = n_pixels * abs(
-        (corner_lines[1] - corner_lines[0]) * (corner_samples[2] - corner_samples[0])
-        - (corner_lines[2] - corner_lines[0]) * (corner_samples[1] - corner_samples[0])
-    )
-    n_bytes = 8 * n_pixels + 2 * source_px
-
-    def run(threads: int, pool: ThreadPoolExecutor) -> None:
-        def work(k: int) -> None:
-            scratch = np.empty(512 * 512, np.float32)
-            for ground, geometry, out in blocks:
-                for part in parts_of(out.shape, walk)[k::threads]:
-                    run_part(part, ground, geometry, table, source, walk, True, scratch, out)
-
-        list(pool.map(work, range(threads)))
-
+    source_px = n_pixels * _per_pixel(*model.ground_to_image(corner_lon, corner_lat, 0.5 * RELIEF_M))
+    dem_cells = n_pixels * _per_pixel(under.row[0], under.col[0])
+    thread_counts = [1, 2] if (os.cpu_count() or 1) > 1 else [1]
     found = []
-    for threads in [1, 2] if (os.cpu_count() or 1) > 1 else [1]:
-        with ThreadPoolExecutor(threads) as pool:
-            seconds = median_s(lambda: run(threads, pool), times=5)  # noqa: B023 (called before the next turn)
-        assert all(np.isfinite(out).all() for _, _, out in blocks), "the tile is not all over the frame"
-        bandwidth = copy_bytes_per_s(threads)
-        ratio = seconds / (n_bytes / bandwidth)
-        found.append(
-            Case(
-                case=f"loop vs memory, {threads} thread{'s' if threads > 1 else ''}",
-                figure=n_pixels / seconds / 1e6,
-                unit="Mpx/s",
-                peer=f"copying memory at {bandwidth / 1e9:.1f} GB/s",
-                ratio=float(ratio),
-                at_least=f"within {WITHIN:g}x",
-                holds=bool(ratio <= WITHIN),
-            )
-        )
+    for inside, cells in ((False, n_pixels), (True, dem_cells)):
+        n_bytes = 4 * cells + 2 * source_px + 4 * n_pixels
+        for threads in thread_counts:
+            with ThreadPoolExecutor(threads) as pool:
+                copying = MemoryCopy(threads, pool)
+                runs, copies = timed_in_turn(lambda: loop.run(pool, threads, inside), copying.run, times=5)  # noqa: B023 (called at once)
+            assert loop.filled, "the tile is not all over the frame"
+            found.append(_against_memory(inside, threads, runs, n_pixels, n_bytes, copying.n_bytes / copies.median_s))
     return found
 
 
-def copy_bytes_per_s(threads: int) -> float:
-    """Bytes read plus bytes written a second by copying arrays that no cache holds."""
-    n = 16 * 2**20
-    pairs = [(np.ones(n), np.zeros(n)) for _ in range(threads)]
-    with ThreadPoolExecutor(threads) as pool:
-        seconds = median_s(lambda: list(pool.map(lambda pair: np.copyto(pair[1], pair[0]), pairs)), times=9)
-    return 2 * 8 * n * threads / seconds
+def _per_pixel(row: NDArray[np.float64], col: NDArray[np.float64]) -> float:
+    """Area of a pixel in cells of another raster, from where a pixel, its right and its lower neighbour lie in it."""
+    return abs(float((row[1] - row[0]) * (col[2] - col[0]) - (row[2] - row[0]) * (col[1] - col[0])))
+
+
+def _against_memory(inside: bool, threads: int, runs: Runs, n_pixels: int, n_bytes: float, bandwidth: float) -> Case:
+    floor_s = n_bytes / bandwidth
+    ratio = runs.median_s / floor_s
+    return Case(
+        case=f"loop vs memory{', DEM inside' if inside else ''}, {threads} thread{'s' if threads > 1 else ''}",
+        figure=n_pixels / runs.median_s / 1e6,
+        unit="Mpx/s",
+        peer=f"copying memory at {bandwidth / 1e9:.1f} GB/s: {n_bytes / 1e9:.2f} GB in {floor_s:.3f} s",
+        ratio=float(ratio),
+        at_least=f"within {WITHIN:g}x (goal {GOAL:g}x)",
+        holds=bool(ratio <= WITHIN),
+        runs=f"{n_pixels / max(runs.seconds) / 1e6:.3g} to {n_pixels / min(runs.seconds) / 1e6:.3g}",
+    )
+
+
+class MemoryCopy:
+    """Copies arrays that no cache holds, a pair for each thread; ``n_bytes`` are read and written by a run."""
+
+    def __init__(self, threads: int, pool: ThreadPoolExecutor) -> None:
+        n = 16 * 2**20
+        self._pairs = [(np.ones(n), np.zeros(n)) for _ in range(threads)]
+        self._pool = pool
+        self.n_bytes = 2 * 8 * n * threads
+
+    def run(self) -> None:
+        """Copy once."""
+        list(self._pool.map(lambda pair: np.copyto(pair[1], pair[0]), self._pairs))
 
 
 def rpc_vs_gdal(folder: Path) -> Case:
@@ -143,7 +138,7 @@ def rpc_vs_gdal(folder: Path) -> Case:
         assert result.data is not None
         ours["image"] = result.data[0]
 
-    seconds = median_s(run)
+    runs = timed_runs(run)
     theirs = np.full(grid.shape, np.nan, np.float32)
     as_float = pixels.astype(np.float32)
     start = time.perf_counter()  # once: it takes seconds, and needs no warming up
@@ -153,16 +148,17 @@ def rpc_vs_gdal(folder: Path) -> Case:
     assert both.mean() > 0.5, "the warps do not overlap"
     # GDAL's own tolerance leaves it some hundredths of a pixel off: 2 of 200 here, where half a pixel makes 40.
     assert np.median(np.abs(ours["image"] - theirs)[both]) < 5.0, "the warps do not agree"
-    ratio = gdal_seconds / seconds
+    ratio = gdal_seconds / runs.median_s
     n = grid.n_rows * grid.n_cols
     return Case(
         case="rpc vs gdal",
-        figure=n / seconds / 1e6,
+        figure=n / runs.median_s / 1e6,
         unit="Mpx/s",
         peer=f"GDAL {rasterio.__gdal_version__}: {n / gdal_seconds / 1e6:.3g} Mpx/s",
         ratio=ratio,
         at_least=f"{FASTER:g}x faster",
         holds=ratio >= FASTER,
+        runs=f"{n / max(runs.seconds) / 1e6:.3g} to {n / min(runs.seconds) / 1e6:.3g}",
     )
 
 

@@ -94,8 +94,20 @@ def _general(root: Element, identity: Identity, geometry: RadarGeometry, grid: G
         add_all(add(orbit, "velocity"), dict(zip("xyz", map(float, velocity), strict=True)))
     for name in ("attitudeList", "rawDataAnalysisList", "replicaInformationList", "noiseList"):
         add(general, name, count="0")
-    heights = add(general, "terrainHeightList", count="1")
-    add_all(add(heights, "terrainHeight"), {"azimuthTime": identity.start, "value": float(np.mean(grid.height_m))})
+    # Every 10 s, from before the image to after it, as in real annotations. Orfeo ToolBox (8.1.1) takes a single
+    # height for a missing one and then finds no sensor geometry.
+    duration_s = geometry.n_lines * geometry.line_interval_s
+    times_s = 10.0 * np.arange(-1, int(duration_s // 10.0) + 2)
+    heights = add(general, "terrainHeightList", count=str(times_s.size))
+    on_lines = np.unique(grid.line)
+    line_heights_m = [float(np.mean(grid.height_m[grid.line == line])) for line in on_lines]
+    for time_s, height_m in zip(
+        times_s, np.interp(times_s, on_lines * geometry.line_interval_s, line_heights_m), strict=True
+    ):
+        add_all(
+            add(heights, "terrainHeight"),
+            {"azimuthTime": after(geometry.epoch, float(time_s)), "value": float(height_m)},
+        )
     rates = add(general, "azimuthFmRateList", count="1")
     rate = add(rates, "azimuthFmRate")
     add_all(rate, {"azimuthTime": identity.start, "t0": float(grid.two_way_s.min())})

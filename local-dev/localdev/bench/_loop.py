@@ -1,0 +1,66 @@
+"""The loop over a whole tile, everything in memory: the one place of the benches that knows the loop's entry points."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from localdev.bench._inputs import ArrayReader
+from orthokernel import Grid, Terrain
+from orthokernel.blocks import Walk, ground_under, lattice_geometry, limit_numba_threads, parts_of, run_part
+from orthokernel.lattice import break_table
+from orthokernel.loop import BILINEAR
+from orthokernel.sensor import SensorModel
+from orthokernel.source import SampleValues, SourceRing
+
+
+class TileLoop:
+    """Bilinear resampling of one image to one grid; sources, lattices and outputs are prepared, never timed.
+
+    Parameters
+    ----------
+    model : SensorModel
+    grid : Grid
+    terrain : Terrain
+        Of the ground; what it has read stays in memory.
+    pixels : (lines, samples) array
+        The whole image.
+    values : SampleValues
+        What is done with each source sample.
+    """
+
+    def __init__(
+        self, model: SensorModel, grid: Grid, terrain: Terrain, pixels: NDArray[np.uint16], values: SampleValues
+    ) -> None:
+        self._terrain = terrain
+        self._walk = Walk.over(1.0, BILINEAR)
+        self._table = break_table(model.break_lines)
+        self._power = len(values.calibration_line) > 0
+        ring = SourceRing(ArrayReader(pixels), values)
+        self._source = ring.prepare((0, model.n_lines), (0, model.n_samples), (0, 0))
+        self._blocks = []
+        for row0, row1, col0, col1 in self._walk.windows(grid):
+            ground = ground_under(terrain, grid.window(row0, row1, col0, col1))
+            out = np.full((row1 - row0, col1 - col0), np.nan, np.float32)
+            self._blocks.append((ground, lattice_geometry(model, ground, BILINEAR), out))
+
+    def run(self, pool: ThreadPoolExecutor, threads: int, terrain_inside: bool) -> None:
+        """Fill the whole tile; with ``terrain_inside`` its heights are taken from the DEM afresh."""
+        limit_numba_threads(threads)
+        for prepared, geometry, out in self._blocks:
+            ground = ground_under(self._terrain, prepared.grid) if terrain_inside else prepared
+            parts = parts_of(out.shape, self._walk)
+
+            def work(k: int) -> None:
+                scratch = np.empty(512 * 512, np.float32)
+                for part in parts[k::threads]:  # noqa: B023 (done before the next block)
+                    run_part(part, ground, geometry, self._table, self._source, self._walk, self._power, scratch, out)  # noqa: B023
+
+            list(pool.map(work, range(threads)))
+
+    @property
+    def filled(self) -> bool:
+        """Whether every pixel has a value."""
+        return all(bool(np.isfinite(out).all()) for _, _, out in self._blocks)

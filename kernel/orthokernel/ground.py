@@ -101,7 +101,7 @@ def dem_under(terrain: Terrain, window: Grid, extent: Extent) -> DemArrays:
     try:
         found = terrain.window(lon, lat, level)
     except TooManyCellsError:
-        return _by_points(terrain, window, extent)
+        return cells_at_pixels(terrain, window, extent)
     plain = found.all_plain and bool(np.isfinite(nodes).all())
     return DemArrays(
         found.cells, found.classes, plain, found.row0, found.col0,
@@ -156,8 +156,11 @@ def _good_enough(
     return bool(np.all((error < limits) | both_missing))
 
 
-def _by_points(terrain: Terrain, window: Grid, extent: Extent) -> DemArrays:
-    """A window that is small on the ground and endless in the DEM: its own pixels, each looked up, serve as cells."""
+def cells_at_pixels(terrain: Terrain, window: Grid, extent: Extent) -> DemArrays:
+    """The DEM under whole blocks with the pixels themselves, each looked up, as cells.
+
+    For a window that is small on the ground and endless in the DEM, as one over a pole may be; and for benches.
+    """
     rows, cols = extent.rows(_COARSEST_STEP_PX), extent.cols(_COARSEST_STEP_PX)
     shape = (int(rows[-1] - rows[0]) + 2, int(cols[-1] - cols[0]) + 2)
     heights, flags = np.empty(shape, np.float32), np.empty(shape, np.uint8)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from localdev.bench._inputs import ArrayReader
 from orthokernel import Grid, Terrain
-from orthokernel.blocks import Walk, ground_under, lattice_geometry, limit_numba_threads, parts_of, run_part
+from orthokernel.blocks import Ground, Walk, ground_under, lattice_geometry, limit_numba_threads, parts_of, run_part
+from orthokernel.ground import cells_at_pixels, extent_of, height_bounds
 from orthokernel.lattice import break_table
 from orthokernel.loop import BILINEAR
 from orthokernel.sensor import SensorModel
@@ -38,29 +39,35 @@ class TileLoop:
         self._walk = Walk.over(1.0, BILINEAR)
         self._table = break_table(model.break_lines)
         self._power = len(values.calibration_line) > 0
-        ring = SourceRing(ArrayReader(pixels), values)
+        ring = SourceRing([ArrayReader(pixels)], [values])
         self._source = ring.prepare((0, model.n_lines), (0, model.n_samples), (0, 0))
         self._blocks = []
         for row0, row1, col0, col1 in self._walk.windows(grid):
-            ground = ground_under(terrain, grid.window(row0, row1, col0, col1))
-            out = np.full((row1 - row0, col1 - col0), np.nan, np.float32)
-            self._blocks.append((ground, lattice_geometry(model, ground, BILINEAR), out))
+            block = grid.window(row0, row1, col0, col1)
+            extent = extent_of(block, self._walk.loop_block_px)
+            dem = cells_at_pixels(terrain, block, extent)
+            on_grid = Ground(block, extent, dem, *height_bounds(dem))
+            out = np.full((1, row1 - row0, col1 - col0), np.nan, np.float32)
+            flags = np.zeros(out.shape[1:], np.uint8)
+            self._blocks.append((on_grid, lattice_geometry(model, on_grid, BILINEAR), out, flags))
 
     def run(self, pool: ThreadPoolExecutor, threads: int, terrain_inside: bool) -> None:
         """Fill the whole tile; with ``terrain_inside`` its heights are taken from the DEM afresh."""
         limit_numba_threads(threads)
-        for prepared, geometry, out in self._blocks:
-            ground = ground_under(self._terrain, prepared.grid) if terrain_inside else prepared
-            parts = parts_of(out.shape, self._walk)
+        for on_grid, geometry, out, flags in self._blocks:
+            ground = ground_under(self._terrain, on_grid.grid, self._walk) if terrain_inside else on_grid
+            parts = parts_of(on_grid.grid, self._walk)
 
             def work(k: int) -> None:
                 scratch = np.empty(512 * 512, np.float32)
                 for part in parts[k::threads]:  # noqa: B023 (done before the next block)
-                    run_part(part, ground, geometry, self._table, self._source, self._walk, self._power, scratch, out)  # noqa: B023
+                    run_part(
+                        part, ground, geometry, self._table, self._source, self._walk, self._power, scratch, out, flags,  # noqa: B023
+                    )  # fmt: skip
 
             list(pool.map(work, range(threads)))
 
     @property
     def filled(self) -> bool:
         """Whether every pixel has a value."""
-        return all(bool(np.isfinite(out).all()) for _, _, out in self._blocks)
+        return all(bool(np.isfinite(out).all()) for _, _, out, _ in self._blocks)

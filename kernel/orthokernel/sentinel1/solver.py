@@ -299,7 +299,7 @@ def sample_to_slant(conversion: SlantToSample, line: float, sample: float) -> fl
 
 @_inner
 def smooth_to_slant(conversion: SlantToSample, sample: float) -> tuple[float, float]:
-    """Slant range in metres of a smooth sample, and its derivative: Newton's method on `smooth_sample`; NaN if it fails.
+    """Slant range in metres of a smooth sample, and its derivative, by Newton's method; NaN where that fails.
 
     The start and the steps are those of the sample alone, so that the answer does not depend on its neighbours.
     """

@@ -219,6 +219,8 @@ def _profile(nodes, edge, dem, table, row, first, oversampling, height, sample, 
     flat_cells = dem.cells.reshape(-1)
     shape = dem.cells.shape
     leans = np.empty(points_a_step // RUN + 1)
+    row_leans = np.empty(leans.size)
+    col_leans = np.empty(leans.size)
     slope = np.empty(N_QUANTITIES)
     at = 0
     while at < height.size:
@@ -229,24 +231,25 @@ def _profile(nodes, edge, dem, table, row, first, oversampling, height, sample, 
         here = edge[:, n]
         for q in range(N_QUANTITIES):
             slope[q] = (edge[q, n + 1] - here[q]) * part
-        row0, rows, row_lean = here[ROW], slope[ROW], here[ROW_LEAN]
-        col0, cols, col_lean = here[COL], slope[COL], here[COL_LEAN]
+        row0, rows = here[ROW], slope[ROW]
+        col0, cols = here[COL], slope[COL]
         _interpolate(
             flat_cells, shape, (row0, dem.row0), rows * RUN, (col0, dem.col0), cols * RUN, 0, leans.size - 1, leans
         )
         for k in range(leans.size):
-            leans[k] = 0.0 if np.isnan(leans[k]) else leans[k]
+            below = 0.0 if np.isnan(leans[k]) else leans[k]
+            x = float(k * RUN)
+            row_leans[k] = below * (here[ROW_LEAN] + slope[ROW_LEAN] * x)
+            col_leans[k] = below * (here[COL_LEAN] + slope[COL_LEAN] * x)
         k = start
         while k < start + stop - at:
             run = k // RUN
             x = float(run * RUN)
             end = min(run * RUN + RUN, start + stop - at)
-            lean = leans[run]
-            leaning = (leans[run + 1] - lean) / RUN
-            run_row = row0 + rows * x + row_lean * lean
-            run_col = col0 + cols * x + col_lean * lean
-            rows_here = rows + row_lean * leaning
-            cols_here = cols + col_lean * leaning
+            run_row = row0 + rows * x + row_leans[run]
+            run_col = col0 + cols * x + col_leans[run]
+            rows_here = rows + (row_leans[run + 1] - row_leans[run]) / RUN
+            cols_here = cols + (col_leans[run + 1] - col_leans[run]) / RUN
             out = height[at + k - start : at + end - start]
             _interpolate(
                 flat_cells,

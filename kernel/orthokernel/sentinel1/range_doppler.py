@@ -104,10 +104,10 @@ class RangeDopplerModel:
         Up is the ellipsoid's normal, so that the third component is the cosine of the incidence angle. NaN where a
         point is never imaged.
         """
-        arrays = [np.asarray(values, np.float64) for values in (lon_deg, lat_deg, height_m)]
-        views = np.broadcast_arrays(*arrays)
-        out = np.empty((3, views[0].size))
-        solver.look_vectors(self.orbit, self._seed, *(np.ascontiguousarray(v).reshape(-1) for v in views), out)
+        views = np.broadcast_arrays(*(np.asarray(values, np.float64) for values in (lon_deg, lat_deg, height_m)))
+        lon, lat, height = (np.ascontiguousarray(view).reshape(-1) for view in views)
+        out = np.empty((3, lon.size))
+        solver.look_vectors(self.orbit, self._seed, lon, lat, height, out)
         return out.reshape(3, *views[0].shape)
 
     def _forward(

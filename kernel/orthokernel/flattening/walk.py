@@ -128,44 +128,88 @@ def _height_beside_gap(dem, row, col):
 
 
 @_inner
-def _interpolate(flat, shape, row, row_slope, col, col_slope, first, span, out):
-    """Bilinear cells at the points ``first`` and on of a straight run of some ``span``; NaN where a cell has none.
+def _lean(dem, place, slope, rows, cols):
+    """Row and column in the DEM's cells of every eighth point of a step between nodes, moved by its height's lean.
 
-    ``flat`` are the cells of a DEM window of some ``shape``, in which row and column are counted. In the loop nothing
-    takes an array (a call that does counts its references, atomically: 20 ns) and nothing branches.
+    ``place`` (12,) are the quantities at the step's first point, ``slope`` their change by point. False where a point
+    lies off the cells: then ``rows`` and ``cols`` (N,) are not to be used. A point that has no height does not lean.
     """
-    width = np.uint32(shape[1])
+    n_rows, n_cols = dem.cells.shape
+    for n in range(rows.size):
+        x = float(n * RUN)
+        row = place[ROW] + slope[ROW] * x
+        col = place[COL] + slope[COL] * x
+        i = np.floor(row)
+        j = np.floor(col)
+        v = row - i
+        u = col - j
+        i -= dem.row0
+        j -= dem.col0
+        if not (i >= 0.0 and j >= 0.0 and i < n_rows - 1 and j < n_cols - 1):
+            return False
+        r = int(i)
+        c = int(j)
+        upper = dem.cells[r, c] * (1.0 - u) + dem.cells[r, c + 1] * u
+        lower = dem.cells[r + 1, c] * (1.0 - u) + dem.cells[r + 1, c + 1] * u
+        height = upper * (1.0 - v) + lower * v
+        if not np.isnan(height):
+            row += height * (place[ROW_LEAN] + slope[ROW_LEAN] * x)
+            col += height * (place[COL_LEAN] + slope[COL_LEAN] * x)
+        if not (dem.row0 <= row < dem.row0 + n_rows - 1 and dem.col0 <= col < dem.col0 + n_cols - 1):
+            return False
+        rows[n] = row
+        cols[n] = col
+    return True
+
+
+@_inner
+def _interpolate(cells, row_origin, col_origin, rows, cols, start, out):
+    """Bilinear cells at the points from ``start`` on of a step between nodes; NaN where one of the four has none.
+
+    The points lie on straight runs between ``rows`` and ``cols`` of every eighth. In the loops nothing takes an array
+    or a slice (that counts its references, atomically: 20 ns).
+    """
+    columns = float(cells.shape[1])
+    width = np.uint32(cells.shape[1])
     one = np.uint32(1)
-    columns = float(shape[1])
-    row_end = row[0] + row_slope * span
-    col_end = col[0] + col_slope * span
-    row0, row_origin = row
-    col0, col_origin = col
-    last_row = row_origin + shape[0] - 1.0
-    last_col = col_origin + shape[1] - 1.0
-    if not (
-        min(row0, row_end) >= row_origin
-        and min(col0, col_end) >= col_origin
-        and max(row0, row_end) < last_row
-        and max(col0, col_end) < last_col
-    ):
-        out[:] = np.nan
-        return
+    flat = cells.reshape(-1)
+    at = 0
+    while at < out.size:
+        run = (start + at) // RUN
+        x0 = start - run * RUN
+        row0 = rows[run]
+        row_slope = (rows[run + 1] - row0) / RUN
+        col0 = cols[run]
+        col_slope = (cols[run + 1] - col0) / RUN
+        stop = min(RUN - x0, out.size)
+        for k in range(at, stop):
+            x = float(x0 + k)
+            row = row0 + row_slope * x
+            col = col0 + col_slope * x
+            i = np.floor(row)
+            j = np.floor(col)
+            v = row - i
+            u = col - j
+            upper_left = np.uint32((i - row_origin) * columns + (j - col_origin))
+            lower_left = upper_left + width
+            z00 = np.float64(flat[upper_left])
+            z10 = np.float64(flat[lower_left])
+            upper = z00 + (np.float64(flat[upper_left + one]) - z00) * u
+            lower = z10 + (np.float64(flat[lower_left + one]) - z10) * u
+            out[k] = upper + (lower - upper) * v
+        at = stop
+
+
+@_inner
+def _fill_gaps(dem, rows, cols, start, out):
+    """Heights of the points that `_interpolate` left without."""
     for k in range(out.size):
-        x = float(first + k)
-        r = row0 + row_slope * x
-        c = col0 + col_slope * x
-        i = np.floor(r)
-        j = np.floor(c)
-        v = r - i
-        u = c - j
-        upper_left = np.uint32((i - row_origin) * columns + (j - col_origin))
-        lower_left = upper_left + width
-        z00 = np.float64(flat[upper_left])
-        z10 = np.float64(flat[lower_left])
-        upper = z00 + (np.float64(flat[upper_left + one]) - z00) * u
-        lower = z10 + (np.float64(flat[lower_left + one]) - z10) * u
-        out[k] = upper + (lower - upper) * v
+        if np.isnan(out[k]):
+            run = (start + k) // RUN
+            x = float(start + k - run * RUN)
+            row = rows[run] + (rows[run + 1] - rows[run]) / RUN * x
+            col = cols[run] + (cols[run + 1] - cols[run]) / RUN * x
+            out[k] = _height_beside_gap(dem, row, col)
 
 
 @_inner
@@ -216,11 +260,9 @@ def _profile(nodes, edge, dem, table, row, first, oversampling, height, sample, 
     """
     points_a_step = nodes.step_samples * oversampling
     part = 1.0 / points_a_step
-    flat_cells = dem.cells.reshape(-1)
-    shape = dem.cells.shape
-    leans = np.empty(points_a_step // RUN + 1)
-    row_leans = np.empty(leans.size)
-    col_leans = np.empty(leans.size)
+    rows = np.empty(points_a_step // RUN + 1)
+    cols = np.empty(rows.size)
+    here = np.empty(N_QUANTITIES)
     slope = np.empty(N_QUANTITIES)
     at = 0
     while at < height.size:
@@ -228,50 +270,19 @@ def _profile(nodes, edge, dem, table, row, first, oversampling, height, sample, 
         n = from_node // points_a_step
         start = from_node - n * points_a_step
         stop = min(at + points_a_step - start, height.size)
-        here = edge[:, n]
         for q in range(N_QUANTITIES):
+            here[q] = edge[q, n]
             slope[q] = (edge[q, n + 1] - here[q]) * part
-        row0, rows = here[ROW], slope[ROW]
-        col0, cols = here[COL], slope[COL]
-        _interpolate(
-            flat_cells, shape, (row0, dem.row0), rows * RUN, (col0, dem.col0), cols * RUN, 0, leans.size - 1, leans
-        )
-        for k in range(leans.size):
-            below = 0.0 if np.isnan(leans[k]) else leans[k]
-            x = float(k * RUN)
-            row_leans[k] = below * (here[ROW_LEAN] + slope[ROW_LEAN] * x)
-            col_leans[k] = below * (here[COL_LEAN] + slope[COL_LEAN] * x)
-        k = start
-        while k < start + stop - at:
-            run = k // RUN
-            x = float(run * RUN)
-            end = min(run * RUN + RUN, start + stop - at)
-            run_row = row0 + rows * x + row_leans[run]
-            run_col = col0 + cols * x + col_leans[run]
-            rows_here = rows + (row_leans[run + 1] - row_leans[run]) / RUN
-            cols_here = cols + (col_leans[run + 1] - col_leans[run]) / RUN
-            out = height[at + k - start : at + end - start]
-            _interpolate(
-                flat_cells,
-                shape,
-                (run_row, dem.row0),
-                rows_here,
-                (run_col, dem.col0),
-                cols_here,
-                k - run * RUN,
-                RUN,
-                out,
-            )
-            if not dem.all_plain:
-                for m in range(out.size):
-                    if np.isnan(out[m]):
-                        x = float(k - run * RUN + m)
-                        out[m] = _height_beside_gap(dem, run_row + rows_here * x, run_col + cols_here * x)
-            k = end
         x0 = float(start)
         heights = height[at:stop]
         samples = sample[at:stop]
         angles = angle[at:stop]
+        if _lean(dem, here, slope, rows, cols):
+            _interpolate(dem.cells, dem.row0, dem.col0, rows, cols, start, heights)
+            if not dem.all_plain:
+                _fill_gaps(dem, rows, cols, start, heights)
+        else:
+            heights[:] = np.nan
         geoid, geoids = here[GEOID], slope[GEOID]
         s1, s2, s3 = here[SAMPLE_1], here[SAMPLE_2], here[SAMPLE_3]
         d1, d2, d3 = slope[SAMPLE_1], slope[SAMPLE_2], slope[SAMPLE_3]

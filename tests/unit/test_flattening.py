@@ -11,17 +11,27 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyproj import Transformer
 from rasterio.transform import from_origin
 
-from orthokernel.flattening import LAYOVER, LEAST_AREA, SHADOW, VISIBLE, RadarAreas
-from orthokernel.flattening.nodes import profile_nodes
+from orthokernel.flattening import (
+    LAYOVER,
+    LEAST_AREA,
+    SHADOW,
+    VISIBLE,
+    RadarAreas,
+    ellipsoid_incidence,
+    local_incidence,
+)
+from orthokernel.flattening.nodes import profile_nodes, reach_of, slant_ranges
 from orthokernel.flattening.walk import walk_lines
 from orthokernel.lattice import break_table
+from orthokernel.sentinel1 import solver
 from orthokernel.sentinel1.annotation import parse_annotation
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 from orthokernel.terrain import Terrain
 from reference import flattening as slow
-from reference.s1_scene import Scene, annotation_xml
+from reference.s1_scene import Scene, annotation_xml, slow_model
 
 SCENE = Scene(n_lines=600, n_samples=800, sample_spacing_m=10.0, record_jump_m=12.0)
 STEP_DEG = 1.0 / 3600.0
@@ -78,7 +88,7 @@ def test_the_walk_equals_its_twin(mountains: Terrain, line: int, oversampling: i
     samples = np.arange(100, 700)
     flat0, flat1 = -300, 1300
     first, n_points = flat0 * oversampling, (flat1 - flat0) * oversampling
-    nodes, dem = profile_nodes(model(), mountains, (line, line + 1), (flat0, flat1 + 1), 1)
+    nodes, dem = profile_nodes(model(), mountains, (line, line + 1), (flat0, flat1 + 1), (100, 700), 1)
     area, factor = (np.empty((1, samples.size), np.float32) for _ in range(2))
     visibility = np.empty((1, n_points // oversampling), np.uint8)
     walk_lines(
@@ -109,7 +119,7 @@ def test_the_walk_equals_its_twin(mountains: Terrain, line: int, oversampling: i
 
 def test_nodes_agree_with_the_model(mountains: Terrain) -> None:
     """Positions and look angles between nodes, against the exact model and the orbit."""
-    nodes, dem = profile_nodes(model(), mountains, (100, 101), (0, 800), 1)
+    nodes, dem = profile_nodes(model(), mountains, (100, 101), (0, 800), (0, 800), 1)
     height, sample, angle = slow.profile(nodes, dem, model().break_lines, 100, 0, 800, 1)
     slant_m, _ = slow.slant_spacing(model(), 100, np.arange(800))
     assert np.isfinite(height).all()
@@ -121,8 +131,6 @@ def test_nodes_agree_with_the_model(mountains: Terrain) -> None:
     # Between the points that tell how far to lean, 80 m apart, it is off by 0.01 lines on slopes like these.
     assert np.median(np.abs(found - height)) < 0.06
     # The look angle by the triangle of Earth's centre, satellite and ground.
-    from orthokernel.sentinel1 import solver
-
     for k in range(0, 800, 37):
         x = np.array(solver.geodetic_to_ecef.py_func(lon[k], lat[k], height[k]))
         range_m = np.interp(sample[k], np.arange(800), slant_m) if 0 < sample[k] < 799 else None
@@ -136,6 +144,13 @@ def test_nodes_agree_with_the_model(mountains: Terrain) -> None:
         assert angle[k] == pytest.approx(math.acos(cosine), abs=2e-7)  # 0.2 m across the sight line
 
 
+@pytest.fixture(scope="module")
+def plateau(tmp_path_factory: pytest.TempPathFactory) -> Terrain:
+    """The same mountains 3 km higher, reaching beyond all that can show in the image."""
+    heights = 3000.0 + rough(relief_m=2500.0, shape=(1500, 1500))
+    return Terrain(write_dem(tmp_path_factory.mktemp("plateau") / "dem.tif", heights), None, "nodata")
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     line0=st.integers(-20, 590),
@@ -144,17 +159,21 @@ def test_nodes_agree_with_the_model(mountains: Terrain) -> None:
     n_samples=st.integers(1, 200),
     more=st.tuples(*[st.integers(0, 150)] * 4),
     oversampling=st.sampled_from([1, 2]),
+    high=st.booleans(),
 )
 def test_windows_agree_bit_for_bit(
     mountains: Terrain,
+    plateau: Terrain,
     line0: int,
     n_lines: int,
     sample0: int,
     n_samples: int,
     more: tuple[int, int, int, int],
     oversampling: int,
+    high: bool,
 ) -> None:
-    areas = RadarAreas(model(), mountains, oversampling)
+    terrain = plateau if high else mountains
+    areas = RadarAreas(model(), terrain, oversampling)
     small = areas.over((line0, line0 + n_lines), (sample0, sample0 + n_samples))
     large = areas.over((line0 - more[0], line0 + n_lines + more[1]), (sample0 - more[2], sample0 + n_samples + more[3]))
     here = np.s_[more[0] : more[0] + n_lines, more[2] : more[2] + n_samples]
@@ -162,7 +181,8 @@ def test_windows_agree_bit_for_bit(
     np.testing.assert_array_equal(small.factor, large.factor[here])
     # Flags are promised for ground that shows in the window: told by the twin, on one line.
     flat0, n_flat = small.flat_sample0, small.visibility.shape[1]
-    nodes, dem = profile_nodes(model(), mountains, (line0, line0 + 1), (flat0, flat0 + n_flat + 1), 1)
+    flats = flat0, flat0 + n_flat + 1
+    nodes, dem = profile_nodes(model(), terrain, (line0, line0 + 1), flats, (sample0, sample0 + 1), 1)
     _, sample, _ = slow.profile(nodes, dem, model().break_lines, line0, flat0, n_flat, 1)
     shows = np.flatnonzero((sample >= sample0 - 0.5) & (sample <= sample0 + n_samples - 0.5))
     theirs = large.visibility[more[0], shows + flat0 - large.flat_sample0]
@@ -286,3 +306,73 @@ def test_the_lattice_goes_on_beyond_near_and_far_edge(mountains: Terrain) -> Non
 def test_an_oversampling_that_is_no_power_of_two_is_refused() -> None:
     with pytest.raises(ValueError, match="power of two"):
         RadarAreas(model(), Terrain.constant(0.0), 3)
+
+
+def test_reaches_bound_what_the_model_does() -> None:
+    """On ground up to 9 km high, and below the ellipsoid, near and far."""
+    reach = reach_of(model())
+    line, sample = np.array([[0.0], [599.0]]), np.linspace(-500.0, 1300.0, 9)
+    lon, lat = model().image_to_ground(line, sample, 0.0)
+    _, flat = model().ground_to_smooth(lon, lat, 0.0)
+    for height_m in (-500.0, 100.0, 3000.0, 9000.0):
+        drawn = (flat - model().ground_to_smooth(lon, lat, height_m)[1]) / height_m
+        assert drawn.max() < reach.layover
+        assert drawn.min() > reach.least_layover
+    incidence = np.arccos(model().look_vectors(lon, lat, 0.0)[2])
+    assert np.tan(incidence).max() / SCENE.sample_spacing_m < reach.shadow < 1.3 * np.tan(incidence).max() / 10.0
+    assert reach.correction == np.abs(model().break_lines.correction_px).max()
+
+
+def test_look_vectors_point_at_the_slow_orbit() -> None:
+    twin = slow_model(SCENE)
+    to_ecef = Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
+    for line, sample, height_m in ((0.0, 0.0, 0.0), (300.0, 400.0, 2500.0), (599.0, 799.0, -50.0)):
+        lon, lat = (float(v) for v in model().image_to_ground(line, sample, height_m))
+        time_s, range_m = twin.zero_doppler(lon, lat, height_m)
+        point = np.array(to_ecef.transform(lon, lat, height_m))
+        above = np.array(to_ecef.transform(lon, lat, height_m + 1.0)) - point
+        east = np.cross([0.0, 0.0, 1.0], above) / np.linalg.norm(np.cross([0.0, 0.0, 1.0], above))
+        sight = (twin.orbit(time_s)[0] - point) / range_m
+        expected = [sight @ east, sight @ np.cross(above, east), sight @ above]
+        np.testing.assert_allclose(model().look_vectors(lon, lat, height_m), expected, atol=1e-7)
+    assert np.isnan(model().look_vectors(lon + 180.0, -lat, 0.0)).all()
+    assert model().look_vectors(np.full((2, 3), lon), lat, 0.0).shape == (3, 2, 3)
+
+
+def test_slant_ranges_invert_the_smooth_sample() -> None:
+    sample = np.linspace(-600.0, 1500.0, 50)
+    slant_m, slope_m = slant_ranges(model(), sample)
+    lon, lat = model().image_to_ground(300.0, np.linspace(0.0, 799.0, 20), 0.0)
+    _, smooth = model().ground_to_smooth(lon, lat, 0.0)
+    twin = slow_model(SCENE)
+    ranges = [twin.zero_doppler(float(a), float(b), 0.0)[1] for a, b in zip(lon, lat, strict=True)]
+    np.testing.assert_allclose(slant_ranges(model(), smooth)[0], ranges, atol=2e-3)
+    np.testing.assert_allclose(np.gradient(slant_m, sample)[1:-1], slope_m[1:-1], rtol=1e-3)
+    assert np.isnan(slant_ranges(model(), np.array([np.nan]))[0]).all()
+
+
+def test_local_incidence_is_nan_where_a_height_is_missing_and_right_on_slopes() -> None:
+    """Planes of known tilt under a sight line of known direction, on a grid of 10 m without distortion."""
+    tilt, theta = math.radians(20.0), math.radians(35.0)
+    nodes = np.zeros((10, 2, 2))
+    nodes[0], nodes[2] = math.sin(theta) / 10.0, math.cos(theta)  # the satellite stands towards higher columns
+    nodes[6] = nodes[8] = 0.01
+    col, row = np.meshgrid(np.arange(10.0), np.arange(10.0))
+    out = np.empty((8, 8), np.float32)
+    for heights, expected in (
+        (0.0 * col, 35.0),
+        (-10.0 * math.tan(tilt) * col, 15.0),
+        (10.0 * math.tan(tilt) * col, 55.0),
+        (10.0 * math.tan(math.radians(60.0)) * col, 95.0),
+        (10.0 * math.tan(tilt) * row, math.degrees(math.acos(math.cos(theta) * math.cos(tilt)))),
+    ):
+        local_incidence(heights.astype(np.float32), nodes, 32, out)
+        np.testing.assert_allclose(out, expected, atol=2e-3)
+    heights = np.zeros((10, 10), np.float32)
+    heights[4, 4] = np.nan
+    local_incidence(heights, nodes, 32, out)
+    assert np.isnan(out).sum() == 5
+    ellipsoid_incidence(np.zeros((10, 10), np.float32), nodes, 32, out)
+    np.testing.assert_allclose(out, 35.0, atol=1e-4)
+    local_incidence(np.zeros((10, 10), np.float32), np.full_like(nodes, np.nan), 32, out)
+    assert np.isnan(out).all()

@@ -91,7 +91,8 @@ class RadarAreas:
         def walk(start: int) -> None:
             stop = min(start + CHUNK_LINES, shape[0])
             part = lines[0] + start, lines[0] + stop
-            nodes, dem = profile_nodes(self._model, self._terrain, part, (hiding[0], hiding[1] + 1), self._level)
+            flat = hiding[0], hiding[1] + 1
+            nodes, dem = profile_nodes(self._model, self._terrain, part, flat, samples, self._level)
             walk_lines(
                 nodes,
                 dem,

@@ -41,8 +41,8 @@ class Reach:
 
     Attributes
     ----------
-    layover : float
-        By how much a point is drawn towards the radar.
+    layover, least_layover : float
+        By how much a point is drawn towards the radar, at most and at least.
     shadow : float
         How far a point's shadow falls behind it on flat ground.
     correction : float
@@ -50,6 +50,7 @@ class Reach:
     """
 
     layover: float
+    least_layover: float
     shadow: float
     correction: float
 
@@ -67,7 +68,8 @@ def reach_of(model: RangeDopplerModel) -> Reach:
     cosine = np.clip(up * slope_m, 0.05, 0.99)
     shadow = (1.0 - cosine**2) / cosine / slope_m
     lines = model.break_lines
-    return Reach(SLACK * float(up.max()), SLACK * float(shadow.max()), float(np.max(np.abs(lines.correction_px))))
+    most, least = SLACK * float(up.max()), float(up.min()) / SLACK
+    return Reach(most, least, SLACK * float(shadow.max()), float(np.max(np.abs(lines.correction_px))))
 
 
 def slant_ranges(model: RangeDopplerModel, smooth_sample: Float64Array) -> tuple[Float64Array, Float64Array]:
@@ -99,15 +101,20 @@ def node_range(first: int, stop: int, step: int) -> NDArray[np.int64]:
 
 
 def profile_nodes(
-    model: RangeDopplerModel, terrain: Terrain, lines: tuple[int, int], flat_samples: tuple[int, int], level: int
+    model: RangeDopplerModel,
+    terrain: Terrain,
+    lines: tuple[int, int],
+    flat_samples: tuple[int, int],
+    samples: tuple[int, int],
+    level: int,
 ) -> tuple[ProfileNodes, DemCells]:
     """Nodes around half-open ranges of lines and flat samples, and the DEM's cells under them.
 
-    ``level`` cells of the DEM on a side are averaged into one.
+    ``samples`` are those whose areas are asked for, ``level`` cells of the DEM on a side are averaged into one.
     """
     line = node_range(*lines, STEP_LINES)
     sample = node_range(*flat_samples, STEP_SAMPLES)
-    slant_m, slope_m = slant_ranges(model, sample.astype(np.float64))
+    slant_m, _ = slant_ranges(model, sample.astype(np.float64))
     model_values = _evaluate(model, *np.broadcast_arrays(line[:, None].astype(np.float64), slant_m[None, :]))
     window = terrain.window(np.ascontiguousarray(model_values[0]), np.ascontiguousarray(model_values[1]), level)
     values = np.empty((N_QUANTITIES, line.size, sample.size))
@@ -117,7 +124,11 @@ def profile_nodes(
     values[3, 1:-1] = -model_values[2, 1:-1] * (window.row[2:] - window.row[:-2]) / (2 * STEP_LINES)
     values[4, 1:-1] = -model_values[2, 1:-1] * (window.col[2:] - window.col[:-2]) / (2 * STEP_LINES)
     values[5:] = model_values[3:]
-    nodes = ProfileNodes(values, slant_m / slope_m, int(line[0]), int(sample[0]), STEP_LINES, STEP_SAMPLES)
+    correction = math.ceil(np.max(np.abs(model.break_lines.correction_px)))
+    cells = node_range(samples[0] - correction, samples[1] + correction + STEP_SAMPLES, STEP_SAMPLES)
+    slant_m, slope_m = slant_ranges(model, cells.astype(np.float64))
+    first = int(line[0]), int(sample[0])
+    nodes = ProfileNodes(values, *first, STEP_LINES, STEP_SAMPLES, slant_m / slope_m, int(cells[0]))
     return nodes, DemCells(window.cells, window.classes, window.all_plain, window.row0, window.col0)
 
 
@@ -132,10 +143,11 @@ def flat_ranges(
     low, high, highest_before = LOWEST_M, HIGHEST_M, HIGHEST_M
     seen = hiding = (0, 0)
     for _ in range(4):
-        seen = (
-            math.floor(samples[0] - PAD_SAMPLES - reach.correction + reach.layover * min(low, 0.0)),
-            math.ceil(samples[1] + PAD_SAMPLES + reach.correction + reach.layover * max(high, 0.0)),
-        )
+        # Ground at a height shows nearer by it, ground below the ellipsoid farther.
+        first = samples[0] + (reach.least_layover if low > 0.0 else reach.layover) * low
+        stop = samples[1] + (reach.layover if high > 0.0 else reach.least_layover) * high
+        margin = PAD_SAMPLES + reach.correction
+        seen = math.floor(first - margin), math.ceil(stop + margin)
         hiding = seen[0] - math.ceil(PAD_SAMPLES + reach.shadow * max(highest_before - low, 0.0)), seen[1]
         found_low, found_high = _heights(model, terrain, lines, seen)
         _, found_before = _heights(model, terrain, lines, hiding)

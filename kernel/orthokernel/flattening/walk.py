@@ -68,19 +68,22 @@ class ProfileNodes(NamedTuple):
         Row and column in the DEM and geoid height of the ground point; by how many rows and columns it moves, so as to
         stay on the line, for a metre of height; first to third coefficient, in height, of smooth less flat sample; the
         look angle in radians, its value at 0 and three coefficients.
-    cells_a_radian : (J,) float64
-        Slant range over slant range spacing at the nodes' flat samples.
     line0, sample0 : int
         Of node [0, 0].
     step_lines, step_samples : int
+    cells_a_radian : (S,) float64
+        Slant range over slant range spacing, at nodes of smooth samples around those asked for.
+    cells_sample0 : int
+        Smooth sample of the first of these.
     """
 
     values: Float64Array
-    cells_a_radian: Float64Array
     line0: int
     sample0: int
     step_lines: int
     step_samples: int
+    cells_a_radian: Float64Array
+    cells_sample0: int
 
 
 class DemCells(NamedTuple):
@@ -384,9 +387,8 @@ def _node_scales(nodes, table, row, sample0, scales):
                 smooth = at - (row[k] + (x - k) * rise)
                 slope = rise / table.step_samples if 0.0 < x < last else 0.0
         x = smooth / nodes.step_samples
-        j = np.floor(x)
-        x -= j
-        j = min(max(int(j) - nodes.sample0 // nodes.step_samples, 0), nodes.cells_a_radian.size - 2)
+        j = int(np.floor(x)) - nodes.cells_sample0 // nodes.step_samples
+        x -= np.floor(x)
         before = nodes.cells_a_radian[j]
         scales[n] = (before + x * (nodes.cells_a_radian[j + 1] - before)) * (1.0 + slope)
 

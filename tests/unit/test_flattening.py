@@ -376,3 +376,21 @@ def test_local_incidence_is_nan_where_a_height_is_missing_and_right_on_slopes() 
     np.testing.assert_allclose(out, 35.0, atol=1e-4)
     local_incidence(np.zeros((10, 10), np.float32), np.full_like(nodes, np.nan), 32, out)
     assert np.isnan(out).all()
+
+
+def test_a_dem_finer_than_the_samples_is_averaged_to_them(tmp_path: Path) -> None:
+    """A plane is the same plane in cells of 30 m, 8 m (two profile points a sample) and 3 m (averaged by three)."""
+    areas = {}
+    for n, fine in ((300, 1), (1200, 4), (3000, 10)):
+        step = STEP_DEG / fine
+        row, col = np.mgrid[0:n, 0:n] * (300.0 / n)
+        terrain = Terrain(
+            write_dem(tmp_path / f"plane{fine}.tif", 200.0 + 4.0 * (col - 150.0) - 3.0 * (row - 150.0), step), None
+        )
+        radar = RadarAreas(model(), terrain)
+        assert radar.oversampling == (1 if fine == 1 else 2)
+        # The plane's corner lies half a cell off, which moves it by some height but does not tilt it.
+        areas[fine] = radar.over((250, 350), (350, 450)).area
+    assert np.ptp(areas[1]) < 0.02
+    np.testing.assert_allclose(areas[4], areas[1], rtol=2e-3)
+    np.testing.assert_allclose(areas[10], areas[1], rtol=2e-3)

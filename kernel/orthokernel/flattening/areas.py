@@ -36,7 +36,8 @@ class AreaWindow:
         Terrain-flattened gamma0 over beta0: ``1 / area``; NaN where that is NaN or below `LEAST_AREA`.
     visibility : (L, F) uint8
         Of ground points on a line, one for every flat sample (the smooth sample a point would have at height 0):
-        VISIBLE alone, or SHADOW and LAYOVER bits, or 0 where there is no height.
+        VISIBLE alone, or SHADOW and LAYOVER bits, or 0 where there is no height. To be relied on for ground that shows
+        in ``samples``; beyond them what shares a range or casts a shadow may not have been looked at.
     flat_sample0 : int
         Flat sample of ``visibility[:, 0]``.
     """

@@ -459,7 +459,7 @@ def walk_lines(
     Parameters
     ----------
     nodes : ProfileNodes
-        Two nodes before and one after the lines, one before and after the points.
+        One node before the lines and points, two behind (`node_range`).
     dem : DemCells
     table : BreakTable
         What makes samples of smooth samples.

@@ -88,7 +88,7 @@ def test_the_looking_up_is_the_definition() -> None:
         there = known and held[0] <= row < held[1] and 0 <= column < 30
         assert seen[at] == (visibility[row % n, column] if there else 0)
         i, j = (int(np.floor(v)) for v in (line[at], sample[at])) if known else (-1, -1)
-        if known and held[0] <= i and i + 1 < held[1] and 0 <= j - sample0 and j + 1 - sample0 < 36:
+        if known and held[0] <= i and i + 1 < held[1] and j - sample0 >= 0 and j + 1 - sample0 < 36:
             u, v = line[at] - i, sample[at] - j
             rows = [area[k % n, j - sample0 : j - sample0 + 2].astype(float) @ [1 - v, v] for k in (i, i + 1)]
             assert between[at] == pytest.approx(rows[0] * (1 - u) + rows[1] * u, abs=1e-6)

@@ -26,7 +26,7 @@ def look_up(line, sample, flat_sample, held, sample0, area, visibility, flat_sam
     area : (N, S) float32
     visibility : (N, F) uint8
     flat_sample0 : (N,) int32
-        See `AreaRing`: line l is in row ``l % N``.
+        See `AreaArrays`: line l is in row ``l % N``.
     out_visibility : (R, C) uint8
         Written: 0 where nothing is known.
     out_area : (R, C) float32

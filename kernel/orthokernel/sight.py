@@ -48,12 +48,12 @@ def sight_of(
     """Look the pixels of a part up in the areas of an image's lines."""
     shape = part[1] - part[0], part[3] - part[2]
     visibility, area = np.empty(shape, np.uint8), np.empty(shape, np.float32)
-    held = source.line0, source.line1
+    size, held = (source.n_lines, source.n_samples), (source.line0, source.line1)
     for row in range(0, shape[0], _ROWS_AT_ONCE):
         stop = min(row + _ROWS_AT_ONCE, shape[0])
         rows = part[0] + row, part[0] + stop, part[2], part[3]
         line, sample, flat = _located(rows, ground, geometry, table, walk, model)
-        look_up(line, sample, flat, held, source.sample0, *areas, visibility[row:stop], area[row:stop])
+        look_up(line, sample, flat, size, held, source.sample0, *areas, visibility[row:stop], area[row:stop])
     return Sight(visibility, area)
 
 

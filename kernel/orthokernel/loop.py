@@ -1248,3 +1248,91 @@ def warp_points(line, sample, part, anchor, source, method, power, block_px, foo
                         footprint, index[:m], line_part[:m], sample_part[:m], values[:m],
                     )  # fmt: skip
                     _write_rows(values, m, power, out[band], r, r + 1, c0)
+
+
+@_outer
+def locate_part(dem, part, anchor, lattice, table, block_px, line, sample, flat_sample):
+    """Where the pixels of a part of the output lie in the image, as :func:`warp_part` has it.
+
+    Parameters
+    ----------
+    dem, part, anchor, lattice, table, block_px
+        As in :func:`warp_part`.
+    line, sample, flat_sample : (R, C) float64
+        Of the part's size; written: line and sample of the ground at its height, and the smooth sample it would have
+        at height 0; NaN where it has no height.
+    """
+    row0, row1, col0, col1 = part
+    heights = np.empty(block_px, np.float32)
+    kinds = np.zeros(block_px, np.uint8)
+    index = np.empty(block_px, np.int32)
+    row_part = np.empty(block_px, np.float32)
+    col_part = np.empty(block_px, np.float32)
+    lines = np.empty(block_px, np.float32)
+    samples = np.empty(block_px, np.float32)
+    flats = np.empty(block_px, np.float32)
+    ground = np.empty(block_px, np.float32)
+    ramp = np.arange(block_px).astype(np.float32)
+    pieces = np.empty((block_px // dem.step_px + 2, 8))
+    cells_flat = dem.cells.reshape(-1)
+    n = lattice.step_px
+    n_local = (block_px - 1) // n + 3
+    local, local_flat = np.zeros((2, 4, n_local, n_local)), np.zeros((2, 4, n_local, n_local))
+    lows, highs = np.empty(1024, np.float32), np.empty(1024, np.float32)
+    ranges, smooth_ranges = np.empty(4), np.empty(4)
+    shape = np.empty(4, np.int64)
+    correction = np.zeros(10, np.float32)
+    line[:], sample[:], flat_sample[:] = np.nan, np.nan, np.nan
+    for b_row in range(row0 - (row0 + anchor[0]) % block_px, row1, block_px):
+        r0, r1 = max(b_row, row0), min(b_row + block_px, row1)
+        for b_col in range(col0 - (col0 + anchor[1]) % block_px, col1, block_px):
+            c0, c1 = max(b_col, col0), min(b_col + block_px, col1)
+            low, high = _dem_range(dem, b_row, b_row + block_px, b_col, b_col + block_px, lows, highs)
+            if not low <= high:
+                continue
+            mid, half = 0.5 * (low + high), 0.5 * (high - low)
+            b_row1, b_col1 = b_row + block_px, b_col + block_px
+            n_i, n_j, cubes = _block_lattice(lattice, mid, half, b_row, b_row1, b_col, b_col1, local)
+            if not _block_range(local, n_i, n_j, half, table, ranges, smooth_ranges):
+                continue
+            _block_lattice(lattice, 0.0, 0.0, b_row, b_row1, b_col, b_col1, local_flat)
+            i0, j0 = (b_row - lattice.row0) // n, (b_col - lattice.col0) // n
+            # Counted from whole numbers near the block, so that float32 suffices.
+            line0, sample0 = int(np.floor(ranges[0])), int(np.floor(ranges[2]))
+            shape[0], shape[1] = line0, sample0
+            closed = _is_closed(table, smooth_ranges, shape, correction)
+            for r in range(r0, r1):
+                _row_heights(
+                    dem, cells_flat, r, b_col, b_col1, 0, ramp, pieces,
+                    heights, kinds, index, row_part, col_part,
+                )  # fmt: skip
+                i = (r - lattice.row0) // n
+                u = (r - lattice.row0 - i * n) / n
+                i -= i0
+                for j in range((b_col - lattice.col0) // n, (b_col1 - 1 - lattice.col0) // n + 1):
+                    node = lattice.col0 + j * n
+                    a, b = max(b_col, node), min(b_col1, node + n)
+                    at = a - b_col
+                    _cell_coordinates(
+                        local, i, u, j - j0, n, line0, sample0, a - node, at, at, b - a, np.float32(mid), ramp,
+                        heights, lines, samples,
+                    )  # fmt: skip
+                    if cubes:
+                        _add_cubes(
+                            local, i, u, j - j0, n, a - node, at, at, b - a, np.float32(mid), heights, lines, samples
+                        )  # fmt: skip
+                    ground[:] = 0
+                    _cell_coordinates(
+                        local_flat, i, u, j - j0, n, 0, sample0, a - node, at, at, b - a, np.float32(0), ramp,
+                        ground, index.view(np.float32), flats,
+                    )  # fmt: skip
+                if closed:
+                    _add_local_correction(correction, lines, samples)
+                else:
+                    _add_table_correction(table, lines, samples, line0, sample0)
+                for c in range(c0, c1):
+                    k = c - b_col
+                    line[r - row0, c - col0] = np.float64(lines[k]) + line0
+                    sample[r - row0, c - col0] = np.float64(samples[k]) + sample0
+                    if heights[k] == heights[k]:
+                        flat_sample[r - row0, c - col0] = np.float64(flats[k]) + sample0

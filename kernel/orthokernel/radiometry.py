@@ -13,7 +13,7 @@ from orthokernel.sentinel1.border import BorderLevel
 from orthokernel.sentinel1.noise import NoiseTable
 from orthokernel.source import NoiseRows, SampleValues
 
-Radiometry = Literal["sigma0", "beta0", "gamma0", "dn"]
+Radiometry = Literal["sigma0", "beta0", "gamma0", "gamma0_rtc", "dn"]
 RADIOMETRIES: tuple[str, ...] = get_args(Radiometry)
 
 
@@ -56,7 +56,9 @@ def sample_values(
     calibration = product.calibration(band)
     if calibration is None:
         raise RadiometryError(product.path, band, radiometry)
-    dense = _dense(calibration.lines, calibration.samples, calibration.lut(radiometry), reader.n_samples)
+    # Flattening starts from beta0, the power for each area of slant range and azimuth.
+    lut = calibration.lut("beta0" if radiometry == "gamma0_rtc" else radiometry)
+    dense = _dense(calibration.lines, calibration.samples, lut, reader.n_samples)
     if not noise_removal:
         return SampleValues(no_data, own, *dense, nothing, "not asked for", border_level)
     if table is None:

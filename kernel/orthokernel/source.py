@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from orthokernel.flattening.ring import AreaRing
 from orthokernel.loop import SourceArrays
 from orthokernel.product import BandReader
 from orthokernel.sentinel1.border import BorderLevel, BorderMask
+
+if TYPE_CHECKING:
+    from orthokernel.flattening import RadarAreas
 
 Float64Array = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -100,9 +104,17 @@ class SourceRing:
         Of one size.
     values : sequence of SampleValues
         One for each, `alike`.
+    areas : RadarAreas, optional
+        Projected ground areas, to be held beside the lines; ``flatten``: each sample's value is divided by its area.
     """
 
-    def __init__(self, readers: Sequence[BandReader], values: Sequence[SampleValues]) -> None:
+    def __init__(
+        self,
+        readers: Sequence[BandReader],
+        values: Sequence[SampleValues],
+        areas: RadarAreas | None = None,
+        flatten: bool = False,
+    ) -> None:
         self._readers = readers
         self._reader = readers[0]
         self._values = values[0]
@@ -120,6 +132,8 @@ class SourceRing:
         self._noise_line, self._whole_noise = _one_table([(value.noise.line, value.noise.power) for value in values])
         self._noise_block, self._noise_factor = _one_set_of_blocks([value.noise for value in values])
         self._calibration, self._noise = self._whole_calibration, self._whole_noise
+        self._areas = None if areas is None else AreaRing(areas)
+        self._flatten = flatten
         self._borders = [
             None if value.border_level is None else BorderMask(reader, value.border_level)
             for reader, value in zip(readers, values, strict=True)
@@ -174,6 +188,8 @@ class SourceRing:
         self._first = np.zeros((n_bands, capacity), np.int32)
         self._last = np.full((n_bands, capacity), width - 1, np.int32)
         self._held = (0, 0)
+        if self._areas is not None:
+            self._areas.allocate(capacity, self._samples)
         self._calibration = np.ascontiguousarray(self._whole_calibration[:, :, slice(*self._samples)])
         self._noise = np.ascontiguousarray(self._whole_noise[:, :, slice(*self._samples)])
 
@@ -183,6 +199,8 @@ class SourceRing:
             row = start % capacity
             count = min(stop - start, capacity - row, _LINES_PER_READ)
             rows = slice(row, row + count)
+            if self._areas is not None:
+                self._areas.read(start, rows)
             for band, reader in enumerate(self._readers):
                 block, first, last = self._pixels[band, rows], self._first[band, rows], self._last[band, rows]
                 block[:] = reader.read(start, start + count, *self._samples)
@@ -193,6 +211,11 @@ class SourceRing:
                     _valid_ends(block, first, last)
                     self._look_outside(reader, start, first, last)
             start += count
+
+    @property
+    def areas(self) -> AreaRing | None:
+        """Areas and visibility of the lines held."""
+        return self._areas
 
     def _look_outside(self, reader: BandReader, start: int, first: NDArray[np.int32], last: NDArray[np.int32]) -> None:
         """Correct the ends of lines with zeros at an edge of what was read: are they the border's?"""
@@ -238,7 +261,7 @@ class SourceRing:
             noise=self._noise,
             noise_block=self._noise_block,
             noise_factor=self._noise_factor,
-            factor=_NO_FACTOR,
+            factor=self._areas.factor if self._areas is not None and self._flatten else _NO_FACTOR,
         )
 
 

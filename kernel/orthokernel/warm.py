@@ -15,6 +15,8 @@ from rasterio.transform import from_origin
 
 from orthokernel.cog import as_stored
 from orthokernel.cogfile import CogFile
+from orthokernel.flattening import RadarAreas, ellipsoid_incidence, local_incidence, look_nodes
+from orthokernel.flattening.incidence import STEP_PX
 from orthokernel.grid import Grid
 from orthokernel.ortho import orthorectify
 from orthokernel.product import BandReader, open_product
@@ -33,7 +35,8 @@ def warm_up() -> None:
     """Compile, or load from the cache, all that orthorectification uses.
 
     A made image goes through every resampling method on a made DEM, and a made orbit through both directions of the
-    range-Doppler model. Half a minute where the cache is empty, a second or two where it is filled.
+    range-Doppler model, and through terrain flattening. Half a minute where the cache is empty, a second or two where
+    it is filled.
     """
     with tempfile.TemporaryDirectory(prefix="orthokernel-warm-") as folder:
         image, dem = Path(folder) / "image.tif", Path(folder) / "dem.tif"
@@ -49,6 +52,10 @@ def warm_up() -> None:
     model = RangeDopplerModel(_annotation())
     model.ground_to_smooth(LON_DEG, LAT_DEG, 0.0)
     model.image_to_ground(0.0, 0.0, 0.0)
+    RadarAreas(model, Terrain.constant(0.0)).over((0, 1), (0, 1))
+    heights, angles = np.zeros((3, 3), np.float32), np.empty((1, 1), np.float32)
+    for incidence in (local_incidence, ellipsoid_incidence):
+        incidence(heights, look_nodes(model, grid.window(0, 1, 0, 1)), STEP_PX, angles)
 
 
 def _read_borders(reader: BandReader) -> None:

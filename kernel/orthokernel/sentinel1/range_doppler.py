@@ -47,6 +47,7 @@ class RangeDopplerModel:
         self.n_lines = annotation.n_lines
         self.n_samples = annotation.n_samples
         self.line_interval_s = annotation.line_interval_s
+        self.sample_spacing_m = annotation.sample_spacing_m
         self.first_line_time_utc = annotation.first_line_time_utc
         self.orbit: Orbit = fit_orbit(annotation.orbit, 0.0, (self.n_lines - 1) * self.line_interval_s)
         self.conversion: SlantToSample = fit_slant_to_sample(annotation, slant_to_ground)
@@ -102,6 +103,18 @@ class RangeDopplerModel:
     def image_to_terrain_hits(self, line: ArrayLike, sample: ArrayLike, terrain: Terrain) -> TerrainHit:
         """As `image_to_terrain`, with the layover flag of every point."""
         return intersect_terrain(self, line, sample, terrain)
+
+    def look_vectors(self, lon_deg: ArrayLike, lat_deg: ArrayLike, height_m: ArrayLike) -> Float64Array:
+        """``(3, ...)`` unit vectors from ground points to the satellite that images them: east, north, up.
+
+        Up is the ellipsoid's normal, so that the third component is the cosine of the incidence angle. NaN where a
+        point is never imaged.
+        """
+        views = np.broadcast_arrays(*(np.asarray(values, np.float64) for values in (lon_deg, lat_deg, height_m)))
+        lon, lat, height = (np.ascontiguousarray(view).reshape(-1) for view in views)
+        out = np.empty((3, lon.size))
+        solver.look_vectors(self.orbit, self._seed, lon, lat, height, out)
+        return out.reshape(3, *views[0].shape)
 
     def _forward(
         self, lon_deg: ArrayLike, lat_deg: ArrayLike, height_m: ArrayLike, exact: bool

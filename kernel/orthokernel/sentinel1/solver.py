@@ -323,6 +323,130 @@ def sample_to_slant(conversion: SlantToSample, line: float, sample: float) -> fl
     return math.nan
 
 
+@_inner
+def smooth_to_slant(conversion: SlantToSample, sample: float) -> tuple[float, float]:
+    """Slant range in metres of a smooth sample, and its derivative, by Newton's method; NaN where that fails.
+
+    The start and the steps are those of the sample alone, so that the answer does not depend on its neighbours.
+    """
+    slant_range_m = conversion.centre_m
+    for _ in range(MAX_STEPS):
+        value, slope = smooth_sample(conversion, slant_range_m)
+        step_m = (sample - value) / slope
+        slant_range_m += step_m
+        if not slope > 0.0:
+            break
+        if abs(step_m) < SLANT_RANGE_STEP_CONVERGED_M:
+            return slant_range_m, 1.0 / slope
+    return math.nan, math.nan
+
+
+@_inner
+def look_angle(orbit: Orbit, x_m: float, y_m: float, z_m: float, time_s: float) -> float:
+    """Angle at the satellite between the Earth's centre and a ground point, in radians."""
+    u = (time_s - orbit.centre_s) / orbit.half_span_s
+    px, py, pz = horner3(orbit.position_m, u)
+    dx, dy, dz = px - x_m, py - y_m, pz - z_m
+    along = dx * px + dy * py + dz * pz
+    return math.acos(along / math.sqrt((dx * dx + dy * dy + dz * dz) * (px * px + py * py + pz * pz)))
+
+
+@_inner
+def _cubic(h: Float64Array, f0: float, f1: float, f2: float, f3: float) -> tuple[float, float, float]:
+    """First to third coefficient of the cubic through ``(0, f0), (h[1], f1), (h[2], f2), (h[3], f3)``."""
+    g1, g2, g3 = (f1 - f0) / h[1], (f2 - f0) / h[2], (f3 - f0) / h[3]
+    d12, d23 = (g2 - g1) / (h[2] - h[1]), (g3 - g2) / (h[3] - h[2])
+    c3 = (d23 - d12) / (h[3] - h[1])
+    return g1 - d12 * h[1] + c3 * h[1] * h[2], d12 - c3 * (h[1] + h[2]), c3
+
+
+@_outer
+def slant_ranges(
+    conversion: SlantToSample, sample: Float64Array, out_slant_range_m: Float64Array, out_slope_m: Float64Array
+) -> None:
+    """Slant range of ``(N,)`` smooth samples, and metres a sample."""
+    for index in range(sample.size):
+        out_slant_range_m[index], out_slope_m[index] = smooth_to_slant(conversion, sample[index])
+
+
+@_outer
+def flat_nodes(
+    orbit: Orbit,
+    conversion: SlantToSample,
+    tau_mid_s: float,
+    line_interval_s: float,
+    line: Float64Array,
+    slant_range_m: Float64Array,
+    height_m: Float64Array,
+    out: Float64Array,
+) -> None:
+    """What becomes of ground points when they are raised from the ellipsoid.
+
+    Parameters
+    ----------
+    line, slant_range_m : (N,) float64
+        Where the points show at height 0.
+    height_m : (4,) float64
+        0 and three other heights at which they are put through the model.
+    out : (10, N) float64
+        Written: longitude, latitude (degrees); lines by which the image point moves for a metre; first to third
+        coefficient, in height, of the smooth sample; the look angle (radians) and its first to third coefficient.
+        NaN where the model has no answer.
+    """
+    lines = np.empty(4)
+    samples = np.empty(4)
+    angles = np.empty(4)
+    for index in range(line.size):
+        range_m = slant_range_m[index]
+        start_s = line[index] * line_interval_s + range_m / SPEED_OF_LIGHT_M_S - 0.5 * tau_mid_s
+        x_m, y_m, z_m = radar_to_ground(orbit, start_s, range_m, 0.0)
+        if np.isnan(x_m):
+            out[:, index] = np.nan
+            continue
+        lon_deg, lat_deg = ecef_to_lonlat(x_m, y_m, z_m)
+        for k in range(4):
+            x_m, y_m, z_m = geodetic_to_ecef(lon_deg, lat_deg, height_m[k])
+            time_s, range_m = ground_to_radar(orbit, x_m, y_m, z_m, start_s)
+            lines[k] = (time_s - range_m / SPEED_OF_LIGHT_M_S + 0.5 * tau_mid_s) / line_interval_s
+            samples[k], _ = smooth_sample(conversion, range_m)
+            angles[k] = look_angle(orbit, x_m, y_m, z_m, time_s)
+        out[0, index] = lon_deg
+        out[1, index] = lat_deg
+        out[2, index] = (lines[1] - lines[0]) / height_m[1]
+        out[3, index], out[4, index], out[5, index] = _cubic(height_m, samples[0], samples[1], samples[2], samples[3])
+        out[6, index] = angles[0]
+        out[7, index], out[8, index], out[9, index] = _cubic(height_m, angles[0], angles[1], angles[2], angles[3])
+
+
+@_outer
+def look_vectors(
+    orbit: Orbit,
+    seed: Float64Array,
+    lon_deg: Float64Array,
+    lat_deg: Float64Array,
+    height_m: Float64Array,
+    out: Float64Array,
+) -> None:
+    """``(3, N)`` unit vectors from ``(N,)`` ground points to the satellite that images them: east, north, up.
+
+    Up is the ellipsoid's normal. NaN where a point is never imaged.
+    """
+    for index in range(lon_deg.size):
+        x_m, y_m, z_m = geodetic_to_ecef(lon_deg[index], lat_deg[index], height_m[index])
+        start_s = seed[0] + seed[1] * x_m + seed[2] * y_m + seed[3] * z_m
+        time_s, range_m = ground_to_radar(orbit, x_m, y_m, z_m, start_s)
+        if np.isnan(time_s):
+            out[:, index] = np.nan
+            continue
+        px, py, pz = horner3(orbit.position_m, (time_s - orbit.centre_s) / orbit.half_span_s)
+        lx, ly, lz = (px - x_m) / range_m, (py - y_m) / range_m, (pz - z_m) / range_m
+        lon_rad, lat_rad = math.radians(lon_deg[index]), math.radians(lat_deg[index])
+        outward = lx * math.cos(lon_rad) + ly * math.sin(lon_rad)
+        out[0, index] = ly * math.cos(lon_rad) - lx * math.sin(lon_rad)
+        out[1, index] = lz * math.cos(lat_rad) - outward * math.sin(lat_rad)
+        out[2, index] = lz * math.sin(lat_rad) + outward * math.cos(lat_rad)
+
+
 @_outer
 def ground_to_image(
     orbit: Orbit,

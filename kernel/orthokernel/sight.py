@@ -1,0 +1,104 @@
+"""What the radar sees of the ground under a part of the output: hidden or shared, how large, under which angle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orthokernel.blocks import Geometry, Ground, Walk, Window
+from orthokernel.flattening.incidence import STEP_PX, local_incidence, look_nodes
+from orthokernel.flattening.lookup import look_up
+from orthokernel.flattening.ring import AreaRing
+from orthokernel.loop import BreakTable, SourceArrays, fill_heights, locate_part
+from orthokernel.sentinel1.range_doppler import RangeDopplerModel
+
+Float32Array = NDArray[np.float32]
+
+_ROWS_AT_ONCE = 32  # three coordinates of 1024 columns stay in the second-level cache
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Of a part of the output, all (rows, cols).
+
+    Attributes
+    ----------
+    visibility : uint8
+        Bits of `orthokernel.flattening`: VISIBLE, SHADOW, LAYOVER; 0 where nothing is known.
+    area : float32
+        Projected over flat area of the samples around the pixel; NaN where unknown.
+    """
+
+    visibility: NDArray[np.uint8]
+    area: Float32Array
+
+
+def sight_of(
+    part: Window,
+    ground: Ground,
+    geometry: Geometry,
+    table: BreakTable,
+    source: SourceArrays,
+    ring: AreaRing,
+    walk: Walk,
+    model: RangeDopplerModel,
+) -> Sight:
+    """Look the pixels of a part up in the areas of an image's lines."""
+    shape = part[1] - part[0], part[3] - part[2]
+    visibility, area = np.empty(shape, np.uint8), np.empty(shape, np.float32)
+    held = source.line0, source.line1
+    rings = ring.area, ring.visibility, ring.flat_sample0
+    for row in range(0, shape[0], _ROWS_AT_ONCE):
+        stop = min(row + _ROWS_AT_ONCE, shape[0])
+        rows = part[0] + row, part[0] + stop, part[2], part[3]
+        line, sample, flat = _located(rows, ground, geometry, table, walk, model)
+        look_up(line, sample, flat, held, source.sample0, *rings, visibility[row:stop], area[row:stop])
+    return Sight(visibility, area)
+
+
+def _located(
+    rows: Window, ground: Ground, geometry: Geometry, table: BreakTable, walk: Walk, model: RangeDopplerModel
+) -> NDArray[np.float64]:
+    """Line, sample and flat sample ``(3, R, C)``."""
+    out = np.empty((3, rows[1] - rows[0], rows[3] - rows[2]))
+    if geometry.lattice is not None:
+        lattice = geometry.lattice.arrays
+        locate_part(ground.dem, rows, ground.extent.anchor, lattice, table, walk.loop_block_px, *out)
+        return out
+    assert geometry.exact is not None
+    here = np.s_[rows[0] : rows[1], rows[2] : rows[3]]
+    out[0], out[1] = geometry.exact[0][here], geometry.exact[1][here]
+    every_row, every_col = np.arange(rows[0], rows[1])[:, None], np.arange(rows[2], rows[3])[None, :]
+    out[2] = model.ground_to_smooth(*ground.grid.lonlat(every_row, every_col), 0.0)[1]
+    return out
+
+
+def incidence_of(part: Window, ground: Ground, walk: Walk, model: RangeDopplerModel) -> Float32Array:
+    """Local incidence angle in degrees over a part of the output.
+
+    Made for whole blocks of the loop, so that it does not depend on where the output ends. The DEM must reach a pixel
+    beyond the blocks (`extent_of` with a margin).
+    """
+    size, anchor = walk.loop_block_px, ground.extent.anchor
+    row0, row1, col0, col1 = part
+    out = np.empty((row1 - row0, col1 - col0), np.float32)
+    for b_row in range(row0 - (row0 + anchor[0]) % size, row1, size):
+        for b_col in range(col0 - (col0 + anchor[1]) % size, col1, size):
+            r0, r1 = max(b_row, row0), min(b_row + size, row1)
+            c0, c1 = max(b_col, col0), min(b_col + size, col1)
+            block = _block_incidence(b_row, b_col, ground, size, model)
+            out[r0 - row0 : r1 - row0, c0 - col0 : c1 - col0] = block[r0 - b_row : r1 - b_row, c0 - b_col : c1 - b_col]
+    return out
+
+
+def _block_incidence(row: int, col: int, ground: Ground, size: int, model: RangeDopplerModel) -> Float32Array:
+    heights, flags = np.empty((size + 2, size + 2), np.float32), np.empty((size + 2, size + 2), np.uint8)
+    moved = ground.dem._replace(row0=ground.dem.row0 - row + 1, col0=ground.dem.col0 - col + 1)
+    anchor = ground.extent.anchor[0] + row - 1, ground.extent.anchor[1] + col - 1
+    fill_heights(moved, (0, size + 2, 0, size + 2), anchor, size, heights, flags)
+    out = np.empty((size, size), np.float32)
+    nodes = look_nodes(model, ground.grid.window(row, row + size, col, col + size))
+    local_incidence(heights, nodes, STEP_PX, out)
+    return out

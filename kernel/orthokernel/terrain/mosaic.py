@@ -221,9 +221,12 @@ class Mosaic:
         """Unfilled cells at a level; the finest ones are read in strips so that averaging needs little memory."""
         if level == 1:
             fine = self._read(row0, row1, col0, col1)
-            sea, void = np.isposinf(fine), np.isnan(fine)
-            classes = np.where(sea, SEA, np.where(void, NODATA, OK)).astype(np.uint8)
-            fine[sea] = np.nan
+            classes = np.full(fine.shape, OK, np.uint8)
+            if not np.isfinite(fine.min() + fine.max()):  # NaN and infinity come through
+                sea = np.isposinf(fine)
+                classes[np.isnan(fine)] = NODATA
+                classes[sea] = SEA
+                fine[sea] = np.nan
             return fine, classes
         values = np.empty((row1 - row0, col1 - col0), np.float32)
         classes = np.empty(values.shape, np.uint8)
@@ -245,8 +248,7 @@ class Mosaic:
             part = out[r0 - row0 : r1 - row0, c0 - col0 : c1 - col0]
             missing = ~np.isfinite(part)
             if missing.any():
-                read = self._read_tile(tile, r0, r1, c0 - turn, c1 - turn)
-                part[missing] = read[missing]
+                np.copyto(part, self._read_tile(tile, r0, r1, c0 - turn, c1 - turn), where=missing)
         return out
 
     def _tiles_over(self, row0: int, row1: int, col0: int, col1: int) -> Iterator[tuple[Tile, int]]:

@@ -107,14 +107,15 @@ def read_interpolated(path: str, lattice: Affine, n_rows: int, n_cols: int, metr
 
 
 def _metres(source: DatasetReader, raw: NDArray[np.generic], metres_per_unit: float) -> Float32Array:
-    values: Float32Array = raw.astype(np.float32)
-    void = (raw == _SRTM_VOID) | ~np.isfinite(values)
-    if source.nodata is not None:
-        void |= raw == source.nodata
+    values: Float32Array = raw.astype(np.float32, copy=False)
+    void = ~np.isfinite(values)
+    for value in {_SRTM_VOID, source.nodata} - {None, np.nan}:
+        void |= raw == value
     factor, offset = source.scales[0] * metres_per_unit, source.offsets[0] * metres_per_unit
     if factor != 1.0 or offset != 0.0:
         values = (values * factor + offset).astype(np.float32)
-    values[void] = np.nan
+    if void.any():
+        values[void] = np.nan
     return values
 
 

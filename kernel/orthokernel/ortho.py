@@ -240,10 +240,8 @@ def resolve_options(
     if threads is not None and threads < 1:
         raise OptionError(f"threads {threads}: expected one or more")
     model = products[0].sensor_model(chosen[0], slant_to_ground=slant_to_ground)
-    west, south = grid.footprint_lonlat().min(axis=0)
-    east, north = grid.footprint_lonlat().max(axis=0)
-    low, high = terrain.height_range(float(west), float(south), float(east), float(north))
-    middle = 0.5 * (low + high)
+    # One height will do: a span hardly depends on it, and to look at all of them is to read all of the DEM.
+    middle = float(terrain.heights(*grid.lonlat((grid.n_rows - 1) / 2, (grid.n_cols - 1) / 2))[0])
     span_px = source_px_per_pixel(model, grid, middle if np.isfinite(middle) else 0.0)
     options = Options(
         bands=chosen,

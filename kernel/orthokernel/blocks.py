@@ -8,6 +8,7 @@ runs, and no numba threading layer has a say in it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from orthokernel.ground import Extent, anchor_of, dem_under, extent_of, height_b
 from orthokernel.lattice import Lattice, build_lattice
 from orthokernel.loop import AVERAGE, PAD, BreakTable, DemArrays, SourceArrays, fill_heights, warp_part, warp_points
 from orthokernel.sensor import SensorModel
+from orthokernel.source import Demand
 from orthokernel.terrain import Terrain
 
 Float32Array = NDArray[np.float32]
@@ -30,6 +32,7 @@ Window = tuple[int, int, int, int]
 BLOCK_ROWS = 512
 BLOCK_COLS = 16384
 _PART_ROWS, _PART_COLS = 256, 1024
+_DEMAND_MARGIN_PX = 32
 _ANY_HEIGHT_M = (-500.0, 9000.0)
 
 
@@ -94,10 +97,10 @@ class Geometry:
         return self.lines[0] < self.lines[1] and self.samples[0] < self.samples[1]
 
 
-def ground_under(terrain: Terrain, block: Grid, walk: Walk, margin_px: int = 0) -> Ground:
-    """The terrain of a block, over the whole of the loop's blocks that it, and a margin around it, touches."""
-    extent = extent_of(block, walk.loop_block_px, margin_px)
-    dem = dem_under(terrain, block, extent)
+def ground_under(terrain: Terrain, block: Grid, walk: Walk, further: int = 0) -> Ground:
+    """The terrain of a block, over the whole of the loop's blocks that it touches and so many further on each side."""
+    extent = extent_of(block, walk.loop_block_px)
+    dem = dem_under(terrain, block, extent_of(block, walk.loop_block_px, further))
     return Ground(block, extent, dem, *height_bounds(dem))
 
 
@@ -118,6 +121,35 @@ def may_reach(model: SensorModel, block: Grid) -> bool:
         and sample.max() > -margin_s
         and sample.min() < model.n_samples + margin_s
     )
+
+
+def demand_of(model: SensorModel, grid: Grid, walk: Walk, low_m: float, high_m: float) -> Demand:
+    """Which samples all blocks of the output will want, and how many lines one of them and the next.
+
+    An estimate, from a few points of each block: what it misses costs time, not pixels.
+    """
+    heights = np.array([low_m, high_m])[:, None, None]
+    found = []
+    for row0, row1, col0, col1 in walk.windows(grid):
+        block = grid.window(row0, row1, col0, col1)
+        extent = extent_of(block, walk.loop_block_px)
+        rows = np.linspace(extent.row0, extent.row1, 3)[:, None]
+        cols = np.linspace(extent.col0, extent.col1, 9)[None, :]
+        line, sample = model.ground_to_smooth(*(v[None] for v in block.lonlat(rows, cols)), heights)
+        known = np.isfinite(line) & np.isfinite(sample)
+        if known.any():
+            ends = line[known].min(), line[known].max(), sample[known].min(), sample[known].max()
+            found.append([float(end) for end in ends])
+    if not found:
+        return Demand(0, (0, 0))
+    least_l, most_l, least_s, most_s = np.array(found).T
+    table = model.break_lines
+    correction = 0.0 if table is None else float(np.max(np.abs(table.correction_px)))
+    margin = 0.01 * (most_s.max() - least_s.min()) + correction + _DEMAND_MARGIN_PX
+    samples = _clipped(least_s.min() - margin, most_s.max() + margin, model.n_samples)
+    following = [*range(1, len(found)), len(found) - 1]
+    n_lines = np.max(np.maximum(most_l, most_l[following]) - np.minimum(least_l, least_l[following]))
+    return Demand(math.ceil(1.02 * n_lines + _DEMAND_MARGIN_PX), samples)
 
 
 def lattice_geometry(model: SensorModel, ground: Ground, method: int, first_step_px: int | None = None) -> Geometry:

@@ -55,14 +55,14 @@ def _multiples(start: int, stop: int, step: int, anchor: int) -> NDArray[np.int6
     return np.arange(first, (stop - 1 + anchor) // step + 2) * step - anchor
 
 
-def extent_of(window: Grid, block_px: int, margin_px: int = 0) -> Extent:
-    """The whole blocks that a window, and a margin on each side of it, touches."""
+def extent_of(window: Grid, block_px: int, further: int = 0) -> Extent:
+    """The whole blocks that a window touches, and so many further ones on each side."""
     row, col = anchor = anchor_of(window)
     return Extent(
-        (row - margin_px) // block_px * block_px - row,
-        -(-(row + window.n_rows + margin_px) // block_px) * block_px - row,
-        (col - margin_px) // block_px * block_px - col,
-        -(-(col + window.n_cols + margin_px) // block_px) * block_px - col,
+        (row // block_px - further) * block_px - row,
+        (-(-(row + window.n_rows) // block_px) + further) * block_px - row,
+        (col // block_px - further) * block_px - col,
+        (-(-(col + window.n_cols) // block_px) + further) * block_px - col,
         anchor,
     )
 

@@ -20,6 +20,7 @@ from orthokernel.blocks import (
     Ground,
     Walk,
     Window,
+    demand_of,
     exact_geometry,
     ground_under,
     lattice_geometry,
@@ -283,6 +284,7 @@ def _run(
         writer = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-write"))
         pool = stack.enter_context(ThreadPoolExecutor(options.threads, "orthokernel-loop"))
         loop = _Loop(pool, options, walk, layers)
+        _expect(layers, grid, terrain, walk)
         prepare = _Prepare(grid, terrain, options, walk, layers)
         coming = ahead.submit(prepare, windows[0])
         written: Future[None] | None = None
@@ -338,6 +340,16 @@ def _open_layers(
     return layers
 
 
+def _expect(layers: Sequence[_Layer], grid: Grid, terrain: Terrain, walk: Walk) -> None:
+    """Tell every ring what the whole output will ask of it."""
+    ring = grid.footprint_lonlat()
+    (west, south), (east, north) = ring.min(axis=0), ring.max(axis=0)
+    low, high = terrain.height_range(float(west), float(south), float(east), float(north))
+    if np.isfinite(low) and np.isfinite(high):
+        for layer in layers:
+            layer.ring.expect(demand_of(layer.model, grid, walk, low, high))
+
+
 def _needs_areas(options: Options) -> bool:
     return not {"layover_shadow", "scattering_area"}.isdisjoint(options.extras)
 
@@ -369,8 +381,8 @@ class _Prepare:
         if not any(may_reach(layer.model, block) for layer in self._layers):
             nothing = [None] * len(self._layers)
             return _Prepared(window, None, nothing, nothing, nothing)
-        margin_px = 1 if "local_incidence" in self._options.extras else 0
-        ground = ground_under(self._terrain, block, self._walk, margin_px)
+        further = 1 if "local_incidence" in self._options.extras else 0  # slopes look at the neighbouring pixels
+        ground = ground_under(self._terrain, block, self._walk, further)
         geometries: list[Geometry] = []
         sources: list[SourceArrays | None] = []
         areas: list[AreaArrays | None] = []

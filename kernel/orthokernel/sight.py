@@ -77,27 +77,25 @@ def _located(
 def incidence_of(part: Window, ground: Ground, walk: Walk, model: RangeDopplerModel) -> Float32Array:
     """Local incidence angle in degrees over a part of the output.
 
-    Made for whole blocks of the loop, so that it does not depend on where the output ends. The DEM must reach a pixel
-    beyond the blocks (`extent_of` with a margin).
+    Made for whole blocks of the loop, so that it does not depend on where the output ends. The DEM must reach over the
+    neighbouring blocks, too (`ground_under` with one further).
     """
     size, anchor = walk.loop_block_px, ground.extent.anchor
     row0, row1, col0, col1 = part
-    out = np.empty((row1 - row0, col1 - col0), np.float32)
-    for b_row in range(row0 - (row0 + anchor[0]) % size, row1, size):
-        for b_col in range(col0 - (col0 + anchor[1]) % size, col1, size):
-            r0, r1 = max(b_row, row0), min(b_row + size, row1)
-            c0, c1 = max(b_col, col0), min(b_col + size, col1)
-            block = _block_incidence(b_row, b_col, ground, size, model)
-            out[r0 - row0 : r1 - row0, c0 - col0 : c1 - col0] = block[r0 - b_row : r1 - b_row, c0 - b_col : c1 - b_col]
-    return out
-
-
-def _block_incidence(row: int, col: int, ground: Ground, size: int, model: RangeDopplerModel) -> Float32Array:
-    heights, flags = np.empty((size + 2, size + 2), np.float32), np.empty((size + 2, size + 2), np.uint8)
-    moved = ground.dem._replace(row0=ground.dem.row0 - row + 1, col0=ground.dem.col0 - col + 1)
-    anchor = ground.extent.anchor[0] + row - 1, ground.extent.anchor[1] + col - 1
-    fill_heights(moved, (0, size + 2, 0, size + 2), anchor, size, heights, flags)
-    out = np.empty((size, size), np.float32)
-    nodes = look_nodes(model, ground.grid.window(row, row + size, col, col + size))
-    local_incidence(heights, nodes, STEP_PX, out)
-    return out
+    first_row, first_col = row0 - (row0 + anchor[0]) % size, col0 - (col0 + anchor[1]) % size
+    stop_row, stop_col = row1 + -(row1 + anchor[0]) % size, col1 + -(col1 + anchor[1]) % size
+    shape = stop_row - first_row, stop_col - first_col
+    heights = np.empty((shape[0] + 2, shape[1] + 2), np.float32)
+    flags = np.empty(heights.shape, np.uint8)
+    # Counted from a pixel before the first block.
+    dem = ground.dem._replace(row0=ground.dem.row0 - first_row + 1, col0=ground.dem.col0 - first_col + 1)
+    moved = anchor[0] + first_row - 1, anchor[1] + first_col - 1
+    fill_heights(dem, (0, heights.shape[0], 0, heights.shape[1]), moved, size, heights, flags)
+    out = np.empty(shape, np.float32)
+    for row in range(0, shape[0], size):
+        for col in range(0, shape[1], size):
+            block = np.s_[row : row + size, col : col + size]
+            where = first_row + row, first_row + row + size, first_col + col, first_col + col + size
+            around = heights[row : row + size + 2, col : col + size + 2]
+            local_incidence(around, look_nodes(model, ground.grid.window(*where)), STEP_PX, out[block])
+    return out[row0 - first_row : row1 - first_row, col0 - first_col : col1 - first_col]

@@ -89,6 +89,14 @@ class SampleValues:
     border_level: BorderLevel | None = None
 
 
+@dataclass(frozen=True)
+class Demand:
+    """What a whole output will ask of an image: how many lines at once, and which samples (half-open)."""
+
+    n_lines: int
+    samples: tuple[int, int]
+
+
 class SourceRing:
     """Lines of the bands of one image, read once each while the demand moves steadily over it.
 
@@ -126,6 +134,7 @@ class SourceRing:
         self._last = np.empty((len(readers), 0), np.int32)
         self._held = (0, 0)
         self._samples = (0, 0)
+        self._expected = Demand(0, (0, 0))
         self._calibration_line, self._whole_calibration = _one_table(
             [(value.calibration_line, value.calibration) for value in values]
         )
@@ -138,6 +147,10 @@ class SourceRing:
             None if value.border_level is None else BorderMask(reader, value.border_level)
             for reader, value in zip(readers, values, strict=True)
         ]
+
+    def expect(self, demand: Demand) -> None:
+        """Make the ring that large when it is first needed, so that it need not be made and filled again."""
+        self._expected = demand
 
     def prepare(self, lines: tuple[int, int], samples: tuple[int, int], keep: tuple[int, int]) -> SourceArrays:
         """Hold the half-open range of ``lines`` and ``samples``, both within the image, without losing ``keep``."""
@@ -175,13 +188,14 @@ class SourceRing:
     def _allocate(self, lines: tuple[int, int], samples: tuple[int, int], keep: tuple[int, int]) -> None:
         """A new ring, with room for the demand's next steps; the former one lives on while the loop holds it."""
         union = max(lines[1], keep[1]) - min(lines[0], keep[0]) if keep[0] < keep[1] else lines[1] - lines[0]
-        capacity = min(self._reader.n_lines, union + union // 8 + _LINES_PER_READ)
+        capacity = min(self._reader.n_lines, max(union + union // 8 + _LINES_PER_READ, self._expected.n_lines))
         n, wanted = self._reader.n_samples, samples[1] - samples[0]
-        margin = wanted // 4 + 64
-        if self._borders[0] is not None or wanted + 2 * margin > _WHOLE_LINES_FROM * n:
-            self._samples = (0, n)
-        else:
-            self._samples = (max(samples[0] - margin, 0), min(samples[1] + margin, n))
+        first, stop = self._expected.samples
+        if not (first <= samples[0] and samples[1] <= stop):
+            margin = wanted // 4 + 64
+            first, stop = max(samples[0] - margin, 0), min(samples[1] + margin, n)
+        whole = self._borders[0] is not None or stop - first > _WHOLE_LINES_FROM * n
+        self._samples = (0, n) if whole and self._areas is None else (first, stop)
         width = self._samples[1] - self._samples[0]
         n_bands = len(self._readers)
         self._pixels = np.empty((n_bands, capacity, width), self._dtype)

@@ -45,7 +45,7 @@ def model(scene: Scene) -> RangeDopplerModel:
 
 def _ground(scene: Scene, grid: Grid) -> tuple[Walk, Terrain, Ground]:
     walk, terrain = Walk.over(1.0, BILINEAR), Terrain(_dem(scene), None)
-    return walk, terrain, ground_under(terrain, grid, walk, margin_px=1)
+    return walk, terrain, ground_under(terrain, grid, walk, further=1)
 
 
 def _dem(scene: Scene) -> Path:

@@ -25,6 +25,7 @@ UInt8Array = NDArray[np.uint8]
 
 CHUNK = 512
 """Cells are read, filled and kept in squares of this many."""
+SQUARE = 32
 _CACHE_BYTES = 192 * 2**20
 _STRIP_CELLS = 2**24
 _ALIGNED_CELLS = 0.01
@@ -91,6 +92,7 @@ class Mosaic:
         self.spacing_m = self._dy * metres_per_unit(self.datum.horizontal)
         self._to_map = from_lonlat(self.datum.horizontal)
         self._chunks: OrderedDict[tuple[int, int, int], tuple[Float32Array, UInt8Array]] = OrderedDict()
+        self._bounds: dict[tuple[int, int], tuple[Float32Array, Float32Array]] = {}
         self._lock = threading.Lock()
         self._files = OpenFiles()
 
@@ -156,19 +158,35 @@ class Mosaic:
         return boxes
 
     def value_range(self, row0: int, row1: int, col0: int, col1: int) -> tuple[float, float]:
-        """Lowest and highest of the finest cells over a rectangle, SEA as 0; NaN where all is NODATA."""
+        """Bounds of the finest cells over a rectangle, SEA as 0; NaN where all is NODATA.
+
+        Looked up in squares of 32 cells, so that they are those of the squares that the rectangle touches.
+        """
         low, high = np.inf, -np.inf
         for i in range(row0 // CHUNK, (row1 - 1) // CHUNK + 1):
             for j in range(col0 // CHUNK, (col1 - 1) // CHUNK + 1):
-                values, classes = self._chunk(1, i, j)
-                r0, r1 = max(row0 - i * CHUNK, 0), min(row1 - i * CHUNK, CHUNK)
-                c0, c1 = max(col0 - j * CHUNK, 0), min(col1 - j * CHUNK, CHUNK)
-                valid = values[r0:r1, c0:c1][(classes[r0:r1, c0:c1] & UNUSABLE) == 0]
-                if valid.size:
-                    low, high = min(low, float(valid.min())), max(high, float(valid.max()))
-                if np.any(classes[r0:r1, c0:c1] == SEA):
-                    low, high = min(low, 0.0), max(high, 0.0)
+                lows, highs = self._bounds_of(i, j)
+                r0, r1 = max(row0 - i * CHUNK, 0) // SQUARE, -(-min(row1 - i * CHUNK, CHUNK) // SQUARE)
+                c0, c1 = max(col0 - j * CHUNK, 0) // SQUARE, -(-min(col1 - j * CHUNK, CHUNK) // SQUARE)
+                low, high = min(low, float(lows[r0:r1, c0:c1].min())), max(high, float(highs[r0:r1, c0:c1].max()))
         return (low, high) if low <= high else (np.nan, np.nan)
+
+    def _bounds_of(self, i: int, j: int) -> tuple[Float32Array, Float32Array]:
+        """Lowest and highest of every square of a chunk; ``inf, -inf`` where there is none."""
+        with self._lock:
+            found = self._bounds.get((i, j))
+        if found is not None:
+            return found
+        values, classes = self._chunk(1, i, j)
+        known = np.where(classes == SEA, np.float32(0), values)
+        squares = known.reshape(CHUNK // SQUARE, SQUARE, CHUNK // SQUARE, SQUARE)
+        made = (
+            np.where(np.isnan(squares), np.float32(np.inf), squares).min(axis=(1, 3)),
+            np.where(np.isnan(squares), np.float32(-np.inf), squares).max(axis=(1, 3)),
+        )
+        with self._lock:
+            self._bounds[i, j] = made
+        return made
 
     def __getstate__(self) -> dict[str, object]:
         return {"paths": self.paths, "fill": self.fill}

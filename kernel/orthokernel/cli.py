@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="subtract Sentinel-1's thermal noise from calibrated values (default: where the product has the vectors)",
     )
+    image.add_argument("--scale", choices=["linear", "db"], default="linear", help="of calibrated power")
     image.add_argument("--extras", type=_names, default=[], metavar="acquisition", help="rasters beside the image")
     image.add_argument("--threads", type=int, help="default: all cores this process may use")
     ortho.add_argument("--json", action="store_true", help="a JSON object on what was made, on standard output")
@@ -156,6 +157,7 @@ def _ortho(options: argparse.Namespace) -> int:
                 threads=options.threads,
                 noise_removal=options.noise_removal,
                 extras=options.extras,
+                scale=options.scale,
             )
     if options.json:
         _write(json.dumps(_summary(result)))
@@ -171,6 +173,7 @@ def _summary(result: OrthoResult) -> dict[str, Any]:
         "bands": list(result.bands),
         "radiometry": result.radiometry,
         "resampling": result.resampling,
+        "scale": result.scale,
         "valid_fraction": round(result.valid_fraction, 6),
         "dem_coverage": round(result.dem_coverage, 6),
         "lattice_error_px": round(result.lattice_error_px, 6),

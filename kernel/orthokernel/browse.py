@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from orthokernel.scale import FLOOR_POWER
+
 _PERCENTILES = (2.0, 98.0)
-_LEAST_POWER = 1e-5  # -50 dB: below every noise floor
 
 
 def write_browse(values: NDArray[Any], no_data: float, target: Path, power: bool) -> None:
@@ -58,7 +59,7 @@ def stretch(values: NDArray[np.float64], valid: NDArray[np.bool_], power: bool) 
     """Values as 1 to 255 between their 2nd and 98th percentile, 0 where not valid."""
     if not valid.any():
         return np.zeros(values.shape, np.uint8)
-    shown = 10 * np.log10(np.maximum(values, _LEAST_POWER, where=valid, out=np.ones_like(values))) if power else values
+    shown = 10 * np.log10(np.maximum(values, FLOOR_POWER, where=valid, out=np.ones_like(values))) if power else values
     low, high = np.percentile(shown[valid], _PERCENTILES)
     scaled = 1 + 254 * (np.where(valid, shown, low) - low) / max(high - low, 1e-12)
     return np.where(valid, np.clip(np.rint(scaled), 1, 255), 0).astype(np.uint8)

@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME,…",
         help="rasters beside the image: layover_shadow, local_incidence, scattering_area, acquisition",
     )
+    image.add_argument("--scale", choices=["linear", "db"], default="linear", help="of calibrated power")
     image.add_argument("--threads", type=int, help="default: all cores this process may use")
     ortho.add_argument("--json", action="store_true", help="a JSON object on what was made, on standard output")
     return parser
@@ -162,6 +163,7 @@ def _ortho(options: argparse.Namespace) -> int:
                 threads=options.threads,
                 noise_removal=options.noise_removal,
                 extras=options.extras,
+                scale=options.scale,
             )
     if options.json:
         _write(json.dumps(_summary(result)))
@@ -177,6 +179,7 @@ def _summary(result: OrthoResult) -> dict[str, Any]:
         "bands": list(result.bands),
         "radiometry": result.radiometry,
         "resampling": result.resampling,
+        "scale": result.scale,
         "valid_fraction": round(result.valid_fraction, 6),
         "dem_coverage": round(result.dem_coverage, 6),
         "lattice_error_px": round(result.lattice_error_px, 6),

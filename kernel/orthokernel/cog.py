@@ -20,7 +20,7 @@ from orthokernel.blocks import Window
 from orthokernel.browse import write_browse
 from orthokernel.cogfile import CogFile
 from orthokernel.cogpixels import store_integers
-from orthokernel.cogtiles import beside
+from orthokernel.cogtiles import Overviews, beside
 from orthokernel.errors import OutputError
 from orthokernel.extras import EXTRAS, Block
 from orthokernel.grid import Grid
@@ -28,6 +28,7 @@ from orthokernel.ortho import Options
 from orthokernel.product import Product
 from orthokernel.progress import Progress
 from orthokernel.result import OrthoResult
+from orthokernel.scale import to_decibels
 from orthokernel.stac import write_item
 
 
@@ -37,12 +38,14 @@ class CogSink:
     Everything is written in a scratch folder beside the output. Files appear under their final names, one rename each,
     when they are complete, the Item last. A run that fails leaves nothing.
 
-    Radar power is float32 with NaN for no data. Integer pixels that pass through keep their type; their no-data
-    value is the product's, or 0, and a pixel with data that resampling brings to that value is moved off it by one.
+    Radar power, linear or in decibels, is float32 with NaN for no data. Integer pixels that pass through keep their
+    type; their no-data value is the product's, or 0, and a pixel with data that resampling brings to that value is
+    moved off it by one.
     """
 
     def __init__(self, path: Path, grid: Grid, products: Sequence[Product], options: Options) -> None:
         self._path, self._names = path, output_names(path, options.extras)
+        self._scale = options.scale
         self.dtype, self.no_data = _storage(products[0], options)
         self._stack = ExitStack()
         try:
@@ -51,8 +54,9 @@ class CogSink:
             self._stack.callback(shutil.rmtree, self._scratch, ignore_errors=True)
             pool = self._stack.enter_context(ThreadPoolExecutor(options.threads, "orthokernel-compress"))
             self._made = {key: self._scratch / final.name for key, final in self._names.items()}
+            means: Overviews = "average_db" if options.scale == "db" else "average"
             self._image = self._stack.enter_context(
-                CogFile(self._made["image"], grid, self.dtype, self.no_data, options.bands, pool)
+                CogFile(self._made["image"], grid, self.dtype, self.no_data, options.bands, pool, overviews=means)
             )
             self._mask = self._stack.enter_context(
                 CogFile(self._made["mask"], grid, "uint8", 0, [""], pool, overviews="nearest")
@@ -68,6 +72,8 @@ class CogSink:
     def write(self, window: Window, block: Block) -> None:
         """See `Sink.write`."""
         row0, _, col0, _ = window
+        if self._scale == "db":
+            to_decibels(block.data)
         try:
             self._image.write(row0, as_stored(block.data, self.dtype, self.no_data), col0)
             self._mask.write(row0, block.mask[None], col0)
@@ -90,7 +96,8 @@ class CogSink:
             files = {"image": self._image, "mask": self._mask, **self._extras}
             sha256 = {name: file.close().sha256 for name, file in files.items()}
             progress(0.8, "writing")
-            write_browse(self._image.preview, self.no_data, made["browse"], power=result.radiometry != "dn")
+            is_power = result.radiometry != "dn" and result.scale == "linear"
+            write_browse(self._image.preview, self.no_data, made["browse"], power=is_power)
             write_item(result, made, names, made["item"], sha256)
             for key in (*files, "browse", "item"):
                 os.replace(made[key], names[key])  # noqa: PTH105 (Path.replace is the same call)

@@ -113,6 +113,10 @@ class SourceArrays(NamedTuple):
     last sample, inclusive; ``noise_factor`` (B, K, n_lines) float32 has its f by line. Blocks may not overlap.
 
     ``factor`` (R, C) float32, where it has rows, multiplies the value of every band; NaN makes it no data.
+
+    Output pixels are given where the line is ``first_line`` to ``last_line`` (NaN: ``n_lines - 0.5``): the image is cut
+    there, though not what its pixels are interpolated from. Beyond half a line off the image, its edge goes on by one
+    line more.
     """
 
     pixels: NDArray[Any]
@@ -131,6 +135,8 @@ class SourceArrays(NamedTuple):
     noise_block: Int64Array
     noise_factor: Float32Array
     factor: Float32Array
+    first_line: float = -0.5
+    last_line: float = np.nan
 
 
 @_inner
@@ -204,6 +210,10 @@ def _fill_window(source, band, line0, sample0, n_lines, n_samples, window):
     for i in range(n_lines):
         row = window[i * n_samples : (i + 1) * n_samples]
         line = line0 + i
+        if line == -1 and source.first_line < -0.5:
+            line = 0
+        elif line == source.n_lines and source.last_line > source.n_lines - 0.5:
+            line -= 1
         at = line % source.pixels.shape[1]
         low, high = 0, -1
         if source.line0 <= line < source.line1:
@@ -952,7 +962,9 @@ def _place_window(ranges, source, method, footprint, shape, bounds):
     if method == AVERAGE:
         reach_l = abs(footprint[0]) + abs(footprint[1]) + 1.0
         reach_s = abs(footprint[2]) + abs(footprint[3]) + 1.0
-    least_l, most_l = max(ranges[0], -0.5), min(ranges[1], source.n_lines - 0.5)
+    first = source.first_line
+    last = source.last_line if source.last_line == source.last_line else source.n_lines - 0.5
+    least_l, most_l = max(ranges[0], first), min(ranges[1], last)
     least_s, most_s = max(ranges[2], -0.5), min(ranges[3], source.n_samples - 0.5)
     if not (least_l <= most_l and least_s <= most_s):
         return False
@@ -961,8 +973,8 @@ def _place_window(ranges, source, method, footprint, shape, bounds):
     n_lines = int(np.ceil(most_l + reach_l)) + PAD + 1 - line0
     n_samples = int(np.ceil(most_s + reach_s)) + PAD + 1 - sample0
     shape[0], shape[1], shape[2], shape[3] = line0, sample0, n_lines, n_samples
-    bounds[0] = max(-0.5 - line0, 1.0)
-    bounds[1] = min(source.n_lines - 0.5 - line0, n_lines - 3.0)
+    bounds[0] = max(first - line0, 1.0)
+    bounds[1] = min(last - line0, n_lines - 3.0)
     bounds[2] = max(-0.5 - sample0, 1.0)
     bounds[3] = min(source.n_samples - 0.5 - sample0, n_samples - 3.0)
     return True

@@ -29,6 +29,7 @@ from orthokernel.blocks import (
     parts_of,
     run_part,
 )
+from orthokernel.cutlines import slice_of, turns
 from orthokernel.errors import EmptyIntersectionError, OptionError
 from orthokernel.extras import OF_SIGHT, Block, resolve_extras
 from orthokernel.flattening import LAYOVER, SHADOW, RadarAreas
@@ -41,6 +42,7 @@ from orthokernel.product import BandReader, Product, SlantToGround
 from orthokernel.progress import Progress, no_progress, part_of
 from orthokernel.radiometry import RADIOMETRIES, Radiometry, default_radiometry, sample_values
 from orthokernel.resampling import METHODS, Resampling, resampling_of, source_px_per_pixel
+from orthokernel.scale import Scale, resolve_scale
 from orthokernel.sensor import SensorModel
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 from orthokernel.sight import incidence_of, sight_of
@@ -72,6 +74,7 @@ class Options:
     """Subtract the thermal noise where the radiometry is calibrated and the product has noise vectors."""
     extras: tuple[str, ...] = ()
     """Rasters beside the image, see `orthokernel.extras`."""
+    scale: Scale = "linear"
 
 
 @dataclass
@@ -105,7 +108,10 @@ class Sink(Protocol):
 
 @dataclass
 class _Layer:
-    """Bands of one product that share their geometry, as they are read; ``bands`` are theirs in the output."""
+    """Bands of one product that share their geometry, as they are read.
+
+    ``bands`` are theirs in the output, ``lines`` the first and last line of the image that may give pixels.
+    """
 
     model: SensorModel
     table: BreakTable
@@ -113,6 +119,7 @@ class _Layer:
     power: bool
     product: int
     bands: slice
+    lines: tuple[float, float]
     held: tuple[int, int] = (0, 0)
 
 
@@ -139,13 +146,15 @@ def orthorectify(
     slant_to_ground: SlantToGround = "linear",
     noise_removal: bool | None = None,
     extras: Sequence[str] = (),
+    scale: Scale = "linear",
 ) -> OrthoResult:
     """Map-project products.
 
     Parameters
     ----------
     products : Product or sequence of Product
-        Of one pass. Where several cover a pixel, the first with data there gives it.
+        Slices of one pass are joined by cut lines, see `orthokernel.cutlines`. Of others that cover a pixel, the
+        first with data there gives it.
     grid : Grid
         The output's pixels.
     terrain : Terrain
@@ -175,6 +184,8 @@ def orthorectify(
         Rasters beside the image: "acquisition" numbers, from 1, the product that each pixel comes from; of Sentinel-1
         also "layover_shadow", "local_incidence" (degrees) and "scattering_area" (projected over flat area).
         "gamma0_rtc" always has the first three.
+    scale : {"linear", "db"}
+        Calibrated power as it is, or in decibels, those below -50 dB (and zero) as -50. Overviews are means of power.
 
     Returns
     -------
@@ -199,8 +210,9 @@ def orthorectify(
         raise OptionError("no product: expected at least one")
     terrain.require_overlap(grid)
     options, span_px = resolve_options(
-        several, grid, terrain, bands, radiometry, resampling, threads, geometry, slant_to_ground, noise_removal, extras
-    )
+        several, grid, terrain, bands, radiometry, resampling, threads, geometry, slant_to_ground, noise_removal,
+        extras, scale,
+    )  # fmt: skip
     walk = Walk.over(span_px, METHODS[options.resampling], grid.n_cols)
     report = progress or no_progress
     if out is None:
@@ -226,6 +238,7 @@ def resolve_options(
     slant_to_ground: SlantToGround,
     noise_removal: bool | None = None,
     extras: Sequence[str] = (),
+    scale: str = "linear",
 ) -> tuple[Options, float]:
     """Every default filled in, and how many source samples an output pixel spans.
 
@@ -240,19 +253,21 @@ def resolve_options(
         raise OptionError(f"geometry {geometry!r}: expected lattice or exact")
     if threads is not None and threads < 1:
         raise OptionError(f"threads {threads}: expected one or more")
+    resolved = radiometry or default_radiometry(products[0], chosen)
     model = products[0].sensor_model(chosen[0], slant_to_ground=slant_to_ground)
     # One height will do: a span hardly depends on it, and to look at all of them is to read all of the DEM.
     middle = float(terrain.heights(*grid.lonlat((grid.n_rows - 1) / 2, (grid.n_cols - 1) / 2))[0])
     span_px = source_px_per_pixel(model, grid, middle if np.isfinite(middle) else 0.0)
     options = Options(
         bands=chosen,
-        radiometry=radiometry or default_radiometry(products[0], chosen),  # type: ignore[arg-type]
+        radiometry=resolved,  # type: ignore[arg-type]
         resampling=resampling_of(resampling, span_px),
         geometry=geometry,
         slant_to_ground=slant_to_ground,
         threads=threads or available_cores(),
         noise_removal=noise_removal is not False,
         extras=(),
+        scale=resolve_scale(scale, resolved),
     )
     is_radar = all(product.mission == "sentinel-1" and set(chosen) <= set(product.bands) for product in products)
     if options.radiometry == "gamma0_rtc" and not is_radar:
@@ -310,9 +325,11 @@ def _run(
 def _open_layers(
     products: Sequence[Product], terrain: Terrain, options: Options, stack: ExitStack, tally: Tally
 ) -> list[_Layer]:
-    """Products outermost; neighbouring bands of one frame and kind make one layer."""
+    """Products outermost, in the order they are asked; neighbouring bands of one frame and kind make one layer."""
     layers: list[_Layer] = []
-    for number, product in enumerate(products):
+    alone = len(products) == 1
+    for turn in turns([None if alone else slice_of(product) for product in products]):
+        product = products[turn.product]
         opened = []
         for band in options.bands:
             reader = stack.enter_context(product.open_band(band))
@@ -335,7 +352,8 @@ def _open_layers(
                 flatten,
             )
             power = len(opened[start][2].calibration_line) > 0
-            layers.append(_Layer(model, break_table(model.break_lines), ring, power, number, slice(start, stop)))
+            lines, bands = turn.of_image(model.n_lines), slice(start, stop)
+            layers.append(_Layer(model, break_table(model.break_lines), ring, power, turn.product, bands, lines))
             start = stop
     return layers
 
@@ -393,7 +411,8 @@ class _Prepare:
                 sources.append(None)
                 areas.append(None)
                 continue
-            sources.append(layer.ring.prepare(geometry.lines, geometry.samples, layer.held))
+            source = layer.ring.prepare(geometry.lines, geometry.samples, layer.held)
+            sources.append(source._replace(first_line=layer.lines[0], last_line=layer.lines[1]))
             areas.append(layer.ring.areas)
             layer.held = geometry.lines
         return _Prepared(window, ground, geometries, sources, areas)

@@ -17,6 +17,7 @@ from orthokernel.extras import Block, empty_extras
 from orthokernel.grid import Grid
 from orthokernel.ortho import Options, Tally
 from orthokernel.product import Product
+from orthokernel.scale import Scale, to_decibels
 from orthokernel.terrain import Terrain
 
 RESULT_VERSION = 2
@@ -57,6 +58,7 @@ class OrthoResult:
     footprint : (K, 2) float64
         Closed ring of lon, lat in degrees around the pixels with data: their convex hull on the map.
     radiometry, resampling : str
+    scale : {"linear", "db"}
     properties : dict
         Provenance, JSON types only.
     extras : dict
@@ -74,6 +76,7 @@ class OrthoResult:
     footprint: NDArray[np.float64]
     radiometry: str
     resampling: str
+    scale: Scale = "linear"
     properties: dict[str, Any] = field(default_factory=dict)
     extras: dict[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -85,10 +88,13 @@ class ArraySink:
         self.data = np.empty((len(options.bands), *grid.shape), np.float32)
         self.mask = np.empty(grid.shape, np.uint8)
         self.extras = empty_extras(options.extras, grid.shape)
+        self._scale = options.scale
 
     def write(self, window: Window, block: Block) -> None:
         """See `Sink.write`."""
         rows, cols = slice(*window[:2]), slice(*window[2:])
+        if self._scale == "db":
+            to_decibels(block.data)
         self.data[:, rows, cols] = block.data
         self.mask[rows, cols] = block.mask
         for name, raster in self.extras.items():
@@ -117,6 +123,7 @@ def make_result(
         footprint=_footprint(grid, tally.outline),
         radiometry=options.radiometry,
         resampling=options.resampling,
+        scale=options.scale,
         properties=_provenance(products, terrain, options, tally),
         extras={} if arrays is None else arrays.extras,
     )

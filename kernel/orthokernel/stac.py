@@ -155,6 +155,7 @@ def _processing(result: OrthoResult) -> dict[str, Any]:
         "orthoburst:products": [fact["id"] for fact in facts["products"]],
         "orthoburst:radiometry": result.radiometry,
         "orthoburst:resampling": result.resampling,
+        "orthoburst:scale": result.scale,
         "orthoburst:orbit_source": facts["orbit_source"],
         "orthoburst:slant_to_ground": facts["slant_to_ground"],
         "orthoburst:noise_removal": facts["noise_removal"],
@@ -172,14 +173,16 @@ def _processing(result: OrthoResult) -> dict[str, Any]:
 def _assets(
     result: OrthoResult, files: dict[str, Path], names: dict[str, Path], sha256: Mapping[str, str]
 ) -> dict[str, Any]:
+    unit, scale = ({"unit": "dB"}, "dB") if result.scale == "db" else ({}, result.scale)
     with rasterio.open(files["image"]) as image:
         no_data = "nan" if image.nodata is None or np.isnan(image.nodata) else image.nodata
         bands = [
             {"name": band, "data_type": image.dtypes[0], "nodata": no_data, "spatial_resolution": result.grid.spacing_m}
+            | unit
             for band in result.bands
         ]
     entries: tuple[tuple[str, str, str, list[str], dict[str, Any]], ...] = (
-        ("data", "image", _COG, ["data"], {"title": f"{result.radiometry}, linear", "raster:bands": bands}),
+        ("data", "image", _COG, ["data"], {"title": f"{result.radiometry}, {scale}", "raster:bands": bands}),
         ("mask", "mask", _COG, ["metadata"], {
             "title": "0: no data; bit 0 valid, bit 1 height from the geoid (no DEM), bit 2 DEM void filled, "
             "bit 5 nothing above the noise floor",

@@ -163,6 +163,40 @@ def test_loop_equals_twin(method: str, holes: bool, calibration: bool, noise: bo
     np.testing.assert_allclose(ours[both], expected[both], atol=2e-4 * scale)
 
 
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic", "average"])
+@pytest.mark.parametrize(
+    ("first", "last"), [(-0.5, 40.3), (20.7, 40.3), (-0.9, float(IMAGE[0]) - 0.1)], ids=["end", "both", "beyond"]
+)
+def test_an_image_is_cut_where_it_is_told_and_not_what_it_is_interpolated_from(
+    method: str, first: float, last: float
+) -> None:
+    """Beyond its edge by more than half a line it is given, too: as if its last line were there twice."""
+    rng = np.random.default_rng(3)
+    heights = rng.uniform(*HEIGHTS, SIZE).astype(np.float32)
+    lattice = _lattice(0.85)
+    source = _source(rng, holes=True, calibration=True)
+    line, sample = _coordinates(lattice, heights)
+    image = _image(source)
+    if first < -0.5:
+        image, lead = np.pad(image, ((1, 1), (0, 0)), mode="edge"), 1
+    else:
+        lead = 0
+    expected = np.full(SIZE, np.nan)
+    for row, col in np.ndindex(-(-SIZE[0] // BLOCK_PX), -(-SIZE[1] // BLOCK_PX)):
+        part = np.s_[row * BLOCK_PX : (row + 1) * BLOCK_PX, col * BLOCK_PX : (col + 1) * BLOCK_PX]
+        expected[part] = warp(image, line[part] + lead, sample[part], method, _footprint(lattice, row, col))
+    expected[~((line >= first) & (line <= last))] = np.nan
+    if method == "cubic":
+        expected = np.maximum(expected, 0.0)
+    cut = source._replace(first_line=first, last_line=last)
+    ours = _run(heights, lattice, break_table(None), cut, method, power=True)
+    sure = ~_near_a_switch(line, sample, method) & (np.abs(line - first) > 1e-3) & (np.abs(line - last) > 1e-3)
+    assert 0.05 < np.isfinite(expected).mean() < 0.99
+    np.testing.assert_array_equal(np.isnan(ours)[sure], np.isnan(expected)[sure])
+    both = ~np.isnan(ours) & ~np.isnan(expected) & sure
+    np.testing.assert_allclose(ours[both], expected[both], atol=2e-4 * np.nanmax(np.abs(expected)))
+
+
 def _footprint(lattice: LatticeArrays, i: int, j: int) -> tuple[float, float, float, float]:
     c = lattice.coefficients[:, 0, i : i + 2, j : j + 2]
     d_row = (c[:, 1].mean(axis=1) - c[:, 0].mean(axis=1)) / STEP_PX

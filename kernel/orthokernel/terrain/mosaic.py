@@ -15,7 +15,7 @@ from rasterio.windows import Window
 
 from orthokernel.errors import TerrainError
 from orthokernel.grid import from_lonlat, metres_per_unit
-from orthokernel.terrain.flags import NODATA, OK, SEA, UNUSABLE
+from orthokernel.terrain.flags import NODATA, OK, SEA
 from orthokernel.terrain.raster import Header, OpenFiles, read_interpolated
 from orthokernel.terrain.voids import FILL_REACH, average_cells, fill_voids
 

@@ -85,7 +85,7 @@ class OpenFiles:
 
 
 def read_interpolated(path: str, lattice: Affine, n_rows: int, n_cols: int, metres_per_unit: float) -> Float32Array:
-    """Cells interpolated (bilinear) to a lattice in the raster's own coordinate system; else as `OpenFiles.read_cells`."""
+    """Cells interpolated (bilinear) to a lattice in the raster's own system; else as `OpenFiles.read_cells`."""
     try:
         with (
             rasterio.open(path) as source,

@@ -24,7 +24,7 @@ from localdev.scene.pixels import Painter, Window
 from localdev.scene.quicklook import overlay_xml, write_quick_look
 from localdev.scene.radar import RadarGeometry
 from localdev.scene.spec import Scene, SceneSpec, Target
-from localdev.scene.targets import place_targets
+from localdev.scene.targets import place_targets, targets_at
 from localdev.scene.terrain import Bounds, Surface, flat_surface, read_surface
 
 DEM_MARGIN_DEG = 0.05
@@ -82,6 +82,7 @@ def _from_nothing(spec: SceneSpec) -> Scene:
         (work / part).mkdir(parents=True, exist_ok=True)
     measurements = [work / "measurement" / (identity.file_stem(p) + ".tiff") for p in spec.polarisations]
     targets = place_targets(spec.targets, geometry, surface, window, spec.seed)
+    targets += targets_at(spec.target_lonlat_deg, geometry, surface, window)
     painter = Painter(spec, geometry=geometry, surface=surface, window=window, targets=targets)
     statistics, pictures = write_measurements(
         measurements,
@@ -174,6 +175,7 @@ def _from_annotation(spec: SceneSpec) -> Scene:
         (work / part).mkdir(parents=True)
     measurements = [work / "measurement" / f"{path.stem}.tiff" for path in annotations]
     targets = place_targets(spec.targets, geometry, surface, window, spec.seed)
+    targets += targets_at(spec.target_lonlat_deg, geometry, surface, window)
     painter = Painter(spec, geometry=geometry, surface=surface, window=window, targets=targets)
     _, pictures = write_measurements(
         measurements,

@@ -68,6 +68,9 @@ class SceneSpec:
         Before IPF 2.9: width of the border of low random values around what is filled.
     targets : int
         Point targets spread over the image.
+    target_lonlat_deg : tuple of (lon, lat)
+        Further point targets, on the ground there; where the image shows none of them it has none. So neighbouring
+        slices can show the same one.
     facets_per_pixel : int
         Facets along each axis of a pixel.
     """
@@ -101,6 +104,7 @@ class SceneSpec:
     ipf_version: str = "003.40"
     border_noise_px: int = 0
     targets: int = 0
+    target_lonlat_deg: tuple[tuple[float, float], ...] = ()
     target_dn: float = 20000.0
     target_width_px: float = 1.4
     polarisations: tuple[str, ...] = ("vv",)

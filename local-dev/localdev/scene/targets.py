@@ -1,4 +1,4 @@
-"""Where point targets stand: spread over the image, each on the gentlest ground nearby."""
+"""Where point targets stand: spread over the image, each on the gentlest ground nearby, or where asked for."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from localdev.scene.terrain import Surface
 EDGE_PX = 24.0
 CANDIDATES = 200
 NEAR_PX, FAR_PX = 3.0, 12.0
+ECHO_PX = 4.0
+"""How far off the image a target may be whose echo it still shows."""
 
 
 def place_targets(count: int, geometry: RadarGeometry, surface: Surface, window: Window, seed: int) -> list[Target]:
@@ -63,6 +65,21 @@ def place_targets(count: int, geometry: RadarGeometry, surface: Surface, window:
                 float(samples[best, 0]),
             )
         )
+    return found
+
+
+def targets_at(
+    lonlat_deg: tuple[tuple[float, float], ...], geometry: RadarGeometry, surface: Surface, window: Window
+) -> list[Target]:
+    """Those targets at given places whose echo is in the window, some of it perhaps beyond an edge."""
+    found = []
+    for lon, lat in lonlat_deg:
+        height = float(surface.height(np.array([lon]), np.array([lat]))[0])
+        line, sample = (float(part) for part in geometry.ground_to_image(lon, lat, height))
+        off_lines = max(window.first_line - line, line - (window.first_line + window.lines - 1))
+        off_samples = max(window.first_sample - sample, sample - (window.first_sample + window.samples - 1))
+        if max(off_lines, off_samples) < ECHO_PX:
+            found.append(Target(lon, lat, height, line, sample))
     return found
 
 

@@ -94,9 +94,9 @@ class Geometry:
         return self.lines[0] < self.lines[1] and self.samples[0] < self.samples[1]
 
 
-def ground_under(terrain: Terrain, block: Grid, walk: Walk) -> Ground:
-    """The terrain of a block, over the whole of the loop's blocks that it touches."""
-    extent = extent_of(block, walk.loop_block_px)
+def ground_under(terrain: Terrain, block: Grid, walk: Walk, margin_px: int = 0) -> Ground:
+    """The terrain of a block, over the whole of the loop's blocks that it, and a margin around it, touches."""
+    extent = extent_of(block, walk.loop_block_px, margin_px)
     dem = dem_under(terrain, block, extent)
     return Ground(block, extent, dem, *height_bounds(dem))
 

@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     ground.add_argument("--height", type=float, metavar="METRES", help="one height above the ellipsoid everywhere")
     ground.add_argument("--orbits", type=Path, metavar="FOLDER", help=_ORBITS)
     image = ortho.add_argument_group("image")
-    image.add_argument("--bands", type=lambda text: [name.lower() for name in text.split(",") if name], metavar="vv,vh")
+    image.add_argument("--bands", type=_names, metavar="vv,vh")
     image.add_argument("--radiometry", choices=["sigma0", "beta0", "gamma0", "dn"])
     image.add_argument("--resampling", choices=["nearest", "bilinear", "cubic", "average"])
     image.add_argument(
@@ -86,9 +86,14 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="subtract Sentinel-1's thermal noise from calibrated values (default: where the product has the vectors)",
     )
+    image.add_argument("--extras", type=_names, default=[], metavar="acquisition", help="rasters beside the image")
     image.add_argument("--threads", type=int, help="default: all cores this process may use")
     ortho.add_argument("--json", action="store_true", help="a JSON object on what was made, on standard output")
     return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name.lower() for name in text.split(",") if name]
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -150,6 +155,7 @@ def _ortho(options: argparse.Namespace) -> int:
                 progress=bar.show,
                 threads=options.threads,
                 noise_removal=options.noise_removal,
+                extras=options.extras,
             )
     if options.json:
         _write(json.dumps(_summary(result)))
@@ -161,7 +167,7 @@ def _summary(result: OrthoResult) -> dict[str, Any]:
 
     assert result.path is not None
     return {
-        **{key: str(path) for key, path in output_names(result.path).items()},
+        **{key: str(path) for key, path in output_names(result.path, result.properties["extras"]).items()},
         "bands": list(result.bands),
         "radiometry": result.radiometry,
         "resampling": result.resampling,

@@ -1,4 +1,4 @@
-"""Writes an orthoimage as a Cloud-Optimized GeoTIFF, with its mask, browse image and STAC Item beside it."""
+"""Writes an orthoimage as a Cloud-Optimized GeoTIFF, with mask, extras, browse image and STAC Item beside it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from orthokernel.cogfile import CogFile
 from orthokernel.cogpixels import store_integers
 from orthokernel.cogtiles import beside
 from orthokernel.errors import OutputError
+from orthokernel.extras import EXTRAS, Block
 from orthokernel.grid import Grid
 from orthokernel.ortho import Options
 from orthokernel.product import Product
@@ -41,7 +42,7 @@ class CogSink:
     """
 
     def __init__(self, path: Path, grid: Grid, products: Sequence[Product], options: Options) -> None:
-        self._path = path
+        self._path, self._names = path, output_names(path, options.extras)
         self.dtype, self.no_data = _storage(products[0], options)
         self._stack = ExitStack()
         try:
@@ -49,42 +50,49 @@ class CogSink:
             self._scratch = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
             self._stack.callback(shutil.rmtree, self._scratch, ignore_errors=True)
             pool = self._stack.enter_context(ThreadPoolExecutor(options.threads, "orthokernel-compress"))
-            self._made = {key: self._scratch / final.name for key, final in output_names(path).items()}
+            self._made = {key: self._scratch / final.name for key, final in self._names.items()}
             self._image = self._stack.enter_context(
                 CogFile(self._made["image"], grid, self.dtype, self.no_data, options.bands, pool)
             )
             self._mask = self._stack.enter_context(
                 CogFile(self._made["mask"], grid, "uint8", 0, [""], pool, overviews="nearest")
             )
+            self._extras = {
+                name: self._stack.enter_context(_extra_file(self._made[name], grid, name, pool))
+                for name in options.extras
+            }
         except (OSError, RasterioError) as error:
             self._stack.close()
             raise OutputError(path, error) from error
 
-    def write(self, window: Window, data: NDArray[np.float32], mask: NDArray[np.uint8]) -> None:
+    def write(self, window: Window, block: Block) -> None:
         """See `Sink.write`."""
         row0, _, col0, _ = window
         try:
-            self._image.write(row0, as_stored(data, self.dtype, self.no_data), col0)
-            self._mask.write(row0, mask[None], col0)
+            self._image.write(row0, as_stored(block.data, self.dtype, self.no_data), col0)
+            self._mask.write(row0, block.mask[None], col0)
+            for name, file in self._extras.items():
+                file.write(row0, block.extras[name][None], col0)
         except OSError as error:
             raise OutputError(self._path, error) from error
 
     def finish(self, result: OrthoResult, progress: Progress) -> None:
-        """Make the COG, the mask, the browse image and the Item.
+        """Make the COG, the mask, the extras, the browse image and the Item.
 
         Raises
         ------
         OutputError
             A file cannot be written.
         """
-        made, names = self._made, output_names(self._path)
+        made, names = self._made, self._names
         try:
             progress(0.0, "writing")
-            sha256 = {"image": self._image.close().sha256, "mask": self._mask.close().sha256}
+            files = {"image": self._image, "mask": self._mask, **self._extras}
+            sha256 = {name: file.close().sha256 for name, file in files.items()}
             progress(0.8, "writing")
             write_browse(self._image.preview, self.no_data, made["browse"], power=result.radiometry != "dn")
             write_item(result, made, names, made["item"], sha256)
-            for key in ("image", "mask", "browse", "item"):
+            for key in (*files, "browse", "item"):
                 os.replace(made[key], names[key])  # noqa: PTH105 (Path.replace is the same call)
         except (OSError, RasterioError) as error:
             raise OutputError(self._path, error) from error
@@ -99,14 +107,19 @@ class CogSink:
         self._stack.close()
 
 
-def output_names(path: Path) -> dict[str, Path]:
-    """The files beside an output: ``image``, ``mask``, ``browse``, ``item``."""
+def output_names(path: Path, extras: Sequence[str] = ()) -> dict[str, Path]:
+    """The files of an output: ``image``, ``mask``, ``browse``, ``item``, and extras by their names."""
     return {
         "image": path,
-        "mask": path.with_name(f"{path.stem}_mask.tif"),
+        **{name: path.with_name(f"{path.stem}_{name}.tif") for name in ("mask", *extras)},
         "browse": path.with_suffix(".png"),
         "item": path.with_suffix(".json"),
     }
+
+
+def _extra_file(path: Path, grid: Grid, name: str, pool: ThreadPoolExecutor) -> CogFile:
+    extra = EXTRAS[name]
+    return CogFile(path, grid, extra.dtype, extra.no_data, [name], pool, overviews=extra.overviews)
 
 
 def as_stored(data: NDArray[np.float32], dtype: str, no_data: float) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -28,6 +29,7 @@ from orthokernel.blocks import (
     run_part,
 )
 from orthokernel.errors import EmptyIntersectionError, OptionError
+from orthokernel.extras import Block, resolve_extras
 from orthokernel.grid import Grid
 from orthokernel.lattice import break_table
 from orthokernel.loop import BreakTable, SourceArrays
@@ -61,6 +63,8 @@ class Options:
     threads: int
     noise_removal: bool = True
     """Subtract the thermal noise where the radiometry is calibrated and the product has noise vectors."""
+    extras: tuple[str, ...] = ()
+    """Rasters beside the image, see `orthokernel.extras`."""
 
 
 @dataclass
@@ -87,8 +91,8 @@ class Tally:
 class Sink(Protocol):
     """Takes finished blocks, from one thread, in order."""
 
-    def write(self, window: Window, data: Float32Array, mask: NDArray[np.uint8]) -> None:
-        """``data`` (bands, rows, cols), NaN where there is none; ``mask`` (rows, cols), see `MaskBit`."""
+    def write(self, window: Window, block: Block) -> None:
+        """The block is the sink's from here on."""
         ...
 
 
@@ -126,6 +130,7 @@ def orthorectify(
     geometry: Literal["lattice", "exact"] = "lattice",
     slant_to_ground: SlantToGround = "linear",
     noise_removal: bool | None = None,
+    extras: Sequence[str] = (),
 ) -> OrthoResult:
     """Map-project products.
 
@@ -156,6 +161,8 @@ def orthorectify(
     noise_removal : bool, optional
         Subtract Sentinel-1's thermal noise from calibrated values. Default: wherever the product has noise vectors.
         Where nothing is left above the noise the value is 0 and the mask says NOISE_FLOOR.
+    extras : sequence of str
+        Rasters beside the image: "acquisition" numbers, from 1, the product that each pixel comes from.
 
     Returns
     -------
@@ -180,12 +187,12 @@ def orthorectify(
         raise OptionError("no product: expected at least one")
     terrain.require_overlap(grid)
     options, span_px = resolve_options(
-        several, grid, terrain, bands, radiometry, resampling, threads, geometry, slant_to_ground, noise_removal
+        several, grid, terrain, bands, radiometry, resampling, threads, geometry, slant_to_ground, noise_removal, extras
     )
     walk = Walk.over(span_px, METHODS[options.resampling], grid.n_cols)
     report = progress or no_progress
     if out is None:
-        arrays = ArraySink(grid, len(options.bands))
+        arrays = ArraySink(grid, options)
         tally = _run(several, grid, terrain, options, walk, arrays, report)
         return make_result(several, grid, terrain, options, tally, arrays=arrays)
     with CogSink(Path(out), grid, several, options) as sink:
@@ -206,6 +213,7 @@ def resolve_options(
     geometry: Literal["lattice", "exact"],
     slant_to_ground: SlantToGround,
     noise_removal: bool | None = None,
+    extras: Sequence[str] = (),
 ) -> tuple[Options, float]:
     """Every default filled in, and how many source samples an output pixel spans.
 
@@ -234,6 +242,7 @@ def resolve_options(
         slant_to_ground=slant_to_ground,
         threads=threads or available_cores(),
         noise_removal=noise_removal is not False,
+        extras=resolve_extras(extras, len(products)),
     )
     return options, span_px
 
@@ -260,7 +269,7 @@ def _run(
         ahead = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-ahead"))
         writer = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-write"))
         pool = stack.enter_context(ThreadPoolExecutor(options.threads, "orthokernel-loop"))
-        loop = _Loop(pool, options.threads, walk, layers, len(options.bands))
+        loop = _Loop(pool, options, walk, layers)
         prepare = _Prepare(grid, terrain, options, walk, layers)
         coming = ahead.submit(prepare, windows[0])
         written: Future[None] | None = None
@@ -268,10 +277,10 @@ def _run(
             prepared = coming.result()
             if k + 1 < len(windows):
                 coming = ahead.submit(prepare, windows[k + 1])
-            data, mask = loop(prepared, tally)
+            block = loop(prepared, tally)
             if written is not None:
                 written.result()  # one block waits at most: memory stays bounded when the disk is slow
-            written = writer.submit(sink.write, window, data, mask)
+            written = writer.submit(sink.write, window, block)
             if tally.seen:  # silent until a block reaches an image: a grid off the product is one error and no progress
                 progress((k + 1) / len(windows), "orthorectifying")
         if written is not None:
@@ -354,69 +363,75 @@ class _Prepare:
 class _Loop:
     """Runs the parts of a block on the threads of a pool."""
 
-    def __init__(self, pool: ThreadPoolExecutor, threads: int, walk: Walk, layers: list[_Layer], n_bands: int) -> None:
-        self._pool, self._threads, self._walk, self._layers, self._n_bands = pool, threads, walk, layers, n_bands
-        self._scratch = [np.empty(_SCRATCH, np.float32) for _ in range(threads)]
+    def __init__(self, pool: ThreadPoolExecutor, options: Options, walk: Walk, layers: list[_Layer]) -> None:
+        self._pool, self._options, self._walk, self._layers = pool, options, walk, layers
+        self._several = len({layer.product for layer in layers}) > 1
+        self._scratch = [np.empty(_SCRATCH, np.float32) for _ in range(options.threads)]
 
-    def __call__(self, prepared: _Prepared, tally: Tally) -> tuple[Float32Array, NDArray[np.uint8]]:
+    def __call__(self, prepared: _Prepared, tally: Tally) -> Block:
         row0, row1, col0, col1 = prepared.window
-        shape = (row1 - row0, col1 - col0)
+        block = Block.without_data(len(self._options.bands), (row1 - row0, col1 - col0), self._options.extras)
         if prepared.ground is None or not any(source is not None for source in prepared.sources):
-            return np.full((self._n_bands, *shape), np.nan, np.float32), np.zeros(shape, np.uint8)
-        data = np.empty((self._n_bands, *shape), np.float32)
-        mask = np.zeros(shape, np.uint8)
-        parts = parts_of(prepared.ground.grid, self._walk)
+            block.data[:] = np.nan
+            return block
+        parts, threads = parts_of(prepared.ground.grid, self._walk), self._options.threads
         jobs = [
-            self._pool.submit(self._run_parts, prepared, parts[n :: self._threads], data, mask, self._scratch[n])
-            for n in range(min(self._threads, len(parts)))
+            self._pool.submit(self._run_parts, prepared, parts[n::threads], block, self._scratch[n])
+            for n in range(min(threads, len(parts)))
         ]
         for job in jobs:
             valid, from_dem, seen = job.result()
             tally.valid += valid
             tally.covered += from_dem
             tally.seen += seen
-        _note_outline(tally, mask, row0, col0)
-        return data, mask
+        _note_outline(tally, block.mask, row0, col0)
+        return block
 
     def _run_parts(
-        self,
-        prepared: _Prepared,
-        parts: list[Window],
-        data: Float32Array,
-        mask: NDArray[np.uint8],
-        scratch: Float32Array,
+        self, prepared: _Prepared, parts: list[Window], block: Block, scratch: Float32Array
     ) -> tuple[int, int, int]:
         valid, from_dem, seen = 0, 0, 0
         for part in parts:
+            found = self._run_products(prepared, part, block, scratch)
+            from_dem, seen = from_dem + found[0], seen + found[1]
             rows, cols = slice(part[0], part[1]), slice(part[2], part[3])
-            for k, layer in enumerate(self._layers):
-                found = self._run_layer(prepared, part, k, layer, data[layer.bands], mask, scratch)
-                from_dem, seen = from_dem + found[0], seen + found[1]
-            # Until here the mask held the terrain's flags.
-            valid += mark_valid(data[:, rows, cols], mask[rows, cols], self._layers[0].power, mask[rows, cols])
+            mask = block.mask[rows, cols]  # until here the terrain's flags
+            valid += mark_valid(block.data[:, rows, cols], mask, self._layers[0].power, mask)
         return valid, from_dem, seen
 
+    def _run_products(self, prepared: _Prepared, part: Window, block: Block, scratch: Float32Array) -> tuple[int, int]:
+        """All bands of a pixel come from one product: the first, in the order of the layers, with data in any."""
+        rows, cols = slice(part[0], part[1]), slice(part[2], part[3])
+        view = block.data[:, rows, cols]
+        acquisition = block.extras.get("acquisition")
+        from_dem, seen = 0, 0
+        given: NDArray[np.bool_] | None = None  # pixels that have data already
+        for product, layers in groupby(range(len(self._layers)), lambda k: self._layers[k].product):
+            own = list(layers)
+            if all(prepared.sources[k] is None for k in own) or (given is not None and given.all()):
+                continue
+            before = None if given is None else view.copy()
+            for k in own:
+                found = self._run_layer(prepared, part, k, block, scratch)
+                from_dem, seen = from_dem + found[0], seen + found[1]
+            if before is not None:
+                np.copyto(view, before, where=given)
+            if acquisition is not None or self._several:
+                has_data = np.any(~np.isnan(view), axis=0)
+                if acquisition is not None:
+                    acquisition[rows, cols][has_data if given is None else has_data & ~given] = product + 1
+                given = has_data
+        return from_dem, seen
+
     def _run_layer(
-        self,
-        prepared: _Prepared,
-        part: Window,
-        k: int,
-        layer: _Layer,
-        out: Float32Array,
-        flags: NDArray[np.uint8],
-        scratch: Float32Array,
+        self, prepared: _Prepared, part: Window, k: int, block: Block, scratch: Float32Array
     ) -> tuple[int, int]:
-        geometry, source, ground = prepared.geometries[k], prepared.sources[k], prepared.ground
-        view = out[:, part[0] : part[1], part[2] : part[3]]
+        geometry, source, ground, layer = prepared.geometries[k], prepared.sources[k], prepared.ground, self._layers[k]
+        out = block.data[layer.bands]
         if geometry is None or source is None or ground is None:
-            if layer.product == 0:
-                view[:] = np.nan
+            out[:, part[0] : part[1], part[2] : part[3]] = np.nan
             return 0, 0
-        before = None if layer.product == 0 else view.copy()
-        found = run_part(part, ground, geometry, layer.table, source, self._walk, layer.power, scratch, out, flags)
-        if before is not None:
-            np.copyto(view, before, where=~np.isnan(before))
-        return found
+        return run_part(part, ground, geometry, layer.table, source, self._walk, layer.power, scratch, out, block.mask)
 
 
 def _note_outline(tally: Tally, mask: NDArray[np.uint8], row0: int, col0: int) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthokernel.blocks import Window
+from orthokernel.extras import Block, empty_extras
 from orthokernel.grid import Grid
 from orthokernel.ortho import Options, Tally
 from orthokernel.product import Product
@@ -58,6 +59,8 @@ class OrthoResult:
     radiometry, resampling : str
     properties : dict
         Provenance, JSON types only.
+    extras : dict
+        The rasters asked for, ``(rows, cols)`` by name, see `orthokernel.extras`; empty where they are in files.
     """
 
     grid: Grid
@@ -72,20 +75,24 @@ class OrthoResult:
     radiometry: str
     resampling: str
     properties: dict[str, Any] = field(default_factory=dict)
+    extras: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class ArraySink:
     """Keeps the blocks in memory."""
 
-    def __init__(self, grid: Grid, n_bands: int) -> None:
-        self.data = np.empty((n_bands, *grid.shape), np.float32)
+    def __init__(self, grid: Grid, options: Options) -> None:
+        self.data = np.empty((len(options.bands), *grid.shape), np.float32)
         self.mask = np.empty(grid.shape, np.uint8)
+        self.extras = empty_extras(options.extras, grid.shape)
 
-    def write(self, window: Window, data: NDArray[np.float32], mask: NDArray[np.uint8]) -> None:
+    def write(self, window: Window, block: Block) -> None:
         """See `Sink.write`."""
-        row0, row1, col0, col1 = window
-        self.data[:, row0:row1, col0:col1] = data
-        self.mask[row0:row1, col0:col1] = mask
+        rows, cols = slice(*window[:2]), slice(*window[2:])
+        self.data[:, rows, cols] = block.data
+        self.mask[rows, cols] = block.mask
+        for name, raster in self.extras.items():
+            raster[rows, cols] = block.extras[name]
 
 
 def make_result(
@@ -111,6 +118,7 @@ def make_result(
         radiometry=options.radiometry,
         resampling=options.resampling,
         properties=_provenance(products, terrain, options, tally),
+        extras={} if arrays is None else arrays.extras,
     )
 
 
@@ -130,6 +138,7 @@ def _provenance(products: Sequence[Product], terrain: Terrain, options: Options,
         "geometry": options.geometry,
         "slant_to_ground": options.slant_to_ground if products[0].mission == "sentinel-1" else None,
         **_noise(products, options, tally),
+        "extras": list(options.extras),
         "lattice_error_px": round(tally.lattice_error_px, 6),
         "dem_coverage": round(tally.dem_coverage, 6),
         "kernel_version": kernel_version(),

@@ -17,6 +17,7 @@ import pyproj
 import rasterio
 
 from orthocontracts.tiles import tiles_intersecting
+from orthokernel.extras import EXTRAS
 from orthokernel.grid import Grid
 from orthokernel.nrb import normalised_backscatter
 from orthokernel.result import OrthoResult
@@ -199,6 +200,7 @@ def _assets(
             "bit 5 nothing above the noise floor",
             "raster:bands": [{"data_type": "uint8", "nodata": 0}],
         }),
+        *((name, name, _COG, ["metadata"], _about_extra(name)) for name in names if name in EXTRAS),
         ("thumbnail", "browse", "image/png", ["thumbnail", "overview"], {}),
     )  # fmt: skip
     return {
@@ -212,6 +214,13 @@ def _assets(
         }
         for key, name, kind, roles, more in entries
     }
+
+
+def _about_extra(name: str) -> dict[str, Any]:
+    extra = EXTRAS[name]
+    no_data = "nan" if np.isnan(extra.no_data) else extra.no_data
+    band = {"data_type": extra.dtype, "nodata": no_data, **({"unit": extra.unit} if extra.unit else {})}
+    return {"title": extra.title, "raster:bands": [band]}
 
 
 def _multihash(sha256: str) -> str:

@@ -18,7 +18,7 @@ _ROLES = {
 }
 """By the asset's key; names of the extension card4l."""
 
-_UNITS = {"data": "1", "local_incidence": "degree", "scattering_area": "1"}
+_RATIOS = frozenset({"data", "scattering_area"})
 
 _BITS = {
     MaskBit.VALID: ("valid", "some band has a value"),
@@ -39,7 +39,7 @@ def described_assets(assets: Mapping[str, Any], sources: Sequence[Mapping[str, A
 
 
 def _described(key: str, asset: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    unit = {"unit": _UNITS[key]} if key in _UNITS else {}
+    unit = {"unit": "1"} if key in _RATIOS else {}
     bands = [
         {**unit, **band, "bits_per_sample": 8 * np.dtype(band["data_type"]).itemsize} for band in asset["raster:bands"]
     ]

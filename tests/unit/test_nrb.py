@@ -15,6 +15,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from orthokernel import Grid, OrthoResult
+from orthokernel.extras import EXTRAS
 from orthokernel.nrb import Nrb, normalised_backscatter
 from orthokernel.result import MaskBit
 from orthokernel.stac import FACILITY_VARIABLE, make_item
@@ -93,44 +94,44 @@ def provenance() -> dict[str, Any]:
     }
 
 
-ASSETS: dict[str, Any] = {
-    key: {"href": f"./out_{key}.tif", "roles": ["metadata"], "raster:bands": [{"data_type": kind}]}
-    for key, kind in (
-        ("local_incidence", "float32"),
-        ("scattering_area", "float32"),
-        ("acquisition", "uint8"),
-    )
+FILES = {
+    "image": "float32",
+    "mask": "uint8",
+    "browse": "uint8",
+    **{name: extra.dtype for name, extra in EXTRAS.items()},
 }
 GRID = Grid.mgrs("33TTG", 20.0)
 
 
 def made(facts: dict[str, Any], grid: Grid = GRID, without: str = "", facility: str | None = "Here") -> Nrb:
-    base = {"data": {"roles": ["data"], "raster:bands": [{"name": "vv", "data_type": "float32"}]}}
-    assets = {key: value for key, value in {**base, **ASSETS}.items() if key != without}
+    assets = {
+        key: {"roles": ["metadata"], "raster:bands": [{"data_type": kind}]}
+        for key, kind in {"data": "float32", **FILES}.items()
+        if key != without
+    }
     return normalised_backscatter(facts, grid, "33TTG" if grid is GRID else None, "bilinear", assets, facility)
+
+
+def item_of(folder: Path, radiometry: str) -> dict[str, Any]:
+    """The Item of a finished run of two bands; its files are there, but small."""
+    files = {name: folder / f"out_{name}" for name in FILES}
+    for name, path in files.items():
+        with rasterio.open(
+            path, "w", driver="GTiff", width=1, height=1, count=1, dtype=FILES[name],
+            crs=32633, transform=from_origin(0, 9, 1, 1),
+        ) as file:  # fmt: skip
+            file.write(np.zeros((1, 1, 1), FILES[name]))
+    result = OrthoResult(
+        GRID, ("vv", "vh"), None, None, folder / "out.tif", 0.004, 1.0, 0.5, GRID.footprint_lonlat(), radiometry,
+        "bilinear", provenance(),
+    )  # fmt: skip
+    return make_item(result, files, {name: folder / f"{path.name}.tif" for name, path in files.items()}, {})
 
 
 @pytest.fixture
 def item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The Item of a finished run, with the extra files' assets as the writer makes them."""
-    import orthokernel.stac as writer
-
     monkeypatch.setenv(FACILITY_VARIABLE, "Here")
-    files = {name: tmp_path / f"out_{name}" for name in ("image", "mask", "browse")}
-    for path in files.values():
-        with rasterio.open(
-            path, "w", driver="GTiff", width=1, height=1, count=1, dtype="float32", nodata=np.nan,
-            crs=32633, transform=from_origin(0, 9, 1, 1),
-        ) as file:  # fmt: skip
-            file.write(np.zeros((1, 1, 1), np.float32))
-    plain = writer._assets
-    monkeypatch.setattr(writer, "_assets", lambda *found: {**plain(*found), **ASSETS})
-    result = OrthoResult(
-        GRID, ("vv", "vh"), None, None, tmp_path / "out.tif", 0.004, 1.0, 0.5, GRID.footprint_lonlat(), "gamma0_rtc",
-        "bilinear", provenance(),
-    )  # fmt: skip
-    names = {"image": tmp_path / "out.tif", "mask": tmp_path / "out_mask.tif", "browse": tmp_path / "out.png"}
-    return make_item(result, files, names, {})
+    return item_of(tmp_path, "gamma0_rtc")
 
 
 def rows() -> list[list[str]]:
@@ -210,9 +211,11 @@ def test_rasters_tell_how_they_are_stored(item: dict[str, Any]) -> None:
     bits = {
         key: asset["raster:bands"][0]["bits_per_sample"] for key, asset in item["assets"].items() if key != "thumbnail"
     }
-    assert bits == {"data": 32, "mask": 8, "local_incidence": 32, "scattering_area": 32, "acquisition": 8}
+    assert bits == {
+        "data": 32, "mask": 8, "layover_shadow": 8, "local_incidence": 32, "scattering_area": 32, "acquisition": 8,
+    }  # fmt: skip
     assert item["assets"]["data"]["sar:polarizations"] == ["VV", "VH"]
-    assert item["assets"]["local_incidence"]["raster:bands"][0]["unit"] == "degree"
+    assert item["assets"]["local_incidence"]["raster:bands"][0]["unit"] == "deg"
     assert item["assets"]["acquisition"]["classification:classes"][1]["description"] == NAME.format("3C4D")
     assert "raster:bands" not in item["assets"]["thumbnail"]
 
@@ -305,13 +308,9 @@ def test_noise_and_dem_are_linked_only_where_known() -> None:
     assert all(link["href"].startswith("https://") for link in nrb.links)
 
 
-def test_other_radiometry_says_nothing_of_it(item: dict[str, Any], tmp_path: Path) -> None:
-    result = OrthoResult(
-        GRID, ("vv",), None, None, tmp_path / "out.tif", 0.004, 1.0, 0.5, GRID.footprint_lonlat(), "sigma0", "bilinear",
-        provenance(),
-    )  # fmt: skip
-    files = {name: tmp_path / f"out_{name}" for name in ("image", "mask", "browse")}
-    plain = make_item(result, files, files, {})
+def test_other_radiometry_says_nothing_of_it(tmp_path: Path) -> None:
+    plain = item_of(tmp_path, "sigma0")
     assert plain["links"] == []
     assert not any(name.startswith(("ceosard:", "card4l:")) for name in plain["properties"])
     assert "classification:bitfields" not in plain["assets"]["mask"]
+    assert plain["properties"]["sar:product_type"] == "GRD"

@@ -14,11 +14,12 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from orthokernel import Grid, OrthoResult
+from orthokernel import Grid, OrthoResult, open_product
 from orthokernel.extras import EXTRAS
 from orthokernel.nrb import Nrb, normalised_backscatter
 from orthokernel.result import MaskBit
 from orthokernel.stac import FACILITY_VARIABLE, make_item
+from realdata import real_data
 
 CHECKLIST = Path(__file__).resolve().parents[2] / "docs" / "ceos-ard-nrb.md"
 NUMBERS = re.findall(
@@ -306,6 +307,29 @@ def test_noise_and_dem_are_linked_only_where_known() -> None:
     assert not {"noise-removal", "surface-model"} & {link["rel"] for link in nrb.links}
     assert nrb.properties["card4l:noise_removal_applied"] is False
     assert all(link["href"].startswith("https://") for link in nrb.links)
+
+
+@pytest.mark.real
+def test_real_products_say_what_is_asked_of_sources() -> None:
+    (zipped,) = real_data("sentinel1", "quicklook").glob("*.zip")
+    (rome,) = real_data("sentinel1", "rome").glob("S1B_IW_GRDH*.SAFE")
+    facts = provenance()
+    facts["products"] = []
+    for path in (zipped, rome):
+        with open_product(path) as product:
+            facts["products"].append({"id": product.id, **product.properties()})
+    first, second = made(facts).properties["orthoburst:sources"]
+    assert first["looks"]["IW1"] == {"range": 5, "azimuth": 1}
+    assert first["processing_facility"].endswith("DLR-Oberpfaffenhofen, Germany")
+    assert first["processed_time"] == "2021-01-22T17:31:27.000000Z"
+    assert (first["orbit_data_source"], second["orbit_data_source"]) == ("restituted", "predicted")
+    assert second["orbit_data_file"].startswith("S1B_OPER_AUX_PREORB_OPOD_20211223T042026_")
+    assert second["incidence_near_deg"] == pytest.approx(30.309, abs=1e-3)
+    assert second["incidence_far_deg"] == pytest.approx(46.097, abs=1e-3)
+    assert second["heading_deg"] == pytest.approx(193.687, abs=1e-3)
+    assert [what[:4] for what in made(facts).missing] == ["4.3 "]
+    del facts["products"][1]
+    assert made(facts).missing == ()
 
 
 def test_other_radiometry_says_nothing_of_it(tmp_path: Path) -> None:

@@ -188,14 +188,14 @@ def _heading(general: XmlDocument) -> float | None:
 
 
 def _looks(xml: XmlDocument) -> dict[str, tuple[int, int]]:
+    """For the metadata only: what is not there is left out."""
     path = "imageAnnotation/processingInformation/swathProcParamsList/swathProcParams"
-    return {
-        part.text("swath"): (
-            part.integer("rangeProcessing/numberOfLooks"),
-            part.integer("azimuthProcessing/numberOfLooks"),
-        )
-        for part in xml.find_all(path)
-    }
+    looks = {}
+    for part in xml.find_all(path):
+        numbers = [part.optional_text(f"{way}Processing/numberOfLooks") or "" for way in ("range", "azimuth")]
+        if all(number.isdecimal() for number in numbers):
+            looks[part.optional_text("swath") or ""] = (int(numbers[0]), int(numbers[1]))
+    return looks
 
 
 Seconds = Callable[[XmlDocument, str], float]

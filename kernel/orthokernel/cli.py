@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     ground.add_argument("--orbits", type=Path, metavar="FOLDER", help=_ORBITS)
     image = ortho.add_argument_group("image")
     image.add_argument("--bands", type=_names, metavar="vv,vh")
-    image.add_argument("--radiometry", choices=["sigma0", "beta0", "gamma0", "dn"])
+    image.add_argument("--radiometry", choices=["sigma0", "beta0", "gamma0", "gamma0_rtc", "dn"])
     image.add_argument("--resampling", choices=["nearest", "bilinear", "cubic", "average"])
     image.add_argument(
         "--noise-removal",
@@ -86,7 +86,13 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="subtract Sentinel-1's thermal noise from calibrated values (default: where the product has the vectors)",
     )
-    image.add_argument("--extras", type=_names, default=[], metavar="acquisition", help="rasters beside the image")
+    image.add_argument(
+        "--extras",
+        type=_names,
+        default=[],
+        metavar="NAME,…",
+        help="rasters beside the image: layover_shadow, local_incidence, scattering_area, acquisition",
+    )
     image.add_argument("--threads", type=int, help="default: all cores this process may use")
     ortho.add_argument("--json", action="store_true", help="a JSON object on what was made, on standard output")
     return parser

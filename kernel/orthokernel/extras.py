@@ -45,21 +45,26 @@ EXTRAS: Final[dict[str, Extra]] = {
     "scattering_area": Extra("float32", np.nan, "average", "illuminated area per flat reference area, linear"),
     "acquisition": Extra("uint8", 0, "nearest", "0: no data; k: from the k-th product of orthoburst:products"),
 }
-MADE: Final = ("acquisition",)
-"""Those that a producer fills."""
+OF_SIGHT: Final = ("layover_shadow", "local_incidence", "scattering_area")
+"""Those that need a radar's geometry."""
+OF_NRB: Final = ("layover_shadow", "local_incidence", "acquisition")
+"""Those that Normalised Radar Backscatter, which terrain-flattened gamma0 is, always has beside it."""
 
 
-def resolve_extras(names: Sequence[str], n_products: int) -> tuple[str, ...]:
-    """The extras asked for, each once, in the order of the table.
+def resolve_extras(names: Sequence[str], n_products: int, radiometry: str, is_radar: bool) -> tuple[str, ...]:
+    """The extras asked for and those that the radiometry brings, each once, in the order of the table.
 
     Raises
     ------
     OptionError
-        There is no such raster, or it cannot number so many products.
+        There is no such raster, the products have none, or it cannot number so many of them.
     """
     for name in names:
-        if name not in MADE:
-            raise OptionError(f"extra {name!r}: expected one of {', '.join(MADE)}")
+        if name not in EXTRAS:
+            raise OptionError(f"extra {name!r}: expected one of {', '.join(EXTRAS)}")
+        if name in OF_SIGHT and not is_radar:
+            raise OptionError(f"extra {name!r}: expected polarisations of Sentinel-1 products, no other image has it")
+    names = (*names, *OF_NRB) if radiometry == "gamma0_rtc" else names
     if "acquisition" in names and n_products > 255:
         raise OptionError(f"extra 'acquisition' of {n_products} products: expected 255 at most")
     return tuple(name for name in EXTRAS if name in names)

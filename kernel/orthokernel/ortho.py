@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -29,7 +29,9 @@ from orthokernel.blocks import (
     run_part,
 )
 from orthokernel.errors import EmptyIntersectionError, OptionError
-from orthokernel.extras import Block, resolve_extras
+from orthokernel.extras import OF_SIGHT, Block, resolve_extras
+from orthokernel.flattening import LAYOVER, SHADOW, RadarAreas
+from orthokernel.flattening.ring import AreaArrays
 from orthokernel.grid import Grid
 from orthokernel.lattice import break_table
 from orthokernel.loop import BreakTable, SourceArrays
@@ -39,6 +41,8 @@ from orthokernel.progress import Progress, no_progress, part_of
 from orthokernel.radiometry import RADIOMETRIES, Radiometry, default_radiometry, sample_values
 from orthokernel.resampling import METHODS, Resampling, resampling_of, source_px_per_pixel
 from orthokernel.sensor import SensorModel
+from orthokernel.sentinel1.range_doppler import RangeDopplerModel
+from orthokernel.sight import incidence_of, sight_of
 from orthokernel.source import SampleValues, SourceRing, alike
 from orthokernel.terrain import Terrain
 
@@ -48,6 +52,8 @@ if TYPE_CHECKING:
 Float32Array = NDArray[np.float32]
 _SCRATCH = 512 * 512
 _READ_CACHE_BYTES = 192 * 2**20  # GDAL would take a twentieth of the machine's memory for lines that are read once
+_VALID = 1
+_SIGHT_TO_MASK = 2  # bits of the layover and shadow raster, shifted, are those of the mask
 _LOOP_SHARE = 0.9  # of the progress bar, where a file is written afterwards
 
 
@@ -114,7 +120,8 @@ class _Prepared:
     window: Window
     ground: Ground | None
     geometries: Sequence[Geometry | None]
-    sources: list[SourceArrays | None]
+    sources: Sequence[SourceArrays | None]
+    areas: Sequence[AreaArrays | None]
 
 
 def orthorectify(
@@ -144,8 +151,10 @@ def orthorectify(
         The ground under them.
     bands : sequence of str, optional
         Default: all bands of the first product.
-    radiometry : {"sigma0", "beta0", "gamma0", "dn"}, optional
-        Calibrated power, or pixels as they are. Default: sigma0 where the bands have a calibration.
+    radiometry : {"sigma0", "beta0", "gamma0", "gamma0_rtc", "dn"}, optional
+        Calibrated power, or pixels as they are. Default: sigma0 where the bands have a calibration. "gamma0_rtc" is
+        terrain-flattened gamma0 (Small 2011): each sample of beta0 over the ground area that it sees, projected
+        across the line of sight; what lies in shadow or layover is no data, and the mask says which.
     resampling : {"nearest", "bilinear", "cubic", "average"}, optional
         Default: average where a pixel spans clearly more than 1.5 source samples, else bilinear.
     out : path, optional
@@ -162,7 +171,9 @@ def orthorectify(
         Subtract Sentinel-1's thermal noise from calibrated values. Default: wherever the product has noise vectors.
         Where nothing is left above the noise the value is 0 and the mask says NOISE_FLOOR.
     extras : sequence of str
-        Rasters beside the image: "acquisition" numbers, from 1, the product that each pixel comes from.
+        Rasters beside the image: "acquisition" numbers, from 1, the product that each pixel comes from; of Sentinel-1
+        also "layover_shadow", "local_incidence" (degrees) and "scattering_area" (projected over flat area).
+        "gamma0_rtc" always has the first three.
 
     Returns
     -------
@@ -229,10 +240,8 @@ def resolve_options(
     if threads is not None and threads < 1:
         raise OptionError(f"threads {threads}: expected one or more")
     model = products[0].sensor_model(chosen[0], slant_to_ground=slant_to_ground)
-    west, south = grid.footprint_lonlat().min(axis=0)
-    east, north = grid.footprint_lonlat().max(axis=0)
-    low, high = terrain.height_range(float(west), float(south), float(east), float(north))
-    middle = 0.5 * (low + high)
+    # One height will do: a span hardly depends on it, and to look at all of them is to read all of the DEM.
+    middle = float(terrain.heights(*grid.lonlat((grid.n_rows - 1) / 2, (grid.n_cols - 1) / 2))[0])
     span_px = source_px_per_pixel(model, grid, middle if np.isfinite(middle) else 0.0)
     options = Options(
         bands=chosen,
@@ -242,9 +251,13 @@ def resolve_options(
         slant_to_ground=slant_to_ground,
         threads=threads or available_cores(),
         noise_removal=noise_removal is not False,
-        extras=resolve_extras(extras, len(products)),
+        extras=(),
     )
-    return options, span_px
+    is_radar = all(product.mission == "sentinel-1" and set(chosen) <= set(product.bands) for product in products)
+    if options.radiometry == "gamma0_rtc" and not is_radar:
+        raise OptionError("radiometry 'gamma0_rtc': expected polarisations of Sentinel-1 products")
+    beside = resolve_extras(extras, len(products), options.radiometry, is_radar)
+    return replace(options, extras=beside), span_px
 
 
 def available_cores() -> int:
@@ -265,7 +278,7 @@ def _run(
     windows = list(walk.windows(grid))
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_READ_CACHE_BYTES))
-        layers = _open_layers(products, options, stack, tally)
+        layers = _open_layers(products, terrain, options, stack, tally)
         ahead = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-ahead"))
         writer = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-write"))
         pool = stack.enter_context(ThreadPoolExecutor(options.threads, "orthokernel-loop"))
@@ -292,7 +305,9 @@ def _run(
     return tally
 
 
-def _open_layers(products: Sequence[Product], options: Options, stack: ExitStack, tally: Tally) -> list[_Layer]:
+def _open_layers(
+    products: Sequence[Product], terrain: Terrain, options: Options, stack: ExitStack, tally: Tally
+) -> list[_Layer]:
     """Products outermost; neighbouring bands of one frame and kind make one layer."""
     layers: list[_Layer] = []
     for number, product in enumerate(products):
@@ -309,11 +324,27 @@ def _open_layers(products: Sequence[Product], options: Options, stack: ExitStack
             while stop < len(opened) and _share_ring(product, opened[start], opened[stop]):
                 stop += 1
             model = product.sensor_model(opened[start][0], slant_to_ground=options.slant_to_ground)
-            ring = SourceRing([reader for _, reader, _ in opened[start:stop]], [v for _, _, v in opened[start:stop]])
+            flatten = options.radiometry == "gamma0_rtc"
+            areas = _areas(model, terrain) if flatten or (start == 0 and _needs_areas(options)) else None
+            ring = SourceRing(
+                [reader for _, reader, _ in opened[start:stop]],
+                [values for _, _, values in opened[start:stop]],
+                areas,
+                flatten,
+            )
             power = len(opened[start][2].calibration_line) > 0
             layers.append(_Layer(model, break_table(model.break_lines), ring, power, number, slice(start, stop)))
             start = stop
     return layers
+
+
+def _needs_areas(options: Options) -> bool:
+    return not {"layover_shadow", "scattering_area"}.isdisjoint(options.extras)
+
+
+def _areas(model: SensorModel, terrain: Terrain) -> RadarAreas:
+    assert isinstance(model, RangeDopplerModel)
+    return RadarAreas(model, terrain)
 
 
 _Opened = tuple[str, BandReader, SampleValues]
@@ -336,19 +367,24 @@ class _Prepare:
         limit_numba_threads(self._options.threads)
         block = self._grid.window(*window)
         if not any(may_reach(layer.model, block) for layer in self._layers):
-            return _Prepared(window, None, [None] * len(self._layers), [None] * len(self._layers))
-        ground = ground_under(self._terrain, block, self._walk)
+            nothing = [None] * len(self._layers)
+            return _Prepared(window, None, nothing, nothing, nothing)
+        margin_px = 1 if "local_incidence" in self._options.extras else 0
+        ground = ground_under(self._terrain, block, self._walk, margin_px)
         geometries: list[Geometry] = []
         sources: list[SourceArrays | None] = []
+        areas: list[AreaArrays | None] = []
         for layer in self._layers:
             geometry = self._geometry(layer.model, ground)
             geometries.append(geometry)
             if not geometry.reaches_image:
                 sources.append(None)
+                areas.append(None)
                 continue
             sources.append(layer.ring.prepare(geometry.lines, geometry.samples, layer.held))
+            areas.append(layer.ring.areas)
             layer.held = geometry.lines
-        return _Prepared(window, ground, geometries, sources)
+        return _Prepared(window, ground, geometries, sources, areas)
 
     def _geometry(self, model: SensorModel, ground: Ground) -> Geometry:
         if self._options.geometry == "exact":
@@ -365,6 +401,7 @@ class _Loop:
 
     def __init__(self, pool: ThreadPoolExecutor, options: Options, walk: Walk, layers: list[_Layer]) -> None:
         self._pool, self._options, self._walk, self._layers = pool, options, walk, layers
+        self._of_sight = [name for name in options.extras if name in OF_SIGHT]
         self._several = len({layer.product for layer in layers}) > 1
         self._scratch = [np.empty(_SCRATCH, np.float32) for _ in range(options.threads)]
 
@@ -397,6 +434,8 @@ class _Loop:
             rows, cols = slice(part[0], part[1]), slice(part[2], part[3])
             mask = block.mask[rows, cols]  # until here the terrain's flags
             valid += mark_valid(block.data[:, rows, cols], mask, self._layers[0].power, mask)
+            if "layover_shadow" in block.extras:
+                mask |= (block.extras["layover_shadow"][rows, cols] & (SHADOW | LAYOVER)) << _SIGHT_TO_MASK
         return valid, from_dem, seen
 
     def _run_products(self, prepared: _Prepared, part: Window, block: Block, scratch: Float32Array) -> tuple[int, int]:
@@ -414,6 +453,8 @@ class _Loop:
             for k in own:
                 found = self._run_layer(prepared, part, k, block, scratch)
                 from_dem, seen = from_dem + found[0], seen + found[1]
+            if self._of_sight:
+                self._look(prepared, part, own[0], block, given)
             if before is not None:
                 np.copyto(view, before, where=given)
             if acquisition is not None or self._several:
@@ -422,6 +463,34 @@ class _Loop:
                     acquisition[rows, cols][has_data if given is None else has_data & ~given] = product + 1
                 given = has_data
         return from_dem, seen
+
+    def _look(self, prepared: _Prepared, part: Window, k: int, block: Block, given: NDArray[np.bool_] | None) -> None:
+        """What the radar of one product sees of a part; its values that it sees hidden or doubled are no data."""
+        geometry, source, ground, layer = prepared.geometries[k], prepared.sources[k], prepared.ground, self._layers[k]
+        if geometry is None or source is None or ground is None or not geometry.reaches_image:
+            return
+        assert isinstance(layer.model, RangeDopplerModel)
+        rows, cols = slice(part[0], part[1]), slice(part[2], part[3])
+        view = block.data[:, rows, cols]
+        areas = prepared.areas[k]
+        if areas is None:
+            known = ~np.isnan(view).all(axis=0)
+        else:
+            sight = sight_of(part, ground, geometry, layer.table, source, areas, self._walk, layer.model)
+            known = sight.visibility != 0
+            if self._options.radiometry == "gamma0_rtc":
+                view[:, (sight.visibility & (SHADOW | LAYOVER)) != 0] = np.nan
+        if given is not None:
+            known &= ~given
+        for name in self._of_sight:
+            raster = block.extras[name][rows, cols]
+            first = known & (raster == 0 if raster.dtype == np.uint8 else np.isnan(raster))
+            if not first.any():
+                continue
+            if name == "local_incidence":
+                raster[first] = incidence_of(part, ground, self._walk, layer.model)[first]
+            else:
+                raster[first] = (sight.visibility if name == "layover_shadow" else sight.area)[first]
 
     def _run_layer(
         self, prepared: _Prepared, part: Window, k: int, block: Block, scratch: Float32Array
@@ -436,6 +505,6 @@ class _Loop:
 
 def _note_outline(tally: Tally, mask: NDArray[np.uint8], row0: int, col0: int) -> None:
     for row in {*range(0, mask.shape[0], 64), mask.shape[0] - 1}:
-        cols = np.flatnonzero(mask[row])
+        cols = np.flatnonzero(mask[row] & _VALID)
         if cols.size:
             tally.outline += [(row0 + row, col0 + int(cols[0])), (row0 + row, col0 + int(cols[-1]))]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from orthokernel.blocks import Geometry, Ground, Walk, Window
 from orthokernel.flattening.incidence import STEP_PX, local_incidence, look_nodes
 from orthokernel.flattening.lookup import look_up
-from orthokernel.flattening.ring import AreaRing
+from orthokernel.flattening.ring import AreaArrays
 from orthokernel.loop import BreakTable, SourceArrays, fill_heights, locate_part
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 
@@ -41,20 +41,19 @@ def sight_of(
     geometry: Geometry,
     table: BreakTable,
     source: SourceArrays,
-    ring: AreaRing,
+    areas: AreaArrays,
     walk: Walk,
     model: RangeDopplerModel,
 ) -> Sight:
     """Look the pixels of a part up in the areas of an image's lines."""
     shape = part[1] - part[0], part[3] - part[2]
     visibility, area = np.empty(shape, np.uint8), np.empty(shape, np.float32)
-    held = source.line0, source.line1
-    rings = ring.area, ring.visibility, ring.flat_sample0
+    size, held = (source.n_lines, source.n_samples), (source.line0, source.line1)
     for row in range(0, shape[0], _ROWS_AT_ONCE):
         stop = min(row + _ROWS_AT_ONCE, shape[0])
         rows = part[0] + row, part[0] + stop, part[2], part[3]
         line, sample, flat = _located(rows, ground, geometry, table, walk, model)
-        look_up(line, sample, flat, held, source.sample0, *rings, visibility[row:stop], area[row:stop])
+        look_up(line, sample, flat, size, held, source.sample0, *areas, visibility[row:stop], area[row:stop])
     return Sight(visibility, area)
 
 

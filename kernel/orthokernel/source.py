@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from orthokernel.flattening.ring import AreaRing
+from orthokernel.flattening.ring import AreaArrays, AreaRing
 from orthokernel.loop import SourceArrays
 from orthokernel.product import BandReader
 from orthokernel.sentinel1.border import BorderLevel, BorderMask
@@ -213,9 +213,9 @@ class SourceRing:
             start += count
 
     @property
-    def areas(self) -> AreaRing | None:
-        """Areas and visibility of the lines held."""
-        return self._areas
+    def areas(self) -> AreaArrays | None:
+        """Areas and visibility of the lines held; None where none were asked for."""
+        return None if self._areas is None else self._areas.arrays
 
     def _look_outside(self, reader: BandReader, start: int, first: NDArray[np.int32], last: NDArray[np.int32]) -> None:
         """Correct the ends of lines with zeros at an edge of what was read: are they the border's?"""

@@ -80,15 +80,16 @@ def test_the_looking_up_is_the_definition() -> None:
     area = rng.random((n, 36)).astype(np.float32)
     visibility, flat0 = rng.integers(1, 7, (n, 30)).astype(np.uint8), rng.integers(20, 24, n).astype(np.int32)
     seen, between = np.empty(line.shape, np.uint8), np.empty(line.shape, np.float32)
-    look_up(line, sample, flat, held, sample0, area, visibility, flat0, seen, between)
+    size = (118, 40)
+    look_up(line, sample, flat, size, held, sample0, area, visibility, flat0, seen, between)
     for at in np.ndindex(line.shape):
-        known = np.isfinite(line[at]) and np.isfinite(flat[at])
+        known = -0.5 <= line[at] <= 117.5 and -0.5 <= sample[at] <= 39.5 and np.isfinite(flat[at])
         row = int(np.floor(line[at] + 0.5)) if known else -1
         column = int(np.floor(flat[at] + 0.5)) - flat0[row % n] if known else -1
         there = known and held[0] <= row < held[1] and 0 <= column < 30
         assert seen[at] == (visibility[row % n, column] if there else 0)
         i, j = (int(np.floor(v)) for v in (line[at], sample[at])) if known else (-1, -1)
-        if known and held[0] <= i and i + 1 < held[1] and 0 <= j - sample0 and j + 1 - sample0 < 36:
+        if known and held[0] <= i and i + 1 < held[1] and j - sample0 >= 0 and j + 1 - sample0 < 36:
             u, v = line[at] - i, sample[at] - j
             rows = [area[k % n, j - sample0 : j - sample0 + 2].astype(float) @ [1 - v, v] for k in (i, i + 1)]
             assert between[at] == pytest.approx(rows[0] * (1 - u) + rows[1] * u, abs=1e-6)

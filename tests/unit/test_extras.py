@@ -94,4 +94,4 @@ def test_what_there_is_not(products: list[Product]) -> None:
     with pytest.raises(OptionError, match=r"extra .height.: expected one of .*acquisition"):
         orthorectify(products, GRID, TERRAIN, extras=("height",))
     with pytest.raises(OptionError, match="256 products: expected 255"):
-        resolve_extras(("acquisition",), 256)
+        resolve_extras(("acquisition",), 256, "sigma0", True)

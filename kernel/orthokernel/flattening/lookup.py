@@ -12,13 +12,17 @@ _outer = njit(nogil=True, error_model="numpy", cache=True)
 
 
 @_outer
-def look_up(line, sample, flat_sample, held, sample0, area, visibility, flat_sample0, out_visibility, out_area):
+def look_up(
+    line, sample, flat_sample, size, held, sample0, area, visibility, flat_sample0, out_visibility, out_area
+):  # fmt: skip
     """Visibility of the nearest ground point, and the area between the four nearest samples.
 
     Parameters
     ----------
     line, sample, flat_sample : (R, C) float64
         Of the pixels, NaN where they have none.
+    size : (int, int)
+        Lines and samples of the image: of pixels off it nothing is known.
     held : (int, int)
         Half-open range of the lines that the rings hold.
     sample0 : int
@@ -26,7 +30,7 @@ def look_up(line, sample, flat_sample, held, sample0, area, visibility, flat_sam
     area : (N, S) float32
     visibility : (N, F) uint8
     flat_sample0 : (N,) int32
-        See `AreaRing`: line l is in row ``l % N``.
+        See `AreaArrays`: line l is in row ``l % N``.
     out_visibility : (R, C) uint8
         Written: 0 where nothing is known.
     out_area : (R, C) float32
@@ -37,7 +41,8 @@ def look_up(line, sample, flat_sample, held, sample0, area, visibility, flat_sam
         for c in range(line.shape[1]):
             out_visibility[r, c] = 0
             out_area[r, c] = np.nan
-            if not (np.isfinite(line[r, c]) and np.isfinite(flat_sample[r, c])):
+            inside = -0.5 <= line[r, c] <= size[0] - 0.5 and -0.5 <= sample[r, c] <= size[1] - 0.5  # False for NaN
+            if not inside or np.isnan(flat_sample[r, c]):
                 continue
             at = int(np.floor(line[r, c] + 0.5))
             if held[0] <= at < held[1]:

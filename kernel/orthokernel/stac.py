@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ import rasterio
 from orthocontracts.tiles import tiles_intersecting
 from orthokernel.extras import EXTRAS
 from orthokernel.grid import Grid
+from orthokernel.nrb import normalised_backscatter
 from orthokernel.result import OrthoResult
 
 STAC_VERSION = "1.0.0"
@@ -31,7 +33,11 @@ EXTENSIONS = {
     "sat": f"{_BASE}/sat/v1.0.0/schema.json",
     "view": f"{_BASE}/view/v1.0.0/schema.json",
     "mgrs": f"{_BASE}/mgrs/v1.0.0/schema.json",
+    "classification": f"{_BASE}/classification/v1.1.0/schema.json",
+    "ceos-ard": f"{_BASE}/ceos-ard/v0.2.0/schema.json",
 }
+FACILITY_VARIABLE = "ORTHOBURST_FACILITY"
+"""Who runs the kernel, for Items that must say it."""
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 _TILE_SIDE_M = 109_800.0
 
@@ -67,6 +73,15 @@ def make_item(
         properties |= {"mgrs:utm_zone": zone, "mgrs:latitude_band": band, "mgrs:grid_square": square}
         used.append("mgrs")
     properties |= _processing(result)
+    links: list[dict[str, str]] = []
+    assets = _assets(result, files, names, sha256)
+    if result.radiometry == "gamma0_rtc":
+        name = f"{tile[0]:02d}{tile[1]}{tile[2]}" if tile else None
+        facility = os.environ.get(FACILITY_VARIABLE) or None
+        nrb = normalised_backscatter(result.properties, result.grid, name, result.resampling, assets, facility)
+        properties |= nrb.properties
+        links, assets = nrb.links, nrb.assets
+        used += ["classification"] if nrb.missing else ["classification", "ceos-ard"]
     ring = result.footprint
     return {
         "type": "Feature",
@@ -76,8 +91,8 @@ def make_item(
         "bbox": [round(float(v), 7) for v in (*_wrapped(ring.min(axis=0)), *_wrapped(ring.max(axis=0)))],
         "geometry": _geometry(ring),
         "properties": {key: value for key, value in properties.items() if value is not None},
-        "links": [],
-        "assets": _assets(result, files, names, sha256),
+        "links": links,
+        "assets": assets,
     }
 
 

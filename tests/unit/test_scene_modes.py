@@ -72,6 +72,11 @@ def test_names_and_files_of_a_mode(
     name = parse_sentinel1(scene.path.name)  # what the planner reads
     assert name.polarisations == polarisations
     assert list((scene.path / "annotation").glob(f"{stem}*.xml"))
+    with open_product(scene.path) as product:
+        looks = product.properties()["looks"]
+    assert list(looks) == subswaths
+    expected = mode_of(mode, swath, resolution).looks
+    assert {(n["range"], n["azimuth"]) for n in looks.values()} == {expected}
     assert list((scene.path / "measurement").glob(f"{stem}*.tiff"))
     manifest = ElementTree.parse(scene.path / "manifest.safe").getroot()
     assert parse_safe_manifest(manifest, scene.path.name).polarisations == polarisations

@@ -6,7 +6,7 @@ Source of every field: "Sentinel-1 Product Specification", S1-RS-MDA-52-7441, se
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +101,10 @@ class Annotation:
     slant_to_ground: SlantToGroundRecords
     geolocation: GeolocationGrid
     thermal_noise_removed: bool = False
+    heading_deg: float | None = None
+    """Direction of flight, clockwise from north."""
+    looks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Number of looks in range and in azimuth by sub-swath; empty where the file does not say."""
 
     @property
     def last_line_time_utc(self) -> np.datetime64:
@@ -157,6 +161,8 @@ def parse_annotation(content: bytes, source: str) -> Annotation:
         slant_to_ground=_parse_records(xml, seconds),
         geolocation=_parse_grid(xml, seconds),
         thermal_noise_removed=xml.optional_text(_NOISE_REMOVED) == "true",
+        heading_deg=_heading(general),
+        looks=_looks(xml),
     )
     if annotation.n_lines < 1 or annotation.n_samples < 1:
         raise AnnotationError(source, f"{annotation.n_lines} x {annotation.n_samples} pixels", "an image")
@@ -174,6 +180,22 @@ def _mode(header: XmlDocument) -> tuple[str, str]:
     if mode not in {"IW", "EW", "SM"}:
         raise UnsupportedProductError(header.source, f"acquisition mode {mode}", "a GRD product of mode IW, EW or SM")
     return mode, swath
+
+
+def _heading(general: XmlDocument) -> float | None:
+    path = "productInformation/platformHeading"
+    return general.number(path) % 360.0 if general.optional_text(path) else None
+
+
+def _looks(xml: XmlDocument) -> dict[str, tuple[int, int]]:
+    """For the metadata only: what is not there is left out."""
+    path = "imageAnnotation/processingInformation/swathProcParamsList/swathProcParams"
+    looks = {}
+    for part in xml.find_all(path):
+        numbers = [part.optional_text(f"{way}Processing/numberOfLooks") or "" for way in ("range", "azimuth")]
+        if all(number.isdecimal() for number in numbers):
+            looks[part.optional_text("swath") or ""] = (int(numbers[0]), int(numbers[1]))
+    return looks
 
 
 Seconds = Callable[[XmlDocument, str], float]

@@ -288,6 +288,9 @@ class Sentinel1Product:
             "slice_number": self._manifest.slice_number,
             "total_slices": self._manifest.total_slices,
             "ipf_version": self._manifest.ipf_version,
+            "processing_facility": self._manifest.facility,
+            "processed_time": f"{self._manifest.processed_utc}Z" if self._manifest.processed_utc else None,
+            "annotated_orbit_file": self._manifest.orbit_file,
             "timeliness": self._manifest.timeliness,
             "start_time": f"{first.start_time_utc}Z",
             "stop_time": f"{first.stop_time_utc}Z",
@@ -295,8 +298,12 @@ class Sentinel1Product:
             "n_samples": first.n_samples,
             "line_spacing_m": first.line_spacing_m,
             "sample_spacing_m": first.sample_spacing_m,
+            "looks": {swath: {"range": n, "azimuth": m} for swath, (n, m) in first.looks.items()} or None,
+            "heading_deg": first.heading_deg,
             "radar_frequency_hz": first.radar_frequency_hz,
+            "incidence_near_deg": float(first.geolocation.incidence_deg.min()),
             "incidence_mid_swath_deg": first.incidence_mid_swath_deg,
+            "incidence_far_deg": float(first.geolocation.incidence_deg.max()),
             "looking": "right",
         }
         return {name: value for name, value in facts.items() if value is not None}

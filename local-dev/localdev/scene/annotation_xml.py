@@ -178,7 +178,12 @@ def _image(
             "thermalNoiseCorrectionPerformed": False,
         },
     )
-    add(processing, "swathProcParamsList", count="0")
+    parts = add(processing, "swathProcParamsList", count=str(len(identity.mode.subswaths)))
+    for swath in identity.mode.subswaths:
+        part = add(parts, "swathProcParams")
+        add(part, "swath", swath)
+        for direction, looks in zip(("range", "azimuth"), identity.mode.looks, strict=True):
+            add(add(part, f"{direction}Processing"), "numberOfLooks", looks)
     add_all(
         processing,
         {

@@ -24,6 +24,16 @@ SPACING_M: dict[tuple[str, str], float] = {
     ("SM", "H"): 10.0,
     ("SM", "M"): 40.0,
 }
+# Number of looks in range and azimuth. Source: ESA's Sentinel-1 SAR technical guide, table of GRD products.
+LOOKS = {
+    ("IW", "H"): (5, 1),
+    ("IW", "M"): (22, 5),
+    ("EW", "H"): (3, 1),
+    ("EW", "M"): (6, 2),
+    ("SM", "F"): (2, 2),
+    ("SM", "H"): (6, 6),
+    ("SM", "M"): (22, 22),
+}
 # Incidence angles in degrees, near and far. Source: ESA's Sentinel-1 SAR user guide, tables of the modes (SM: the
 # middle between minimum and maximum orbit altitude).
 INCIDENCE_DEG = {
@@ -68,6 +78,11 @@ class Mode:
     def resolution_words(self) -> str:
         """``FR``, ``HR`` or ``MR``."""
         return _LETTERS[self.resolution]
+
+    @property
+    def looks(self) -> tuple[int, int]:
+        """In range and azimuth."""
+        return LOOKS[self.name, self.resolution]
 
     @property
     def subswaths(self) -> list[str]:

@@ -109,7 +109,12 @@ def _board(settings: Settings) -> StatusBoard:
 
 
 def _slots(settings: Settings) -> list[ComputeChild]:
-    environment = child_environment(os.environ, numba_cache=settings.numba_cache, threads=settings.threads_per_slot)
+    environment = child_environment(
+        os.environ,
+        numba_cache=settings.numba_cache,
+        threads=settings.threads_per_slot,
+        facility=settings.facility,
+    )
     return [
         ComputeChild(
             number,

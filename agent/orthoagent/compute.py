@@ -56,6 +56,7 @@ def orthorectify_output(order: OutputOrder, progress: Callable[[float], None]) -
         out=order.out,
         progress=lambda part, _doing: progress(part),
         threads=int(os.environ["NUMBA_NUM_THREADS"]) if "NUMBA_NUM_THREADS" in os.environ else None,
+        facility=os.environ.get("ORTHOAGENT_FACILITY"),
         **order.options.model_dump(exclude_defaults=True),
     )
     beside = {kind: order.out.with_name(order.out.stem + FILE_SUFFIX[kind]) for kind in file_kinds(order.options)}

@@ -74,6 +74,9 @@ class Settings(StorageSettings):
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
         description="module:function that makes one output",
     )
+    facility: str | None = Field(
+        default=None, description="where this node stands (Place, Country), for the Items of analysis-ready images"
+    )
     warm: bool = Field(default=True, description="compile the kernel once at start, before any task is taken")
     child_tasks: int = Field(
         default=100, ge=1, description="tasks after which a child process is replaced by a fresh one"

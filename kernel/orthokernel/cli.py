@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         help="rasters beside the image: layover_shadow, local_incidence, scattering_area, acquisition",
     )
     image.add_argument("--scale", choices=["linear", "db"], default="linear", help="of calibrated power")
+    image.add_argument("--facility", metavar="TEXT", help="where this runs, for the STAC Item of gamma0_rtc")
     image.add_argument("--threads", type=int, help="default: all cores this process may use")
     ortho.add_argument("--json", action="store_true", help="a JSON object on what was made, on standard output")
     return parser
@@ -163,6 +164,7 @@ def _ortho(options: argparse.Namespace) -> int:
                 threads=options.threads,
                 noise_removal=options.noise_removal,
                 extras=options.extras,
+                facility=options.facility,
                 scale=options.scale,
             )
     if options.json:

@@ -169,7 +169,7 @@ def _missing(
     accuracy: Mapping[str, Any],
 ) -> list[str]:
     tests = (
-        (facility, "1.7.1 product data access: no processing facility, set ORTHOBURST_FACILITY"),
+        (facility, "1.7.1 product data access: no processing facility, name it as `facility`"),
         ("local_incidence" in assets, "2.4 local incident angle image: ask for the extra file local_incidence"),
         (
             len(facts["products"]) == 1 or "acquisition" in assets,

@@ -75,6 +75,7 @@ class Options:
     extras: tuple[str, ...] = ()
     """Rasters beside the image, see `orthokernel.extras`."""
     scale: Scale = "linear"
+    facility: str | None = None
 
 
 @dataclass
@@ -147,6 +148,7 @@ def orthorectify(
     noise_removal: bool | None = None,
     extras: Sequence[str] = (),
     scale: Scale = "linear",
+    facility: str | None = None,
 ) -> OrthoResult:
     """Map-project products.
 
@@ -186,6 +188,8 @@ def orthorectify(
         "gamma0_rtc" always has the first three.
     scale : {"linear", "db"}
         Calibrated power as it is, or in decibels, those below -50 dB (and zero) as -50. Overviews are means of power.
+    facility : str, optional
+        Where this runs ("Place, Country"): named in the Item of terrain-flattened gamma0, which CEOS-ARD asks for.
 
     Returns
     -------
@@ -213,6 +217,7 @@ def orthorectify(
         several, grid, terrain, bands, radiometry, resampling, threads, geometry, slant_to_ground, noise_removal,
         extras, scale,
     )  # fmt: skip
+    options = replace(options, facility=facility)
     walk = Walk.over(span_px, METHODS[options.resampling], grid.n_cols)
     report = progress or no_progress
     if out is None:

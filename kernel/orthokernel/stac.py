@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -36,8 +35,6 @@ EXTENSIONS = {
     "classification": f"{_BASE}/classification/v1.1.0/schema.json",
     "ceos-ard": f"{_BASE}/ceos-ard/v0.2.0/schema.json",
 }
-FACILITY_VARIABLE = "ORTHOBURST_FACILITY"
-"""Who runs the kernel, for Items that must say it."""
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 _TILE_SIDE_M = 109_800.0
 
@@ -77,7 +74,7 @@ def make_item(
     assets = _assets(result, files, names, sha256)
     if result.radiometry == "gamma0_rtc":
         name = f"{tile[0]:02d}{tile[1]}{tile[2]}" if tile else None
-        facility = os.environ.get(FACILITY_VARIABLE) or None
+        facility = result.properties.get("processing_facility")
         nrb = normalised_backscatter(result.properties, result.grid, name, result.resampling, assets, facility)
         properties |= nrb.properties
         links, assets = nrb.links, nrb.assets

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pystac
-import pytest
 import rasterio
 
 from localdev.scene import SceneSpec, make_sentinel1
 from orthokernel import Grid, Terrain, open_product, orthorectify
 from orthokernel.result import MaskBit
-from orthokernel.stac import FACILITY_VARIABLE
 from reference.targets import frame_over
 
 
-def test_a_run_makes_an_item_that_lacks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_makes_an_item_that_lacks_nothing(tmp_path: Path) -> None:
     scene = make_sentinel1(
         SceneSpec(
             tmp_path, size_lines_samples=(100, 300), fractal_seed=4, relief_m=3500.0, orbit_file=True,
@@ -26,7 +25,7 @@ def test_a_run_makes_an_item_that_lacks_nothing(tmp_path: Path, monkeypatch: pyt
     assert scene.dem_path is not None
     assert scene.orbit_path is not None
     terrain = Terrain(scene.dem_path, None)
-    monkeypatch.setenv(FACILITY_VARIABLE, "A laptop")
+    how: dict[str, Any] = {"radiometry": "gamma0_rtc", "facility": "A laptop", "threads": 2}
     with open_product(scene.path, orbits=scene.orbit_path) as product:
         corners = product.sensor_model("vv").image_to_ground(
             np.array([20.0, 80.0]), np.array([40.0, 260.0]), np.full(2, 1000.0)
@@ -34,9 +33,9 @@ def test_a_run_makes_an_item_that_lacks_nothing(tmp_path: Path, monkeypatch: pyt
         transform, n_rows, n_cols = frame_over(*corners, 32633, 10.0, margin_px=0)
         west, north = 10.0 * round(transform.c / 10.0), 10.0 * round(transform.f / 10.0)
         grid = Grid.from_bounds(32633, (west, north - 10.0 * n_rows, west + 10.0 * n_cols, north), 10.0)
-        orthorectify(product, grid, terrain, radiometry="gamma0_rtc", out=tmp_path / "out.tif", threads=2)
+        orthorectify(product, grid, terrain, **how, out=tmp_path / "out.tif")
     with open_product(scene.path) as product:
-        orthorectify(product, grid, terrain, radiometry="gamma0_rtc", out=tmp_path / "other.tif", threads=2)
+        orthorectify(product, grid, terrain, **how, out=tmp_path / "other.tif")
     item = pystac.Item.from_file(str(tmp_path / "out.json"))
     assert item.properties["ceosard:specification"] == "NRB"
     assert "orthoburst:nrb_missing" not in item.properties

@@ -18,7 +18,7 @@ from orthokernel import Grid, OrthoResult, open_product
 from orthokernel.extras import EXTRAS
 from orthokernel.nrb import Nrb, normalised_backscatter
 from orthokernel.result import MaskBit
-from orthokernel.stac import FACILITY_VARIABLE, make_item
+from orthokernel.stac import make_item
 from realdata import real_data
 
 CHECKLIST = Path(__file__).resolve().parents[2] / "docs" / "ceos-ard-nrb.md"
@@ -75,6 +75,8 @@ def provenance() -> dict[str, Any]:
     """As `OrthoResult.properties` has it, of two slices."""
     return {
         "products": [product("1A2B"), product("3C4D")],
+        "scale": "linear",
+        "processing_facility": "Here",
         "terrain": {
             "dem": ["Copernicus_DSM_COG_10_N41_00_E012_00_DEM.tif"],
             "dem_crs": "WGS 84",
@@ -130,8 +132,7 @@ def item_of(folder: Path, radiometry: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setenv(FACILITY_VARIABLE, "Here")
+def item(tmp_path: Path) -> dict[str, Any]:
     return item_of(tmp_path, "gamma0_rtc")
 
 

@@ -179,7 +179,9 @@ def describe_exit(code: int | None) -> str:
     return f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
-def child_environment(base: Mapping[str, str], *, numba_cache: Path, threads: int) -> dict[str, str]:
+def child_environment(
+    base: Mapping[str, str], *, numba_cache: Path, threads: int, facility: str | None = None
+) -> dict[str, str]:
     """The worker's environment without its secrets, with the threads and the compile cache of a slot."""
     hidden = {"ORTHOAGENT_STORAGE", "ORTHOAGENT_BROKER"}
     return {
@@ -188,4 +190,5 @@ def child_environment(base: Mapping[str, str], *, numba_cache: Path, threads: in
         "NUMBA_NUM_THREADS": str(threads),
         "OMP_NUM_THREADS": str(threads),
         "GDAL_NUM_THREADS": str(threads),
+        **({"ORTHOAGENT_FACILITY": facility} if facility else {}),
     }

@@ -211,6 +211,17 @@ def test_the_order_given_decides_the_numbers_and_nothing_else(cut: tuple[str, Pa
     )
 
 
+def test_another_grid_over_the_seam_has_the_same_pixels(cut: tuple[str, Pass]) -> None:
+    _, found = cut
+    grid = found.grid()
+    rows, cols = (grid.n_rows // 4, 3 * grid.n_rows // 4 + 1), (37, grid.n_cols - 53)
+    whole, part = _ortho(found.slices, grid), _ortho(found.slices, grid.window(*rows, *cols))
+    assert whole.data is not None
+    assert set(np.unique(part.extras["acquisition"])) >= {1, 2}
+    np.testing.assert_array_equal(part.data, whole.data[:, slice(*rows), slice(*cols)])
+    np.testing.assert_array_equal(part.extras["acquisition"], whole.extras["acquisition"][slice(*rows), slice(*cols)])
+
+
 def test_the_quick_looks_are_cut_there_too(cut: tuple[str, Pass]) -> None:
     _, found = cut
     grid = found.grid()

@@ -135,7 +135,8 @@ def demand_of(model: SensorModel, grid: Grid, walk: Walk, low_m: float, high_m: 
         extent = extent_of(block, walk.loop_block_px)
         rows = np.linspace(extent.row0, extent.row1, 3)[:, None]
         cols = np.linspace(extent.col0, extent.col1, 9)[None, :]
-        line, sample = model.ground_to_smooth(*(v[None] for v in block.lonlat(rows, cols)), heights)
+        lon, lat = block.lonlat(rows, cols)
+        line, sample = model.ground_to_smooth(lon[None], lat[None], heights)
         known = np.isfinite(line) & np.isfinite(sample)
         if known.any():
             ends = line[known].min(), line[known].max(), sample[known].min(), sample[known].max()

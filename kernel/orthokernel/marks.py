@@ -1,6 +1,7 @@
 """The mask of a block: which pixels are valid, and what their terrain was."""
 
-# mypy: disable-error-code="no-untyped-def"
+# numba infers the types of what it compiles
+# mypy: disable-error-code="no-untyped-def, assignment"
 
 from __future__ import annotations
 
@@ -64,7 +65,7 @@ def _mark(data, strides, flags, flags_stride, power, mask, mask_stride, n_bands,
             at = np.uint64(k * strides[0] + r * strides[1])
             for c in range(n_cols):
                 value = data[at + np.uint64(c)]
-                valid[np.uint64(c)] |= np.uint8(value == value)
+                valid[np.uint64(c)] |= np.uint8(value == value)  # noqa: PLR0124 (not NaN)
                 bits[np.uint64(c)] |= np.uint8(value <= np.float32(0)) << np.uint8(5)  # False for NaN
         from_here, to = np.uint64(r * flags_stride), np.uint64(r * mask_stride)
         n_row = np.int32(0)

@@ -126,7 +126,7 @@ def item_of(folder: Path, radiometry: str) -> dict[str, Any]:
             file.write(np.zeros((1, 1, 1), FILES[name]))
     result = OrthoResult(
         GRID, ("vv", "vh"), None, None, folder / "out.tif", 0.004, 1.0, 0.5, GRID.footprint_lonlat(), radiometry,
-        "bilinear", provenance(),
+        "bilinear", properties=provenance(),
     )  # fmt: skip
     return make_item(result, files, {name: folder / f"{path.name}.tif" for name, path in files.items()}, {})
 

@@ -94,10 +94,13 @@ class CogSink:
         try:
             progress(0.0, "writing")
             files = {"image": self._image, "mask": self._mask, **self._extras}
-            sha256 = {name: file.close().sha256 for name, file in files.items()}
+            with ThreadPoolExecutor(2, "orthokernel-close") as closing:
+                # The image's checksum takes as long as all the rest: it begins first.
+                jobs = {name: closing.submit(file.close) for name, file in files.items()}
+                browse, is_power = self._image.preview, result.radiometry != "dn" and result.scale == "linear"
+                closing.submit(write_browse, browse, self.no_data, made["browse"], power=is_power).result()
+            sha256 = {name: job.result().sha256 for name, job in jobs.items()}
             progress(0.8, "writing")
-            is_power = result.radiometry != "dn" and result.scale == "linear"
-            write_browse(self._image.preview, self.no_data, made["browse"], power=is_power)
             write_item(result, made, names, made["item"], sha256)
             for key in (*files, "browse", "item"):
                 os.replace(made[key], names[key])  # noqa: PTH105 (Path.replace is the same call)

@@ -24,7 +24,7 @@ from orthokernel.cogtiles import Overviews, beside
 from orthokernel.errors import OutputError
 from orthokernel.extras import EXTRAS, Block
 from orthokernel.grid import Grid
-from orthokernel.ortho import Options
+from orthokernel.options import Options
 from orthokernel.product import Product
 from orthokernel.progress import Progress
 from orthokernel.result import OrthoResult

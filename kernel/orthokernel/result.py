@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from orthokernel.blocks import Window
 from orthokernel.extras import Block, empty_extras
 from orthokernel.grid import Grid
-from orthokernel.ortho import Options, Tally
+from orthokernel.options import Options
 from orthokernel.product import Product
 from orthokernel.scale import Scale, to_decibels
+from orthokernel.tally import Tally
 from orthokernel.terrain import Terrain
 
 RESULT_VERSION = 2

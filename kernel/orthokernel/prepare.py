@@ -1,0 +1,94 @@
+"""What is got ready for a block while the loop still works on the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orthokernel.blocks import (
+    Geometry,
+    Ground,
+    Walk,
+    Window,
+    demand_of,
+    exact_geometry,
+    ground_under,
+    lattice_geometry,
+    limit_numba_threads,
+    may_reach,
+)
+from orthokernel.flattening.ring import AreaArrays
+from orthokernel.grid import Grid
+from orthokernel.layers import Layer
+from orthokernel.loop import SourceArrays
+from orthokernel.options import Options
+from orthokernel.sensor import SensorModel
+from orthokernel.terrain import Terrain
+
+_MAYBE_LOWER_M, _MAYBE_HIGHER_M = 300.0, 1200.0  # a kilometre too much makes a ring 1 % wider
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the loop needs for one block: the ground, and per layer the geometry, the source lines and their areas."""
+
+    window: Window
+    ground: Ground | None
+    geometries: Sequence[Geometry | None]
+    sources: Sequence[SourceArrays | None]
+    areas: Sequence[AreaArrays | None]
+
+
+class Prepare:
+    """Terrain, geometry and source lines of the next block, on one thread of its own."""
+
+    def __init__(self, grid: Grid, terrain: Terrain, options: Options, walk: Walk, layers: list[Layer]) -> None:
+        self._grid, self._terrain, self._options, self._walk, self._layers = grid, terrain, options, walk, layers
+        self._steps_px: dict[int, int] = {}  # by model: what sufficed for its block before
+        self._told = False
+        self.lattice_error_px = 0.0
+
+    def __call__(self, window: Window) -> Prepared:
+        limit_numba_threads(self._options.threads)
+        block = self._grid.window(*window)
+        if not any(may_reach(layer.model, block) for layer in self._layers):
+            nothing = [None] * len(self._layers)
+            return Prepared(window, None, nothing, nothing, nothing)
+        further = 1 if "local_incidence" in self._options.extras else 0  # slopes look at the neighbouring pixels
+        ground = ground_under(self._terrain, block, self._walk, further)
+        self._tell_rings(ground)
+        geometries: list[Geometry] = []
+        sources: list[SourceArrays | None] = []
+        areas: list[AreaArrays | None] = []
+        for layer in self._layers:
+            geometry = self._geometry(layer.model, ground)
+            geometries.append(geometry)
+            if not geometry.reaches_image:
+                sources.append(None)
+                areas.append(None)
+                continue
+            source = layer.ring.prepare(geometry.lines, geometry.samples, layer.held)
+            sources.append(source._replace(first_line=layer.lines[0], last_line=layer.lines[1]))
+            areas.append(layer.ring.areas)
+            layer.held = geometry.lines
+        return Prepared(window, ground, geometries, sources, areas)
+
+    def _tell_rings(self, ground: Ground) -> None:
+        """What the whole output will ask of them, once; the other blocks' heights are guessed from the first's."""
+        if self._told or not np.isfinite(ground.low_m):
+            return
+        self._told = True
+        low, high = ground.low_m - _MAYBE_LOWER_M, ground.high_m + _MAYBE_HIGHER_M
+        for layer in self._layers:
+            layer.ring.expect(demand_of(layer.model, self._grid, self._walk, low, high))
+
+    def _geometry(self, model: SensorModel, ground: Ground) -> Geometry:
+        if self._options.geometry == "exact":
+            return exact_geometry(model, ground, self._walk)
+        geometry = lattice_geometry(model, ground, self._walk.method, self._steps_px.get(id(model)))
+        if geometry.lattice is not None and geometry.reaches_image:
+            self._steps_px[id(model)] = geometry.lattice.arrays.step_px
+            self.lattice_error_px = max(self.lattice_error_px, geometry.lattice.error_px)
+        return geometry

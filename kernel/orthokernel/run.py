@@ -1,0 +1,80 @@
+"""A run over all blocks of an output: prepared ahead, made, written behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Protocol
+
+import rasterio
+
+from orthokernel.blocks import Walk, Window
+from orthokernel.errors import EmptyIntersectionError
+from orthokernel.extras import Block
+from orthokernel.grid import Grid
+from orthokernel.layers import open_layers
+from orthokernel.options import Options
+from orthokernel.pixels import PixelMaker
+from orthokernel.prepare import Prepare
+from orthokernel.product import Product
+from orthokernel.progress import Progress
+from orthokernel.tally import Tally
+from orthokernel.terrain import Terrain
+
+_READ_CACHE_BYTES = 192 * 2**20  # GDAL would take a twentieth of the machine's memory for lines that are read once
+
+
+class Sink(Protocol):
+    """Takes finished blocks, from one thread, in order."""
+
+    def write(self, window: Window, block: Block) -> None:
+        """The block is the sink's from here on."""
+        ...
+
+
+def run(
+    products: Sequence[Product],
+    grid: Grid,
+    terrain: Terrain,
+    options: Options,
+    walk: Walk,
+    sink: Sink,
+    progress: Progress,
+) -> Tally:
+    """Make all blocks: while threads work on one, the next is prepared and the one before is written.
+
+    Raises
+    ------
+    EmptyIntersectionError
+        No pixel has data.
+    """
+    tally = Tally(pixels=grid.n_rows * grid.n_cols)
+    windows = list(walk.windows(grid))
+    with ExitStack() as stack:
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_READ_CACHE_BYTES))
+        layers = open_layers(products, terrain, options, stack, tally)
+        ahead = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-ahead"))
+        writer = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-write"))
+        pool = stack.enter_context(ThreadPoolExecutor(options.threads, "orthokernel-loop"))
+        make = PixelMaker(pool, options, walk, layers)
+        prepare = Prepare(grid, terrain, options, walk, layers)
+        coming = ahead.submit(prepare, windows[0])
+        written: Future[None] | None = None
+        for k, window in enumerate(windows):
+            prepared = coming.result()
+            if k + 1 < len(windows):
+                coming = ahead.submit(prepare, windows[k + 1])
+            block = make(prepared, tally)
+            if written is not None:
+                written.result()  # one block waits at most: memory stays bounded when the disk is slow
+            written = writer.submit(sink.write, window, block)
+            if tally.seen:  # silent until a block reaches an image: a grid off the product is one error and no progress
+                progress((k + 1) / len(windows), "orthorectifying")
+        if written is not None:
+            written.result()
+        tally.lattice_error_px = prepare.lattice_error_px
+    if tally.valid == 0:
+        names = ", ".join(product.id for product in products)
+        raise EmptyIntersectionError(names, f"the grid {grid.crs.name} {tuple(round(v, 3) for v in grid.bounds)}")
+    return tally

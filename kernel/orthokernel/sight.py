@@ -91,11 +91,13 @@ def incidence_of(part: Window, ground: Ground, walk: Walk, model: RangeDopplerMo
     dem = ground.dem._replace(row0=ground.dem.row0 - first_row + 1, col0=ground.dem.col0 - first_col + 1)
     moved = anchor[0] + first_row - 1, anchor[1] + first_col - 1
     fill_heights(dem, (0, heights.shape[0], 0, heights.shape[1]), moved, size, heights, flags)
-    out = np.empty(shape, np.float32)
+    out, angles = np.empty(shape, np.float32), np.empty((size, size), np.float32)
     for row in range(0, shape[0], size):
         for col in range(0, shape[1], size):
             block = np.s_[row : row + size, col : col + size]
             where = first_row + row, first_row + row + size, first_col + col, first_col + col + size
-            around = heights[row : row + size + 2, col : col + size + 2]
-            local_incidence(around, look_nodes(model, ground.grid.window(*where)), STEP_PX, out[block])
+            # Whole arrays, whatever the part's size: of views another kind would be compiled.
+            around = np.ascontiguousarray(heights[row : row + size + 2, col : col + size + 2])
+            local_incidence(around, look_nodes(model, ground.grid.window(*where)), STEP_PX, angles)
+            out[block] = angles
     return out[row0 - first_row : row1 - first_row, col0 - first_col : col1 - first_col]

@@ -13,13 +13,19 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.rpc import RPC
 from rasterio.transform import from_origin
 
+from orthokernel.blocks import Walk, ground_under, lattice_geometry
 from orthokernel.cog import as_stored
 from orthokernel.cogfile import CogFile
 from orthokernel.flattening import RadarAreas, ellipsoid_incidence, local_incidence, look_nodes
 from orthokernel.flattening.incidence import STEP_PX
+from orthokernel.flattening.lookup import look_up
 from orthokernel.grid import Grid
+from orthokernel.ground import heights_over
+from orthokernel.lattice import break_table
+from orthokernel.loop import BILINEAR, locate_part
 from orthokernel.ortho import orthorectify
 from orthokernel.product import BandReader, open_product
+from orthokernel.sensor import SensorModel
 from orthokernel.sentinel1.annotation import Annotation, GeolocationGrid, SlantToGroundRecords, StateVectors
 from orthokernel.sentinel1.border import BorderLevel
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
@@ -48,6 +54,7 @@ def warm_up() -> None:
                 orthorectify(product, grid, Terrain(dem, None), resampling=resampling)
             with product.open_band(product.bands[0]) as reader:
                 _read_borders(reader)
+            _look(product.sensor_model(), grid, Terrain(dem, None))
         warm_writer(Path(folder))
     model = RangeDopplerModel(_annotation())
     model.ground_to_smooth(LON_DEG, LAT_DEG, 0.0)
@@ -56,6 +63,20 @@ def warm_up() -> None:
     heights, angles = np.zeros((3, 3), np.float32), np.empty((1, 1), np.float32)
     for incidence in (local_incidence, ellipsoid_incidence):
         incidence(heights, look_nodes(model, grid.window(0, 1, 0, 1)), STEP_PX, angles)
+
+
+def _look(model: SensorModel, grid: Grid, terrain: Terrain) -> None:
+    """What terrain flattening looks up by pixel."""
+    heights_over(terrain, grid.window(0, 1, 0, 1))
+    walk = Walk.over(1.0, BILINEAR)
+    ground = ground_under(terrain, grid, walk, further=1)
+    lattice = lattice_geometry(model, ground, BILINEAR).lattice
+    assert lattice is not None
+    where = np.empty((3, 1, 1))
+    table, anchor = break_table(model.break_lines), ground.extent.anchor
+    locate_part(ground.dem, (0, 1, 0, 1), anchor, lattice.arrays, table, walk.loop_block_px, *where)
+    area, seen = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8)
+    look_up(*where, (1, 1), (0, 1), 0, area, seen, np.zeros(1, np.int32), seen, area)
 
 
 def _read_borders(reader: BandReader) -> None:

@@ -33,6 +33,8 @@ def test_a_warm_cache_serves_the_first_product(tmp_path: Path) -> None:
     for resampling, ipf_version in (("bilinear", "003.40"), ("average", "002.72")):
         scene = make_sentinel1(replace(spec, ipf_version=ipf_version))
         arguments = ["ortho", str(scene.path), "-o", str(tmp_path / f"{resampling}.tif"), "--tile", "33TTG"]
-        run("-m", "orthokernel.cli", *arguments, "--dem", str(scene.dem_path), "--resampling", resampling)
+        for radiometry in ("sigma0", "gamma0_rtc"):
+            how = ["--dem", str(scene.dem_path), "--resampling", resampling, "--radiometry", radiometry]
+            run("-m", "orthokernel.cli", *arguments, *how)
     new = {path.name.split("-")[0].split(".")[-1] for path in set(cache.rglob("*.nbc")) - files}
     assert new == set()

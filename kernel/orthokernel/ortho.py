@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 Float32Array = NDArray[np.float32]
 _SCRATCH = 512 * 512
-_READ_CACHE_BYTES = 192 * 2**20  # GDAL would take a twentieth of the machine's memory for lines that are read once
+_READ_CACHE_BYTES = 64 * 2**20  # GDAL would take a twentieth of the machine's memory for lines that are read once
 _LOOP_SHARE = 0.9  # of the progress bar, where a file is written afterwards
 
 

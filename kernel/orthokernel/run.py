@@ -22,7 +22,7 @@ from orthokernel.progress import Progress
 from orthokernel.tally import Tally
 from orthokernel.terrain import Terrain
 
-_READ_CACHE_BYTES = 192 * 2**20  # GDAL would take a twentieth of the machine's memory for lines that are read once
+_READ_CACHE_BYTES = 64 * 2**20  # GDAL would take a twentieth of the machine's memory for lines that are read once
 
 
 class Sink(Protocol):

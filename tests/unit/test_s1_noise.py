@@ -200,7 +200,7 @@ ZEROS = noise_xml([(0, [0, 89], [0.0, 0.0])], None)
         (noise_xml(RANGE, BLOCKS), b"003.71", "IW", False, ""),
         (None, b"003.71", "IW", False, "no noise vectors"),
         (ZEROS, b"002.84", "IW", False, "zero"),
-        (noise_xml(RANGE, None), b"002.36", "S3", False, "scaling of S3"),
+        (noise_xml(RANGE, None), b"002.36", "S3", False, "scaling of SM"),
         (noise_xml(RANGE, BLOCKS), b"003.71", "IW", True, "comes without its noise"),
     ],
 )

@@ -99,9 +99,9 @@ class CogSink:
                 jobs = {name: closing.submit(file.close) for name, file in files.items()}
                 browse, is_power = self._image.preview, result.radiometry != "dn" and result.scale == "linear"
                 closing.submit(write_browse, browse, self.no_data, made["browse"], power=is_power).result()
-            sha256 = {name: job.result().sha256 for name, job in jobs.items()}
+            blake3 = {name: job.result().blake3 for name, job in jobs.items()}
             progress(0.8, "writing")
-            write_item(result, made, names, made["item"], sha256)
+            write_item(result, made, names, made["item"], blake3)
             for key in (*files, "browse", "item"):
                 os.replace(made[key], names[key])  # noqa: PTH105 (Path.replace is the same call)
         except (OSError, RasterioError) as error:

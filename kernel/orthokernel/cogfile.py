@@ -7,7 +7,6 @@ them in order: 0.4 s for half a gigabyte, most of it the checksum.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 import tempfile
@@ -20,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from blake3 import blake3
 from numpy.typing import NDArray
 
 from orthokernel.cogtiles import TILE_PX, Overviews, TileCoder
@@ -44,7 +44,7 @@ class WrittenFile:
     """A finished file."""
 
     n_bytes: int
-    sha256: str
+    blake3: str
 
 
 @dataclass
@@ -183,9 +183,9 @@ class CogFile:
             geo = no_data_field(self._geo) if is_overview else self._geo
             images.append(TiledImage([*fields, *geo], level.n_bytes.ravel()))
         head = file_head(images, self._n_bands > 1, self._classic_bytes)
-        digest = hashlib.sha256(head)
+        digest = blake3(head)
         n_bytes = len(head)
-        summing: Future[None] | None = None
+        summing: Future[blake3] | None = None
         try:
             with self._path.open("wb", buffering=0) as target:
                 _write_all(target.fileno(), head)

@@ -74,9 +74,10 @@ def _look(model: SensorModel, grid: Grid, terrain: Terrain) -> None:
     assert lattice is not None
     where = np.empty((3, 1, 1))
     table, anchor = break_table(model.break_lines), ground.extent.anchor
-    locate_part(ground.dem, (0, 1, 0, 1), anchor, lattice.arrays, table, walk.loop_block_px, *where)
+    part, block_px = (0, 1, 0, 1), walk.loop_block_px
+    locate_part(ground.dem, part, anchor, lattice.arrays, table, block_px, where[0], where[1], where[2])
     area, seen = np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8)
-    look_up(*where, (1, 1), (0, 1), 0, area, seen, np.zeros(1, np.int32), seen, area)
+    look_up(where[0], where[1], where[2], (1, 1), (0, 1), 0, area, seen, np.zeros(1, np.int32), seen, area)
 
 
 def _read_borders(reader: BandReader) -> None:

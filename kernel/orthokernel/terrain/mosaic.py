@@ -179,11 +179,7 @@ class Mosaic:
             return found
         values, classes = self._chunk(1, i, j)
         known = np.where(classes == SEA, np.float32(0), values)
-        squares = known.reshape(CHUNK // SQUARE, SQUARE, CHUNK // SQUARE, SQUARE)
-        made = (
-            np.where(np.isnan(squares), np.float32(np.inf), squares).min(axis=(1, 3)),
-            np.where(np.isnan(squares), np.float32(-np.inf), squares).max(axis=(1, 3)),
-        )
+        made = _of_squares(np.fmin, known, np.inf), _of_squares(np.fmax, known, -np.inf)
         with self._lock:
             self._bounds[i, j] = made
         return made
@@ -286,6 +282,14 @@ class Mosaic:
         left, top = self._x0 + (col0 - 0.5) * self._dx, self._y0 - (row0 - 0.5) * self._dy
         lattice = Affine(self._dx, 0.0, left, 0.0, -self._dy, top)
         return read_interpolated(tile.path, lattice, n_rows, n_cols, self.datum.metres_per_unit)
+
+
+def _of_squares(extreme: np.ufunc, cells: Float32Array, of_none: float) -> Float32Array:
+    """The extreme of every square of a chunk, NaN ignored. Down the columns first: that is vector code."""
+    n = CHUNK // SQUARE
+    columns = extreme.reduce(cells.reshape(n, SQUARE, CHUNK), axis=1)
+    squares = extreme.reduce(columns.reshape(n, n, SQUARE), axis=2)
+    return np.where(np.isnan(squares), np.float32(of_none), squares)
 
 
 def _ceil(value: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,7 @@ class Prepared:
 
 
 class Prepare:
-    """Terrain, geometry and source lines of the next block, on one thread of its own."""
+    """Terrain, geometry and source lines of the blocks to come."""
 
     def __init__(self, grid: Grid, terrain: Terrain, options: Options, walk: Walk, layers: list[Layer]) -> None:
         self._grid, self._terrain, self._options, self._walk, self._layers = grid, terrain, options, walk, layers
@@ -50,14 +51,22 @@ class Prepare:
         self._told = False
         self.lattice_error_px = 0.0
 
-    def __call__(self, window: Window) -> Prepared:
+    def ground(self, window: Window) -> Ground | None:
+        """The terrain of a block; None where no image can lie. Any thread may ask."""
         limit_numba_threads(self._options.threads)
         block = self._grid.window(*window)
         if not any(may_reach(layer.model, block) for layer in self._layers):
+            return None
+        further = 1 if "local_incidence" in self._options.extras else 0  # slopes look at the neighbouring pixels
+        return ground_under(self._terrain, block, self._walk, further)
+
+    def __call__(self, window: Window, coming: Future[Ground | None]) -> Prepared:
+        """Geometry and lines over the terrain that comes; block after block, on one thread."""
+        limit_numba_threads(self._options.threads)
+        ground = coming.result()
+        if ground is None:
             nothing = [None] * len(self._layers)
             return Prepared(window, None, nothing, nothing, nothing)
-        further = 1 if "local_incidence" in self._options.extras else 0  # slopes look at the neighbouring pixels
-        ground = ground_under(self._terrain, block, self._walk, further)
         self._tell_rings(ground)
         geometries: list[Geometry] = []
         sources: list[SourceArrays | None] = []

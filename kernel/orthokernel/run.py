@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Protocol
@@ -16,7 +17,7 @@ from orthokernel.grid import Grid
 from orthokernel.layers import open_layers
 from orthokernel.options import Options
 from orthokernel.pixels import PixelMaker
-from orthokernel.prepare import Prepare
+from orthokernel.prepare import Prepare, Prepared
 from orthokernel.product import Product
 from orthokernel.progress import Progress
 from orthokernel.tally import Tally
@@ -54,21 +55,16 @@ def run(
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_READ_CACHE_BYTES))
         layers = open_layers(products, terrain, options, stack, tally)
-        ahead = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-ahead"))
         writer = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-write"))
         pool = stack.enter_context(ThreadPoolExecutor(options.threads, "orthokernel-loop"))
         make = PixelMaker(pool, options, walk, layers)
         prepare = Prepare(grid, terrain, options, walk, layers)
-        coming = ahead.submit(prepare, windows[0])
         written: Future[None] | None = None
-        for k, window in enumerate(windows):
-            prepared = coming.result()
-            if k + 1 < len(windows):
-                coming = ahead.submit(prepare, windows[k + 1])
+        for k, prepared in enumerate(_ahead(prepare, windows, stack)):
             block = make(prepared, tally)
             if written is not None:
                 written.result()  # one block waits at most: memory stays bounded when the disk is slow
-            written = writer.submit(sink.write, window, block)
+            written = writer.submit(sink.write, prepared.window, block)
             if tally.seen:  # silent until a block reaches an image: a grid off the product is one error and no progress
                 progress((k + 1) / len(windows), "orthorectifying")
         if written is not None:
@@ -78,3 +74,21 @@ def run(
         names = ", ".join(product.id for product in products)
         raise EmptyIntersectionError(names, f"the grid {grid.crs.name} {tuple(round(v, 3) for v in grid.bounds)}")
     return tally
+
+
+def _ahead(prepare: Prepare, windows: list[Window], stack: ExitStack) -> Iterator[Prepared]:
+    """The blocks in order: meanwhile one thread prepares the next, and another the terrain of the one after that.
+
+    Terrain is read in squares that lie under several blocks: one block waits for a row of them, the others for nothing.
+    """
+    terrain = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-terrain"))
+    lines = stack.enter_context(ThreadPoolExecutor(1, "orthokernel-ahead"))
+    grounds = deque(terrain.submit(prepare.ground, window) for window in windows[:2])
+    coming = lines.submit(prepare, windows[0], grounds.popleft())
+    for k in range(len(windows)):
+        prepared = coming.result()
+        if k + 2 < len(windows):
+            grounds.append(terrain.submit(prepare.ground, windows[k + 2]))
+        if grounds:
+            coming = lines.submit(prepare, windows[k + 1], grounds.popleft())
+        yield prepared

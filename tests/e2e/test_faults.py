@@ -23,7 +23,7 @@ def _work(site: Site, scenes: dict[str, Path]) -> None:
     for number in range(TASKS - 1):
         site.client.submit(
             [ref],
-            spacing_m=(10, 12)[number],
+            spacing_m=(4, 5)[number],
             terrain={"dem": DEM_REF},
             options={"resampling": "cubic"},
             patience_s=3600,

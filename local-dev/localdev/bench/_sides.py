@@ -17,6 +17,7 @@ from typing import IO, Any, Self
 from localdev.bench.case import Runs
 
 TAIL_BYTES = 2000
+_PACKAGES = str(Path(__file__).parents[2])
 
 
 class SideError(Exception):
@@ -27,7 +28,10 @@ class SideError(Exception):
 
 
 class Side:
-    """A process that serves (see `localdev.bench._serve`): warm between runs, and two sides may take turns."""
+    """A process that serves (see `localdev.bench._serve`): warm between runs, and two sides may take turns.
+
+    It finds this package whatever the shell says of Python's path; ``environment`` may say otherwise.
+    """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self._command = list(command)
@@ -37,7 +41,7 @@ class Side:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "PYTHONPATH": _PACKAGES, **(environment or {})},
             text=True,
         )
         self._seconds: list[float] = []

@@ -245,8 +245,7 @@ def versus_sarsen(frame: FrameInput, folder: Path) -> list[Case]:
         out, their_out = folder / "ours-sarsen.tif", folder / "sarsen.tif"
         request = _ours_side.request(frame.safe, dem, out, window, TILE, bands=["vv"], radiometry=ours_as)
         asked = {"safe": str(frame.safe), "dem": str(dem), "out": str(their_out), "correct_radiometry": theirs_as}
-        environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
-        with Side(OURS) as side, Side([sarsen.program, "-m", "localdev.bench._sarsen_side"], environment) as their_side:
+        with Side(OURS) as side, Side([sarsen.program, "-m", "localdev.bench._sarsen_side"]) as their_side:
             their_side.run({**asked, "dem": str(small_dem)}, counted=False)
             side.run(request, counted=False)
             for _ in range(TIMES):

@@ -97,11 +97,10 @@ class DemCells(NamedTuple):
 
 
 @_inner
-def _height_beside_gap(dem, row, col):
-    """Height without the geoid where one of the four cells has none: 0 at sea, NaN in a void and off the DEM.
+def _corner(dem, row, col):
+    """The upper left of the four cells around a point, and how far below and right of it the point lies.
 
-    As `Terrain.heights` has it: the class is that of the cell that holds the point, and the weights of the cells that
-    have a height are renormalised.
+    The row is -1 where the four do not all lie in the window.
     """
     n_rows, n_cols = dem.cells.shape
     i = np.floor(row)
@@ -111,9 +110,20 @@ def _height_beside_gap(dem, row, col):
     i -= dem.row0
     j -= dem.col0
     if not (i >= 0.0 and j >= 0.0 and i < n_rows - 1 and j < n_cols - 1):
+        return -1, -1, v, u
+    return int(i), int(j), v, u
+
+
+@_inner
+def _height_beside_gap(dem, row, col):
+    """Height without the geoid where one of the four cells has none: 0 at sea, NaN in a void and off the DEM.
+
+    As `Terrain.heights` has it: the class is that of the cell that holds the point, and the weights of the cells that
+    have a height are renormalised.
+    """
+    r, c, v, u = _corner(dem, row, col)
+    if r < 0:
         return np.nan
-    r = int(i)
-    c = int(j)
     kind = dem.classes[r + 1 if v >= 0.5 else r, c + 1 if u >= 0.5 else c]
     if kind == SEA:
         return 0.0
@@ -142,16 +152,9 @@ def _lean(dem, place, slope, rows, cols):
         x = float(n * RUN)
         row = place[ROW] + slope[ROW] * x
         col = place[COL] + slope[COL] * x
-        i = np.floor(row)
-        j = np.floor(col)
-        v = row - i
-        u = col - j
-        i -= dem.row0
-        j -= dem.col0
-        if not (i >= 0.0 and j >= 0.0 and i < n_rows - 1 and j < n_cols - 1):
+        r, c, v, u = _corner(dem, row, col)
+        if r < 0:
             return False
-        r = int(i)
-        c = int(j)
         upper = dem.cells[r, c] * (1.0 - u) + dem.cells[r, c + 1] * u
         lower = dem.cells[r + 1, c] * (1.0 - u) + dem.cells[r + 1, c + 1] * u
         height = upper * (1.0 - v) + lower * v

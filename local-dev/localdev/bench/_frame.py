@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
-from localdev.bench._inputs import Float32Array, mountains, speckle_dn
+from localdev.bench._inputs import Float32Array, mountains, speckle_dn, write_dem
 from localdev.scene import SceneSpec, make_sentinel1
 from localdev.scene.modes import mode_of
 from orthokernel import Grid
@@ -127,20 +126,9 @@ def _glo30_name(lon: int, lat: int) -> str:
 
 
 def _write_dem_tile(path: Path, west: int, north: int, heights: Float32Array) -> None:
-    step = 1.0 / heights.shape[0]
-    profile = {
-        "driver": "GTiff",
-        "height": heights.shape[0],
-        "width": heights.shape[1],
-        "count": 1,
-        "dtype": "float32",
-        "crs": "EPSG:4326",
-        "transform": Affine(step, 0.0, west - step / 2, 0.0, -step, north + step / 2),  # points, not areas
-        "tiled": True,
-        "blockxsize": 1024,
-        "blockysize": 1024,
-        "compress": "DEFLATE",
-        "predictor": 3,
-    }
-    with rasterio.open(path, "w", **profile) as target:
-        target.write(heights.astype(np.float32, copy=False), 1)
+    step_deg = 1.0 / heights.shape[0]
+    blocks = {"tiled": True, "blockxsize": 1024, "blockysize": 1024, "compress": "DEFLATE", "predictor": 3}
+    # Heights are those of points: the first cell's centre is the corner of the square degree.
+    write_dem(
+        path, west - step_deg / 2, north + step_deg / 2, step_deg, heights.astype(np.float32, copy=False), **blocks
+    )

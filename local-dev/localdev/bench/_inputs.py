@@ -152,8 +152,10 @@ def rpc_camera(size_px: int, spacing_m: float, lon_deg: float, lat_deg: float, r
     )
 
 
-def write_dem(path: Path, west: float, north: float, step_deg: float, heights: Float32Array) -> None:
-    """A geographic DEM of ellipsoidal heights."""
+def write_dem(
+    path: Path, west: float, north: float, step_deg: float, heights: Float32Array, **creation: object
+) -> None:
+    """A geographic DEM of ellipsoidal heights; ``creation`` are options of GDAL's GeoTIFF driver."""
     profile = {
         "driver": "GTiff",
         "height": heights.shape[0],
@@ -162,6 +164,7 @@ def write_dem(path: Path, west: float, north: float, step_deg: float, heights: F
         "dtype": "float32",
         "crs": "EPSG:4326",
         "transform": Affine(step_deg, 0.0, west, 0.0, -step_deg, north),
+        **creation,
     }
     with rasterio.open(path, "w", **profile) as target:
         target.write(heights, 1)

@@ -15,6 +15,8 @@ from azure.storage.queue import QueueMessage
 from integration.host_stack import Stage, encoded, length, texts, wait_for
 from localdev.servers import Azurite
 
+A_MINUTE_EACH = {"AzureFunctionsJobHost__functionTimeout": "00:01:00"}
+
 
 @pytest.fixture
 def stage(azurite: Azurite, tmp_path: Path) -> Iterator[Stage]:
@@ -76,8 +78,7 @@ def test_two_hosts_share_a_queue_and_no_message_runs_twice(stage: Stage) -> None
     work = stage.queue("work")
     for number in range(12):
         work.send_message(encoded({"number": number, "sleep_s": 4 if number < 2 else 0.05}))
-    limit = {"AzureFunctionsJobHost__functionTimeout": "00:01:00"}
-    hosts = [stage.host(name, lease_s=3, **limit) for name in ("one", "two")]
+    hosts = [stage.host(name, lease_s=3, **A_MINUTE_EACH) for name in ("one", "two")]
     for host in hosts:
         host.start()
     wait_for(lambda: length(work) == 0)
@@ -87,10 +88,13 @@ def test_two_hosts_share_a_queue_and_no_message_runs_twice(stage: Stage) -> None
 
 
 def test_a_message_that_another_has_taken_over_is_not_deleted(stage: Stage) -> None:
-    """The host is frozen until its lease has run out, as a suspended machine would be."""
+    """The host is frozen until its lease has run out, as a suspended machine would be.
+
+    Time goes on meanwhile: with the app's own limit of 2 s the run would have failed when the host wakes.
+    """
     work = stage.queue("work")
-    work.send_message(encoded({"sleep_s": 1}))
-    host = stage.host(lease_s=2).start()
+    work.send_message(encoded({"sleep_s": 3}))
+    host = stage.host(lease_s=2, **A_MINUTE_EACH).start()
     wait_for(lambda: stage.story("work", "begin"))
     os.killpg(host.group, signal.SIGSTOP)
     taken: list[QueueMessage] = []

@@ -18,7 +18,7 @@ _NOT_BENCHES = {"__init__", "__main__", "case"}
 
 
 def names() -> list[str]:
-    """The benches there are: modules of this package with a ``cases`` function."""
+    """The benches there are: modules of this package with a function ``cases``, which gives one after the other."""
     found = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
     return [name for name in found if name not in _NOT_BENCHES and not name.startswith("_")]
 
@@ -32,8 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
     if options.name is None:
         print("\n".join(names()))
         return 0
-    cases: list[Case] = importlib.import_module(f"localdev.bench.{options.name}").cases()
-    _print(options.name, cases)
+    cases: list[Case] = []
+    try:
+        for case in importlib.import_module(f"localdev.bench.{options.name}").cases():
+            cases.append(case)
+            print(f"{case.case}: {_short(case.figure)} {case.unit}, {_verdict(case)}", file=sys.stderr, flush=True)
+    finally:  # a bench takes long: what it has found is not lost with a peer that fails
+        _print(options.name, cases)
     if options.json:
         print(json.dumps([case.as_json() for case in cases]), flush=True)
     return 1 if any(case.holds is False for case in cases) else 0
@@ -44,16 +49,21 @@ def _print(name: str, cases: list[Case]) -> None:
         "case", "median", "unit", "lowest to highest", "MB", "peer", "ratio", "promised", "holds", title=f"bench {name}"
     )
     for case in cases:
-        holds = case.reason or "not measured" if case.holds is None else "yes" if case.holds else "NO"
         memory = "" if case.peak_mb is None else f"{case.peak_mb:.0f}"
         table.add_row(
             case.case, _short(case.figure), case.unit, case.runs or "", memory, case.peer, _short(case.ratio),
-            case.at_least, holds,
+            case.at_least, _verdict(case),
         )  # fmt: skip
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     console.print(f"peak memory of the bench {peak_mb:.0f} MB")
+
+
+def _verdict(case: Case) -> str:
+    if case.holds is None:
+        return case.reason or "not measured"
+    return "yes" if case.holds else "NO"
 
 
 def _short(value: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,15 @@ PREDICTORS = {"1": "NO", "2": "STANDARD", "3": "FLOATING_POINT"}
 FLATTENED = "gamma0_rtc"
 
 
-def cases() -> list[Case]:
-    """All cases of this bench."""
+def cases() -> Iterator[Case]:
+    """All cases of this bench, each when it is measured."""
     with tempfile.TemporaryDirectory(prefix="bench-tile-") as name:
         folder = Path(name)
         frame = make_frame(folder)
-        found = copy_and_two_polarisations(frame, folder)
-        found += versus_otb(frame, folder)
-        found += versus_sarsen(frame, folder)
-        found += cold_command(folder)
-        return found
+        yield from copy_and_two_polarisations(frame, folder)
+        yield from versus_otb(frame, folder)
+        yield from versus_sarsen(frame, folder)
+        yield from cold_command(folder)
 
 
 def whole_tile() -> tuple[int, int, int, int]:
@@ -223,7 +223,7 @@ def _read(path: Path, window: Window | None = None) -> NDArray[Any]:
         return pixels[::-1] if image.transform.e > 0 else pixels
 
 
-def versus_sarsen(frame: FrameInput, folder: Path) -> list[Case]:
+def versus_sarsen(frame: FrameInput, folder: Path) -> Iterator[Case]:
     """`terrain correction vs sarsen` and `flattening vs sarsen`: 9 Mpx on a DEM that is on the output's grid already.
 
     sarsen works on its DEM's grid; its product is opened anew in every run, as ours is.
@@ -233,14 +233,14 @@ def versus_sarsen(frame: FrameInput, folder: Path) -> list[Case]:
     unmeasured = _unmeasured(names, "sarsen", (promise, promise))
     sarsen = find_sarsen()
     if sarsen is None:
-        return [not_measured(*about, GET_SARSEN) for about in unmeasured]
+        yield from (not_measured(*about, GET_SARSEN) for about in unmeasured)
+        return
     dem, small_dem = folder / "sarsen-dem.tif", folder / "sarsen-small-dem.tif"
     window = write_utm_dem(frame.dem, dem, SARSEN_PX)
     write_utm_dem(frame.dem, small_dem, SARSEN_WARM_PX)
-    found = []
     for about, ours_as, theirs_as in zip(unmeasured, ("beta0", FLATTENED), (None, "gamma_bilinear"), strict=True):
         if ours_as not in RADIOMETRIES:
-            found.append(not_measured(*about, f"the kernel has no radiometry {ours_as} yet"))
+            yield not_measured(*about, f"the kernel has no radiometry {ours_as} yet")
             continue
         out, their_out = folder / "ours-sarsen.tif", folder / "sarsen.tif"
         request = _ours_side.request(frame.safe, dem, out, window, TILE, bands=["vv"], radiometry=ours_as)
@@ -257,20 +257,17 @@ def versus_sarsen(frame: FrameInput, folder: Path) -> list[Case]:
         require_same_place(_read(out), _read(their_out), "sarsen")
         ratio = theirs.median_s / ours.median_s
         assert ours.peak_mb is not None
-        found.append(
-            Case(
-                case=about[0],
-                figure=ours.median_s,
-                unit="s",
-                peer=f"{sarsen.name}, {SARSEN_PX}², {theirs_as or 'nearest'}: {theirs}",
-                ratio=ratio,
-                at_least=promise,
-                holds=ratio >= SARSEN_FASTER and ours.peak_mb < SARSEN_MB,
-                peak_mb=ours.peak_mb,
-                runs=ours.spread,
-            )
+        yield Case(
+            case=about[0],
+            figure=ours.median_s,
+            unit="s",
+            peer=f"{sarsen.name}, {SARSEN_PX}², {theirs_as or 'nearest'}: {theirs}",
+            ratio=ratio,
+            at_least=promise,
+            holds=ratio >= SARSEN_FASTER and ours.peak_mb < SARSEN_MB,
+            peak_mb=ours.peak_mb,
+            runs=ours.spread,
         )
-    return found
 
 
 def write_utm_dem(dem: Path, path: Path, size_px: int) -> tuple[int, int, int, int]:

@@ -49,7 +49,8 @@ TABLES = (
 )
 
 BLOB_DEFAULT_ORDER = "default_order.json"
-BLOB_POOLS = "pools.json"
+BLOB_POOLS = "pools.yaml"
+BLOB_POOLS_IN_FORCE = "pools-in-force.yaml"
 BLOB_DISPATCH_LEASE = "dispatch.lease"
 BLOB_DISPATCH_MARK = "dispatch.mark"
 

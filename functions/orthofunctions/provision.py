@@ -12,14 +12,14 @@ from orthofunctions.adapters.blobs import AzureBlobs
 from orthofunctions.adapters.queues import AzureQueues
 from orthofunctions.adapters.tables import AzureTables
 from orthofunctions.adapters.transport import new_session
-from orthofunctions.domain.pools import parse_pools
+from orthofunctions.domain.pools import parse_site
 from orthofunctions.ports import BlobMissingError
 from orthofunctions.settings import Settings
 from orthofunctions.usecases.submit import explain
 
 
 def provision(connection_string: str) -> list[str]:
-    """Make what the functions and workers need, pools of ``settings/pools.json`` included. Any number of times.
+    """Make what the functions and workers need, pools of ``settings/pools.yaml`` included. Any number of times.
 
     Returns
     -------
@@ -35,9 +35,9 @@ def provision(connection_string: str) -> list[str]:
         for table in names.TABLES:
             tables.make_table(table)
         try:
-            pools = parse_pools(blobs.read(names.CONTAINER_SETTINGS, names.BLOB_POOLS))
+            pools = parse_site(blobs.read(names.CONTAINER_SETTINGS, names.BLOB_POOLS)).pools
         except BlobMissingError:
-            pools = parse_pools(None)
+            pools = parse_site(None).pools
         all_queues = [*names.QUEUES, *(names.poison_queue(queue) for queue in names.QUEUES)]
         all_queues += [names.pool_queue(pool.name, KERNEL_RESULT_VERSION) for pool in pools]
         for queue in all_queues:

@@ -27,7 +27,7 @@ from orthocontracts.tasks import TaskSpec, task_id_of
 from orthocontracts.tickets import Ticket
 from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.domain.plans import Plan, PlannedOutput
-from orthofunctions.domain.pools import PoolsFile, PoolSpec
+from orthofunctions.domain.pools import PoolSpec, SiteSpec
 from orthofunctions.domain.records import ActiveRecord, JobRecord, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
@@ -43,7 +43,7 @@ from orthofunctions.usecases.sweep import sweep
 COG = b"II*\x00\xc0\x00\x00\x00GDAL_STRUCTURAL_METADATA_SIZE=000140 bytes\nLAYOUT=IFDS_BEFORE_DATA\n"
 PLAIN = Options()
 RULES = Rules(patience_s=20, backoff_s=5, time_limit_s=600, run_grace_s=60)
-POOLS = PoolsFile(
+POOLS = SiteSpec(
     pools=(
         PoolSpec(name="hpc", kind="onprem", max_slots=4, start_limit_s=300),
         PoolSpec(name="cloud", kind="cloud", max_slots=2, startup_s=10, start_limit_s=300, price_per_slot_hour_eur=0.3),

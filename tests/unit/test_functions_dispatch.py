@@ -16,6 +16,7 @@ from orthofunctions.domain.policy import Decision
 from orthofunctions.domain.pools import PoolsFileError
 from orthofunctions.domain.records import TaskRecord
 from orthofunctions.domain.rules import Rules
+from orthofunctions.domain.runtimes import RunTimes
 from orthofunctions.ports import LeaseHeldError, LeaseLostError, Ports
 from orthofunctions.usecases import dispatch as dispatching
 from orthofunctions.usecases.dispatch import dispatch, one_round
@@ -106,7 +107,7 @@ class TestRound:
         world.status("node-1", slots=2)
         world.round()
         assert [world.task(one).state for one in ids] == ["released", "released", "pending"]
-        decision = Decision.model_validate_json(str(world.task(ids[0]).decision))
+        decision = Decision.from_json(str(world.task(ids[0]).decision))
         assert decision.sentence == "hpc: an on-prem slot was free"
         queue = world.queues.bodies(names.pool_queue("hpc", KERNEL_RESULT_VERSION))
         assert [Release.model_validate_json(body).task_id for body in queue] == ids[:2]
@@ -164,7 +165,7 @@ class TestRound:
         assert other.releases == []
 
     def test_money_is_reserved_once_and_never_beyond_the_budget(self) -> None:
-        cost = 0.3 * (10 + 15) / 3600
+        cost = 0.3 * (10 + RunTimes().p90_s(15)) / 3600
         world = World(rules=Rules(patience_s=0, month_budget_eur=1.5 * cost))
         for number in range(2):
             world.job(f"job-{number}", "AB"[number])

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orthofunctions.domain.policy import Ledger, PendingTask, latest_start, plan_releases
-from orthofunctions.domain.pool_state import Basis, PoolState, pool_gone, pool_state
-from orthofunctions.domain.pools import DEFAULT_POOLS, PoolsFileError, PoolSpec, parse_pools
-from orthofunctions.domain.records import ActiveRecord, AgentRecord
-from orthofunctions.domain.rules import Rules
+from orthofunctions.domain.offers import DEADLINE_CONFIDENCE, Market, PendingTask
+from orthofunctions.domain.policy import Decision, Ledger, UserLedger, plan_releases
+from orthofunctions.domain.pool_state import Basis, PoolState
+from orthofunctions.domain.pools import PoolSpec
+from orthofunctions.domain.runtimes import RunTimes
 
-NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
-RULES = Rules()
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
+EXACT = {"": RunTimes(sigma=0.0)}  # runs take what they are expected to
 HPC = PoolSpec(name="hpc", kind="onprem", max_slots=10)
 CLOUD = PoolSpec(name="cloud", kind="cloud", max_slots=10, startup_s=60, price_per_slot_hour_eur=0.3)
 
 
 def hpc(slots: int, busy: int = 0, spec: PoolSpec = HPC) -> PoolState:
-    return PoolState(spec, Basis.ADVERTISED, {1: slots}, {1: busy})
+    return PoolState(spec, Basis.ADVERTISED, {1: slots}, {1: busy}, run_times=EXACT)
 
 
 def cloud(slots: int = 10, busy: int = 0, spec: PoolSpec = CLOUD) -> PoolState:
-    return PoolState(spec.model_copy(update={"max_slots": slots}), Basis.CONFIGURED, {1: slots}, {1: busy})
+    spec = spec.model_copy(update={"max_slots": slots})
+    return PoolState(spec, Basis.CONFIGURED, {1: slots}, {1: busy}, run_times=EXACT)
 
 
 def task(name: str, waited_s: float = 0, **fields: object) -> PendingTask:
-    values = {"user": "local", "created_at": NOW - timedelta(seconds=waited_s), "patience_s": 20, "result_version": 1}
+    values: dict[str, object] = {"user": "local", "created_s": NOW - waited_s, "patience_s": 20, "result_version": 1}
     return PendingTask(task_id=name, **{**values, **fields})  # type: ignore[arg-type]
+
+
+def latest_start_s(one: PendingTask, pools: list[PoolState]) -> float:
+    return Market(pools).latest_starts_s([one], NOW)[0]
 
 
 def placed(pending: list[PendingTask], pools: list[PoolState], ledger: Ledger | None = None) -> dict[str, str]:
@@ -45,9 +52,10 @@ class TestDecisions:
     def test_the_cloud_when_patience_has_run_out(self) -> None:
         (decision,) = plan_releases([task("a", 20)], [hpc(1, busy=1), cloud()], Ledger(), NOW)
         assert decision.pool == "cloud"
-        assert decision.sentence == "cloud: no on-prem slot came free within its patience of 20 s"
+        assert decision.sentence == "cloud: no on-prem slot came free within its patience of 20 s; 0.01 EUR at most"
         assert decision.figures["hpc"].free_slots == 0
         assert decision.figures["cloud"].cost_eur == pytest.approx(0.3 * 75 / 3600, abs=1e-6)
+        assert Decision.from_json(decision.to_json()) == decision
 
     def test_not_a_second_before(self) -> None:
         assert placed([task("a", 19.9)], [hpc(1, busy=1), cloud()]) == {}
@@ -59,10 +67,10 @@ class TestDecisions:
         assert placed([task("young", 25), task("old", 30)], [hpc(1), cloud(0)]) == {"old": "hpc"}
 
     def test_a_deadline_counts_from_its_latest_start(self) -> None:
-        needs = timedelta(seconds=60 + CLOUD.run_s(100))
-        due = task("due", deadline=NOW + needs, megapixels=100)
-        early = task("early", deadline=NOW + needs + timedelta(seconds=1), megapixels=100)
-        assert latest_start(due, [cloud()]) == NOW
+        needs_s = 60 + CLOUD.nominal_s(100)
+        due = task("due", deadline_s=NOW + needs_s, megapixels=100)
+        early = task("early", deadline_s=NOW + needs_s + 1, megapixels=100)
+        assert latest_start_s(due, [cloud()]) == pytest.approx(0, abs=1e-6)
         assert placed([due, early], [hpc(0), cloud()]) == {"due": "cloud"}
         (decision,) = plan_releases([due], [hpc(0), cloud()], Ledger(), NOW)
         assert decision.figures["cloud"].in_time is True
@@ -70,8 +78,8 @@ class TestDecisions:
     def test_the_cheapest_in_time_and_the_soonest_when_none_is(self) -> None:
         slow = cloud(spec=PoolSpec(name="slow", kind="cloud", max_slots=9, startup_s=600, price_per_slot_hour_eur=0.01))
         assert placed([task("a", 20)], [cloud(), slow]) == {"a": "slow"}
-        assert placed([task("b", deadline=NOW + timedelta(seconds=75))], [slow, cloud()]) == {"b": "cloud"}
-        assert placed([task("c", deadline=NOW)], [slow, cloud()]) == {"c": "cloud"}
+        assert placed([task("b", deadline_s=NOW + 75)], [slow, cloud()]) == {"b": "cloud"}
+        assert placed([task("c", deadline_s=NOW)], [slow, cloud()]) == {"c": "cloud"}
 
     def test_another_result_version_waits(self) -> None:
         assert placed([task("a", 500, result_version=2)], [hpc(5), cloud()]) == {}
@@ -82,10 +90,81 @@ class TestDecisions:
         assert placed([task("a")], [hpc(0, spec=ahead)]) == {}
 
     def test_money_ends_the_burst(self) -> None:
-        cost = CLOUD.cost_eur(0)
+        cost = CLOUD.run_cost_eur(60 + CLOUD.nominal_s(0))
         pending = [task(f"t{n}", 30) for n in range(5)]
         assert len(placed(pending, [cloud()], Ledger(budget_eur=1.0, committed_eur=1.0 - 2.5 * cost))) == 2
         assert len(placed(pending, [hpc(5), cloud()], Ledger(budget_eur=0.0))) == 5
+
+    def test_a_worker_that_lingers_saves_the_start_up(self) -> None:
+        """A task that is late for every other pool still makes it there."""
+        lingers = PoolState(CLOUD, Basis.CONFIGURED, {1: 10}, {1: 1}, {1: 1}, EXACT)
+        late = task("a", deadline_s=NOW + CLOUD.nominal_s(0) + 1)
+        (decision,) = plan_releases([late], [hpc(0), lingers], Ledger(), NOW)
+        assert (decision.figures["cloud"].start_in_s, decision.figures["cloud"].in_time) == (0, True)
+        (decision,) = plan_releases([late], [hpc(0), cloud()], Ledger(), NOW)
+        assert (decision.figures["cloud"].start_in_s, decision.figures["cloud"].in_time) == (60, False)
+
+    def test_data_that_must_travel_costs_time_and_money(self) -> None:
+        far = cloud(spec=CLOUD.model_copy(update={"name": "far", "local": (), "bandwidth_mb_per_s": 10.0}))
+        near = cloud(spec=CLOUD.model_copy(update={"price_per_slot_hour_eur": 0.5}))
+        one = task("a", 20, inputs=(("blobs", 10**9),))
+        ledger = Ledger(egress_eur_per_gb={"blobs": 0.08})
+        (decision,) = plan_releases([one], [far, near], ledger, NOW)
+        assert decision.pool == "cloud"
+        assert decision.figures["far"].transfer_s == pytest.approx(100)
+        assert decision.figures["far"].cost_eur == pytest.approx(0.3 * 175 / 3600 + 0.08)
+        assert placed([one], [far, near], Ledger()) == {"a": "cloud"}  # 175 s of 0.3 against 75 s of 0.5
+        kept_there = task("b", 20, output_bytes=10**9, output_store="site")
+        site = near.spec.model_copy(update={"name": "site", "local": ("blobs", "site")})
+        dear = near.spec.model_copy(update={"egress_eur_per_gb": 0.1})
+        assert placed([kept_there], [cloud(spec=dear), cloud(spec=site)]) == {"b": "site"}
+
+    def test_learned_run_times_move_the_latest_start(self) -> None:
+        slow = PoolState(CLOUD, Basis.CONFIGURED, {1: 9}, run_times={"": RunTimes(level=math.log(2), sigma=0.3)})
+        one = task("a", deadline_s=NOW + 3600, megapixels=1000)
+        sure_s = 60 + 2 * CLOUD.nominal_s(1000) * math.exp(0.3 * NormalDist().inv_cdf(DEADLINE_CONFIDENCE))
+        assert latest_start_s(one, [slow]) == pytest.approx(3600 - sure_s)
+
+    def test_frequent_failures_leave_room_for_a_second_attempt(self) -> None:
+        fails = PoolState(CLOUD, Basis.CONFIGURED, {1: 9}, run_times={"": RunTimes(sigma=0.05, failure_share=0.1)})
+        one = task("a", deadline_s=NOW + 3600, megapixels=1000)
+        assert latest_start_s(one, [fails]) < 3600 - 2 * 60 - 1.5 * CLOUD.nominal_s(1000)
+
+    def test_a_quota_holds_whatever_is_free(self) -> None:
+        pending = [task(f"t{n}", 30, user="ana") for n in range(5)] + [task("other", 10, user="ben")]
+        ledger = Ledger(users={"ana": UserLedger(running=1, max_running=3)})
+        assert placed(pending, [hpc(9), cloud()], ledger) == {"t0": "hpc", "t1": "hpc", "other": "hpc"}
+
+    def test_credits_end_a_users_bursts_and_no_others(self) -> None:
+        cost = CLOUD.run_cost_eur(75)
+        pending = [task(f"t{n}", 30, user="ana") for n in range(5)] + [task("other", 25, user="ben")]
+        ledger = Ledger(users={"ana": UserLedger(credits_left_eur=2.5 * cost)})
+        assert placed(pending, [cloud()], ledger) == {"t0": "cloud", "t1": "cloud", "other": "cloud"}
+
+    def test_only_urgent_tasks_of_those_who_may_go_past_the_budget(self) -> None:
+        pending = [task("a", 30, user="ana", urgent=True), task("b", 30, user="ana"), task("c", 30, urgent=True)]
+        ledger = Ledger(budget_eur=0.0, users={"ana": UserLedger(may_overdraw=True)})
+        assert placed(pending, [hpc(0), cloud()], ledger) == {"a": "cloud"}
+
+
+class TestFairness:
+    def test_turns_count_where_there_is_only_the_centre(self) -> None:
+        """Ten thousand tasks of one user, all past their patience, do not hold up the one of another."""
+        many = [task(f"many-{n}", 5000, user="ana", turn_s=NOW - 5000 + 10 * n) for n in range(10_000)]
+        one = task("one", 100, user="ben", turn_s=NOW - 100)
+        large = hpc(600, spec=HPC.model_copy(update={"max_slots": 600}))
+        first = [d.task_id for d in plan_releases([*many, one], [large], Ledger(), NOW)]
+        assert first.index("one") == 491  # after those whose turn came before
+        broke = plan_releases([*many, one], [large, cloud()], Ledger(budget_eur=0), NOW)
+        assert [d.task_id for d in broke] == first
+
+    def test_patience_begins_with_the_turn(self) -> None:
+        assert latest_start_s(task("a", 500, turn_s=NOW + 40), [cloud()]) == 60
+
+    def test_with_a_cloud_deadlines_count(self) -> None:
+        due = task("due", user="ana", deadline_s=NOW + 100, turn_s=NOW + 9000)
+        light = task("light", user="ben", deadline_s=NOW + 9000, turn_s=NOW)
+        assert placed([light, due], [hpc(1), cloud()]) == {"due": "hpc"}
 
 
 tasks = st.lists(
@@ -93,9 +172,10 @@ tasks = st.lists(
         PendingTask,
         task_id=st.uuids().map(str),
         user=st.sampled_from(["a", "b"]),
-        created_at=st.integers(0, 5).map(lambda s: NOW - timedelta(seconds=10 * s)),
+        created_s=st.integers(0, 5).map(lambda s: NOW - 10 * s),
         patience_s=st.sampled_from([0.0, 20.0, 1000.0]),
-        deadline=st.none() | st.integers(-100, 400).map(lambda s: NOW + timedelta(seconds=s)),
+        deadline_s=st.none() | st.integers(-100, 400).map(lambda s: NOW + s),
+        turn_s=st.none() | st.integers(-100, 400).map(lambda s: NOW + s),
         megapixels=st.sampled_from([0.0, 120.0]),
         result_version=st.sampled_from([1, 1, 2]),
     ),
@@ -146,7 +226,7 @@ class TestProperties:
             assert paid == 0 or ledger.committed_eur + paid <= ledger.budget_eur + 1e-4
         for one in decisions:
             if one.figures[one.pool].kind == "cloud":
-                assert latest_start(by_id[one.task_id], states) <= NOW, "to the cloud before it was due"
+                assert latest_start_s(by_id[one.task_id], states) <= 0, "to the cloud before it was due"
 
     @settings(max_examples=80, deadline=None)
     @given(tasks, pools, ledgers, st.randoms(use_true_random=False))
@@ -165,7 +245,7 @@ class TestProperties:
         waiting = [one for one in pending if one.task_id not in released]
         for one in pending:
             if one.task_id in released:
-                assert all(other.created_at >= one.created_at for other in waiting)
+                assert all(other.created_s >= one.created_s for other in waiting)
 
     @settings(max_examples=80, deadline=None)
     @given(tasks, pools)
@@ -182,89 +262,29 @@ class TestProperties:
                 waits = [o for o in pending if o.task_id not in decisions and o.result_version == version]
                 assert not (waits and left > 0 and in_all > 0)
 
+    @settings(max_examples=80, deadline=None)
+    @given(tasks, st.floats(0.05, 5), st.floats(1, 4))
+    def test_a_higher_price_never_draws_more_work(
+        self, pending: list[PendingTask], price_eur: float, factor: float
+    ) -> None:
+        def drawn(price: float) -> int:
+            spec = CLOUD.model_copy(update={"name": "dearer", "price_per_slot_hour_eur": price})
+            pools = [hpc(2), cloud(spec=spec, slots=40), cloud(slots=40)]
+            return sum(one.pool == "dearer" for one in plan_releases(pending, pools, Ledger(), NOW))
 
-def agent(name: str, *, state: str = "online", silent_s: float = 0, slots: int = 2, running: str = "[]") -> AgentRecord:
-    return AgentRecord(
-        pool="hpc",
-        agent=name,
-        session="s",
-        sequence=1,
-        state=state,
-        slots=slots,
-        at=NOW,
-        received_at=NOW - timedelta(seconds=silent_s),
-        result_version=1,
-        running=running,
-    )
+        assert drawn(price_eur * factor) <= drawn(price_eur)
 
-
-def hpc_state(*agents: AgentRecord, n_active: int = 0) -> PoolState:
-    active = [
-        ActiveRecord(
-            job_id="j",
-            release_key=f"t-{n}",
-            task_id="t",
-            release=n,
-            pool="hpc",
-            result_version=1,
-            released_at=NOW,
-            start_by=NOW,
-        )
-        for n in range(n_active)
-    ]
-    return pool_state(HPC, agents=agents, active=active, current_version=1, now=NOW, rules=RULES)
-
-
-class TestCapacity:
-    def test_live_workers_count_our_own_releases_not_their_word(self) -> None:
-        state = hpc_state(agent("a"), agent("b", silent_s=89), agent("c", silent_s=91), n_active=3)
-        assert (state.basis, state.slots, state.free(1)) == (Basis.ADVERTISED, {1: 4}, 1)
-
-    def test_never_more_than_the_pool_may_have(self) -> None:
-        assert hpc_state(agent("a", slots=500)).free(1) == 10
-
-    def test_a_draining_worker_takes_nothing_but_keeps_what_it_runs(self) -> None:
-        running = '[{"task_id":"t","release":1}]'
-        assert hpc_state(agent("a", state="draining", running=running), agent("b", slots=1), n_active=1).free(1) == 1
-        assert hpc_state(agent("a", state="draining")).free(1) == 0
-
-    def test_silence_counts_as_before_then_as_all_then_as_none(self) -> None:
-        known = [hpc_state(agent("a", silent_s=s)) for s in (250, 500, 700)]
-        assert [(one.basis, one.free(1)) for one in known] == [
-            (Basis.LAST_KNOWN, 2),
-            (Basis.ASSUMED, 10),
-            (Basis.NONE, 0),
-        ]
-
-    def test_goodbye_is_not_silence(self) -> None:
-        assert hpc_state(agent("a", state="offline")).free(1) == 0
-        assert hpc_state().free(1) == 0
-        gone, silent = agent("a", state="offline", silent_s=31), agent("b", silent_s=10_000)
-        assert pool_gone(HPC, [gone], NOW, RULES)
-        assert not pool_gone(HPC, [gone, silent], NOW, RULES), "its broker may be down"
-        assert not pool_gone(HPC, [agent("a", state="offline", silent_s=5)], NOW, RULES), "it may be restarting"
-        assert not pool_gone(HPC, [], NOW, RULES)
-        assert not pool_gone(CLOUD, [gone], NOW, RULES), "containers leave when there is nothing to do"
-
-
-class TestPoolsFile:
-    def test_default(self) -> None:
-        assert parse_pools(None) == DEFAULT_POOLS
-        assert [pool.kind for pool in DEFAULT_POOLS] == ["onprem", "cloud"]
-
-    @pytest.mark.parametrize(
-        ("text", "says"),
-        [
-            (b"{", "JSON"),
-            (b'{"pools":[]}', "pools"),
-            (b'{"pools":[{"name":"a","kind":"cloud","max_slots":-1}]}', "max_slots"),
-            (b'{"pools":[{"name":"a","kind":"cloud","max_slots":1,"price":1}]}', "price"),
-            (
-                b'{"pools":[{"name":"a","kind":"cloud","max_slots":1},{"name":"a","kind":"onprem","max_slots":1}]}',
-                "twice",
-            ),
-        ],
-    )
-    def test_refusals_say_where(self, text: bytes, says: str) -> None:
-        with pytest.raises(PoolsFileError, match=says):
-            parse_pools(text)
+    @settings(max_examples=30, deadline=None)
+    @given(st.lists(st.integers(0, 3000), min_size=1, max_size=40), st.integers(1, 3))
+    def test_nothing_starves(self, ages_s: list[int], slots: int) -> None:
+        """One old task without a deadline, among ever new ones: it runs, at the latest when those are younger."""
+        old = task("old", 0, patience_s=1000.0, turn_s=NOW + 500)
+        now, done = NOW, False
+        for step in range(100):
+            fresh = [task(f"new-{step}-{k}", created_s=now - age_s, patience_s=0.0) for k, age_s in enumerate(ages_s)]
+            found = plan_releases([old, *fresh], [hpc(slots)], Ledger(), now)
+            done = any(one.task_id == "old" for one in found)
+            if done:
+                break
+            now += 60
+        assert done

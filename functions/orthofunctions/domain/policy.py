@@ -2,50 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from heapq import merge
+from typing import Final
 
-from orthocontracts.model import Document
+from pydantic import TypeAdapter
+
+from orthofunctions.domain.offers import DEADLINE_CONFIDENCE, Market, Offer, PendingTask
 from orthofunctions.domain.pool_state import Basis, PoolState
 
-
-@dataclass(frozen=True)
-class PendingTask:
-    """What the policy knows of a waiting task. ``patience_s`` has the site's default filled in."""
-
-    task_id: str
-    user: str
-    created_at: datetime
-    patience_s: float
-    deadline: datetime | None = None
-    megapixels: float = 0.0
-    input_bytes: int = 0
-    result_version: int = 0
+_CENT_PART: Final = 1e-9
+_A_CENT: Final = 0.005
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class UserLedger:
+    """What one user has, and may have; None: no limit."""
+
+    running: int = 0
+    max_running: int | None = None
+    credits_left_eur: float | None = None
+    may_overdraw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
-    """The month's cloud money. ``budget_eur`` None is no limit."""
+    """The month's cloud money (``budget_eur`` None is no limit), and the users' own limits."""
 
     budget_eur: float | None = None
     committed_eur: float = 0.0
+    users: Mapping[str, UserLedger] = field(default_factory=dict)
+    egress_eur_per_gb: Mapping[str, float] = field(default_factory=dict)
 
 
-class PoolFigures(Document):
-    """What a round knew of one pool when it decided on a task."""
+@dataclass(slots=True)
+class PoolFigures:
+    """What a round knew of one pool when it decided on a task. ``in_time`` None: the task has no deadline."""
 
     kind: str
     basis: Basis
     free_slots: int
-    start_in_s: float
+    start_in_s: float | None
+    transfer_s: float
     run_s: float
     cost_eur: float
-    in_time: bool | None = None  # None: the task has no deadline
+    in_time: bool | None = None
 
 
-class Decision(Document):
-    """Stored with the task and shown to its user: why here, and what stood elsewhere."""
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Stored with the task and shown to its user: why here, and what stood elsewhere.
+
+    ``cost_eur`` is what is reserved: the run at its 90th percentile, and start-up.
+    """
 
     task_id: str
     pool: str
@@ -53,56 +65,33 @@ class Decision(Document):
     sentence: str
     figures: dict[str, PoolFigures]
 
+    def to_json(self) -> str:
+        return _DECISION.dump_json(self).decode()
 
-@dataclass
-class _Room:
-    """Slots and money that are left while a round decides."""
-
-    free: dict[tuple[str, int], int]
-    in_pool: dict[str, int]
-    money_eur: float | None
-
-    def has_slot(self, pool: PoolState, version: int) -> bool:
-        return self._left(pool, version) > 0
-
-    def _left(self, pool: PoolState, version: int) -> int:
-        key = (pool.spec.name, version)
-        return min(self.free.setdefault(key, pool.free(version)), self.in_pool[pool.spec.name])
-
-    def left(self, pool: PoolState, version: int) -> int:
-        return self._left(pool, version)
-
-    def take(self, pool: PoolState, version: int, cost_eur: float) -> None:
-        self.free[pool.spec.name, version] -= 1
-        self.in_pool[pool.spec.name] -= 1
-        if self.money_eur is not None:
-            self.money_eur -= cost_eur
-
-    def affords(self, cost_eur: float) -> bool:
-        return cost_eur <= 0 or self.money_eur is None or cost_eur <= self.money_eur + 1e-9
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Decision:
+        return _DECISION.validate_json(text)
 
 
-def latest_start(task: PendingTask, pools: Iterable[PoolState]) -> datetime:
-    """When a task without a free on-prem slot must go to the cloud.
-
-    With a deadline: the last moment at which the quickest cloud pool still makes it. Without: the end of its patience.
-    """
-    if task.deadline is None:
-        return task.created_at + timedelta(seconds=task.patience_s)
-    needed_s = [
-        pool.spec.startup_s + pool.spec.run_s(task.megapixels) for pool in pools if pool.spec.kind == "cloud"
-    ] or [0.0]
-    return task.deadline - timedelta(seconds=min(needed_s))
+_DECISION: Final = TypeAdapter(Decision)
 
 
 def plan_releases(
-    pending: Iterable[PendingTask], pools: Sequence[PoolState], ledger: Ledger, now: datetime
+    pending: Iterable[PendingTask],
+    pools: Sequence[PoolState],
+    ledger: Ledger,
+    now_s: float,
+    confidence: float = DEADLINE_CONFIDENCE,
 ) -> list[Decision]:
     """Decide a round.
 
-    Tasks are taken by latest start, then by age. Each gets a free on-prem slot where there is one. A task whose latest
-    start has come and finds none goes to the cheapest cloud pool that has a slot, is within the budget and makes its
-    deadline, or to the soonest where none makes it. All others wait: the next round knows more.
+    1. *Due*: tasks whose latest start has come, the earliest first. Each goes to a free on-prem slot, else to the
+       cheapest cloud pool that makes its deadline, else to the soonest.
+    2. *Fill*: on-prem slots that are left take the others, the earliest latest start first. Where a task cannot go to
+       the cloud (no room, no money, a quota), its user's turn counts if that is later: fair shares hold
+       among those who have only the centre.
+
+    All others wait: the next round knows more. `orthofunctions.domain.waiting` says of each what it waits for.
 
     Parameters
     ----------
@@ -111,91 +100,204 @@ def plan_releases(
     pools : sequence of PoolState
         In the order in which equal ones are preferred.
     ledger : Ledger
-        Money reserved this month, and the limit.
-    now : datetime
-        With zone.
+    now_s : float
+        Seconds since the epoch.
+    confidence : float
+        Of making a deadline when a task goes to the cloud at its latest start.
 
     Returns
     -------
     list of Decision
-        In the order of release; never more for a pool than its free slots.
+        In the order of release; never more for a pool than its free slots, nor for a user than their limits.
     """
-    room = _Room(
-        free={},
-        in_pool={pool.spec.name: max(0, _in_all(pool)) for pool in pools},
-        money_eur=None if ledger.budget_eur is None else ledger.budget_eur - ledger.committed_eur,
-    )
-    ordered = sorted(
-        ((latest_start(task, pools), task) for task in pending),
-        key=lambda pair: (pair[0], pair[1].created_at, pair[1].task_id),
-    )
-    decisions = []
-    for latest, task in ordered:
-        chosen = _on_prem(task, pools, room) or (_cloud(task, pools, room, now) if latest <= now else None)
-        if chosen is None:
-            continue
-        figures = {pool.spec.name: _figures(task, pool, room, now) for pool in pools}
-        cost_eur = chosen.spec.cost_eur(task.megapixels)
-        room.take(chosen, task.result_version, cost_eur)
-        decisions.append(
-            Decision(
-                task_id=task.task_id,
-                pool=chosen.spec.name,
-                cost_eur=round(cost_eur, 6),
-                sentence=_sentence(task, chosen),
-                figures=figures,
-            )
+    market = Market(pools, ledger.egress_eur_per_gb, confidence)
+    round_ = _Round(market, ledger, now_s)
+    tasks = list(pending)
+    latest_s = market.latest_starts_s(tasks, now_s)
+    order = sorted((latest, task.created_s, task.task_id, task) for latest, task in zip(latest_s, tasks, strict=True))
+    n_due = bisect_right(order, 0.0, key=_key)
+    held = []
+    for one in order[:n_due]:
+        if round_.is_full():
+            break
+        task = one[-1]
+        if not round_.place_due(task):
+            turn_s = one[0] if task.turn_s is None else task.turn_s - now_s
+            held.append((max(one[0], turn_s), *one[1:]))
+    held.sort()
+    for one in merge(held, order[n_due:]):
+        if not round_.has_on_prem:
+            break
+        round_.place_on_prem(one[-1])
+    return round_.decisions
+
+
+def _key(one: tuple[float, float, str, PendingTask]) -> float:
+    return one[0]
+
+
+class _Round:
+    """What is left of slots, money and quotas while a round decides, and what it has decided."""
+
+    def __init__(self, market: Market, ledger: Ledger, now_s: float) -> None:
+        self._market, self._ledger, self._now_s = market, ledger, now_s
+        self.decisions: list[Decision] = []
+        self._rooms = [_Room(k, pool) for k, pool in enumerate(market.pools)]
+        self._on_prem = [room for room in self._rooms if room.spec.kind == "onprem"]
+        self._cloud = [room for room in self._rooms if room.spec.kind == "cloud"]
+        self._money_eur = None if ledger.budget_eur is None else ledger.budget_eur - ledger.committed_eur
+        self._taken: dict[str, int] = {}
+        self._spent_eur: dict[str, float] = {}
+
+    @property
+    def has_on_prem(self) -> bool:
+        """Whether any on-prem slot is left, of whatever result version."""
+        return any(room.in_all > 0 for room in self._on_prem)
+
+    def is_full(self) -> bool:
+        """Whether nothing more can be placed anywhere."""
+        return all(room.in_all <= 0 for room in self._rooms)
+
+    def place_due(self, task: PendingTask) -> bool:
+        """Rule 1. False: it cannot go to the cloud, so that the centre's slots are not for it before others."""
+        if not self._within_quota(task):
+            return False
+        offers = self._market.offers(task)
+        able = [
+            room
+            for room in self._cloud
+            if room.left(task.result_version) > 0 and self._affords(task, offers[room.k].reserve_eur)
+        ]
+        if not able:
+            return False
+        in_time = [room for room in able if self._in_time(task, room, offers[room.k]) is not False]
+        if self.place_on_prem(task, offers, in_time_elsewhere=bool(in_time)):
+            return True
+        if in_time:
+            chosen = min(in_time, key=lambda room: (offers[room.k].reserve_eur, room.start_s(task)))
+        else:
+            chosen = min(able, key=lambda room: room.start_s(task) + offers[room.k].transfer_s + offers[room.k].run_s)
+        self._take(task, chosen, offers, late=not in_time)
+        return True
+
+    def place_on_prem(
+        self, task: PendingTask, offers: list[Offer] | None = None, *, in_time_elsewhere: bool = False
+    ) -> bool:
+        """Rule 2: the pool whose result would be there soonest; idle slots before places in a queue."""
+        able = [room for room in self._on_prem if room.left(task.result_version) > 0]
+        if not able or not self._within_quota(task):
+            return False
+        offers = offers or self._market.offers(task)
+        if in_time_elsewhere:
+            able = [room for room in able if self._in_time(task, room, offers[room.k]) is not False]
+        best: tuple[tuple[bool, float, int], _Room] | None = None
+        for room in able:
+            idle = room.left(task.result_version) - room.spec.queue_ahead
+            key = (idle <= 0, offers[room.k].transfer_s + offers[room.k].run_s, -idle)
+            if best is None or key < best[0]:
+                best = key, room
+        if best is None:
+            return False
+        self._take(task, best[1], offers)
+        return True
+
+    def _within_quota(self, task: PendingTask) -> bool:
+        user = self._ledger.users.get(task.user)
+        if user is None or user.max_running is None:
+            return True
+        return user.running + self._taken.get(task.user, 0) < user.max_running
+
+    def _affords(self, task: PendingTask, cost_eur: float) -> bool:
+        if cost_eur <= 0:
+            return True
+        user = self._ledger.users.get(task.user)
+        if user is not None:
+            spent_eur = self._spent_eur.get(task.user, 0.0)
+            if user.credits_left_eur is not None and spent_eur + cost_eur > user.credits_left_eur + _CENT_PART:
+                return False
+            if task.urgent and user.may_overdraw:
+                return True
+        return self._money_eur is None or cost_eur <= self._money_eur + _CENT_PART
+
+    def _in_time(self, task: PendingTask, room: _Room, offer: Offer) -> bool | None:
+        if task.deadline_s is None:
+            return None
+        saved_s = room.spec.startup_s - room.start_s(task)
+        return offer.sure_s - saved_s <= task.deadline_s - self._now_s + _CENT_PART
+
+    def _take(self, task: PendingTask, room: _Room, offers: list[Offer], *, late: bool = False) -> None:
+        figures = self._figures(task, offers)
+        name, cost_eur = room.spec.name, round(offers[room.k].reserve_eur, 6)
+        self.decisions.append(
+            Decision(task.task_id, name, cost_eur, _sentence(task, room.pool, cost_eur, late), figures)
         )
-    return decisions
+        room.take(task.result_version)
+        self._taken[task.user] = self._taken.get(task.user, 0) + 1
+        if cost_eur > 0:
+            self._spent_eur[task.user] = self._spent_eur.get(task.user, 0.0) + cost_eur
+            if self._money_eur is not None:
+                self._money_eur -= cost_eur
+
+    def _figures(self, task: PendingTask, offers: list[Offer]) -> dict[str, PoolFigures]:
+        left_s = None if task.deadline_s is None else task.deadline_s - self._now_s + _CENT_PART
+        version, figures = task.result_version, {}
+        for room, offer in zip(self._rooms, offers, strict=True):
+            free = room.left(version)
+            start_s = room.start_s(task) if free > 0 else None
+            in_time = None
+            if left_s is not None:
+                in_time = start_s is not None and offer.sure_s - room.startup_s + start_s <= left_s
+            figures[room.name] = PoolFigures(
+                room.kind, room.basis, free, start_s, offer.transfer_s, offer.run_s, offer.reserve_eur, in_time
+            )
+        return figures
 
 
-def _in_all(pool: PoolState) -> int:
-    return pool.spec.max_slots + pool.spec.queue_ahead - sum(pool.busy.values())
+class _Room:
+    """Slots of one pool that are left, by result version and in all."""
+
+    def __init__(self, k: int, pool: PoolState) -> None:
+        self.k, self.pool, self.spec = k, pool, pool.spec
+        self.name, self.kind, self.startup_s, self.basis = (
+            pool.spec.name,
+            pool.spec.kind,
+            pool.spec.startup_s,
+            pool.basis,
+        )
+        has_workers = any(slots > 0 for slots in pool.slots.values())
+        self.in_all = pool.spec.max_slots + pool.spec.queue_ahead - sum(pool.busy.values()) if has_workers else 0
+        self._idle = dict(pool.idle)
+        self._left: dict[int, int] = {}
+
+    def left(self, version: int) -> int:
+        """Releases of a result version that still fit."""
+        left = self._left.get(version)
+        if left is None:
+            left = self._left[version] = self.pool.free(version)
+        return left if left < self.in_all else max(self.in_all, 0)
+
+    def start_s(self, task: PendingTask) -> float:
+        """Until a released task's run begins: a worker that lingers takes it at once."""
+        return 0.0 if self._idle and self._idle.get(task.result_version, 0) > 0 else self.startup_s
+
+    def take(self, version: int) -> None:
+        """One fewer."""
+        self._left[version] = self.left(version) - 1
+        self.in_all -= 1
+        if self._idle.get(version, 0) > 0:
+            self._idle[version] -= 1
 
 
-def _on_prem(task: PendingTask, pools: Sequence[PoolState], room: _Room) -> PoolState | None:
-    """The on-prem pool with the most room; idle slots before places in a queue."""
-    able = [pool for pool in pools if pool.spec.kind == "onprem" and room.has_slot(pool, task.result_version)]
-    return max(able, key=lambda pool: room.left(pool, task.result_version) - pool.spec.queue_ahead, default=None)
-
-
-def _cloud(task: PendingTask, pools: Sequence[PoolState], room: _Room, now: datetime) -> PoolState | None:
-    able = [
-        pool
-        for pool in pools
-        if pool.spec.kind == "cloud"
-        and room.has_slot(pool, task.result_version)
-        and room.affords(pool.spec.cost_eur(task.megapixels))
-    ]
-    in_time = [pool for pool in able if _makes_it(task, pool, now) is not False]
-    if in_time:
-        return min(in_time, key=lambda pool: (pool.spec.cost_eur(task.megapixels), pool.spec.startup_s))
-    return min(able, key=lambda pool: pool.spec.startup_s + pool.spec.run_s(task.megapixels), default=None)
-
-
-def _makes_it(task: PendingTask, pool: PoolState, now: datetime) -> bool | None:
-    if task.deadline is None:
-        return None
-    return now + timedelta(seconds=pool.spec.startup_s + pool.spec.run_s(task.megapixels)) <= task.deadline
-
-
-def _figures(task: PendingTask, pool: PoolState, room: _Room, now: datetime) -> PoolFigures:
-    return PoolFigures(
-        kind=pool.spec.kind,
-        basis=pool.basis,
-        free_slots=room.left(pool, task.result_version),
-        start_in_s=pool.spec.startup_s,
-        run_s=round(pool.spec.run_s(task.megapixels), 3),
-        cost_eur=round(pool.spec.cost_eur(task.megapixels), 6),
-        in_time=_makes_it(task, pool, now),
-    )
-
-
-def _sentence(task: PendingTask, chosen: PoolState) -> str:
+def _sentence(task: PendingTask, chosen: PoolState, cost_eur: float, late: bool) -> str:
+    """For people: where to, why there, what it may cost."""
     name = chosen.spec.name
     if chosen.spec.kind == "onprem":
         known = "" if chosen.basis is Basis.ADVERTISED else f" (its capacity is {chosen.basis})"
         return f"{name}: an on-prem slot was free{known}"
-    if task.deadline is None:
-        return f"{name}: no on-prem slot came free within its patience of {task.patience_s:g} s"
-    return f"{name}: no on-prem slot was free when its deadline {task.deadline:%Y-%m-%d %H:%M:%S} UTC left no more time"
+    money = f"; {cost_eur:.2f} EUR at most" if cost_eur >= _A_CENT else ""
+    if task.deadline_s is None:
+        return f"{name}: no on-prem slot came free within its patience of {task.patience_s:g} s{money}"
+    at = f"{datetime.fromtimestamp(task.deadline_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if late:
+        return f"{name}: no pool is sure to make its deadline {at} any longer, this one is the soonest{money}"
+    return f"{name}: no on-prem slot was free when its deadline {at} left no more time{money}"

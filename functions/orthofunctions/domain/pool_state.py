@@ -11,6 +11,7 @@ from enum import StrEnum
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.records import ActiveRecord, AgentRecord
 from orthofunctions.domain.rules import Rules
+from orthofunctions.domain.runtimes import RunTimes
 
 
 class Basis(StrEnum):
@@ -19,6 +20,7 @@ class Basis(StrEnum):
     ADVERTISED = "advertised"  # by workers that are alive
     LAST_KNOWN = "last known"  # nobody was heard from for a while
     ASSUMED = "assumed"  # nobody was heard from for longer: all the slots it has
+    PAUSED = "paused"  # by an operator
     NONE = "none"  # its workers said goodbye, or were silent for too long
     CONFIGURED = "configured"  # a cloud pool: workers come when there is work
 
@@ -28,12 +30,20 @@ class PoolState:
     """A pool in a round: per result version, the slots it has and those our own releases take.
 
     ``busy`` counts releases, not what workers say they run: a worker's status is seconds old, our rows are not.
+    ``idle`` are slots of a cloud pool whose workers linger: a release starts there at once. ``run_times`` are what its
+    machine has taught, by process.
     """
 
     spec: PoolSpec
     basis: Basis
     slots: Mapping[int, int] = field(default_factory=dict)
     busy: Mapping[int, int] = field(default_factory=dict)
+    idle: Mapping[int, int] = field(default_factory=dict)
+    run_times: Mapping[str, RunTimes] = field(default_factory=dict)
+
+    def takes(self, result_version: int) -> bool:
+        """Whether it has, or would start, workers for a result version."""
+        return self.slots.get(result_version, 0) > 0
 
     def free(self, result_version: int) -> int:
         """Slots a round may fill. Never more than the pool's ``max_slots`` in all, whatever workers advertise."""

@@ -7,8 +7,10 @@ import secrets
 
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
-from orthofunctions.domain.policy import PendingTask, plan_releases
+from orthofunctions.domain.offers import PendingTask
+from orthofunctions.domain.policy import plan_releases
 from orthofunctions.domain.pool_state import PoolState
+from orthofunctions.domain.pools import BLOB_STORE
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import BlobMissingError, LeaseHeldError, LeaseLostError, Ports
@@ -63,7 +65,7 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
         limit = min(rules.max_candidates, 2 * free + LOOK_AHEAD)
         waiting |= {one.task.task_id: one for one in candidates(ports, version, now, limit)}
     decisions = plan_releases(
-        [_pending(one.task, rules) for one in waiting.values()], states, read_ledger(ports, rules, now), now
+        [_pending(one.task, rules) for one in waiting.values()], states, read_ledger(ports, rules, now), now.timestamp()
     )
     lease.keep()
     if not reserve(ports, rules, sum(one.cost_eur for one in decisions), now):
@@ -102,11 +104,11 @@ def _pending(task: TaskRecord, rules: Rules) -> PendingTask:
     return PendingTask(
         task_id=task.task_id,
         user=task.user,
-        created_at=task.created_at,
+        created_s=task.created_at.timestamp(),
         patience_s=rules.patience_s if task.patience_s is None else task.patience_s,
-        deadline=task.deadline,
+        deadline_s=None if task.deadline is None else task.deadline.timestamp(),
         megapixels=task.megapixels,
-        input_bytes=task.input_bytes,
+        inputs=((BLOB_STORE, task.input_bytes),),
         result_version=task.result_version,
     )
 

@@ -16,7 +16,7 @@ from orthofunctions.usecases.collect import is_current
 from orthofunctions.usecases.jobs import fail_job, open_job
 from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.recall import recall
-from orthofunctions.usecases.site import load_pools
+from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.submit import RequestUnreadableError, read_request
 from orthofunctions.usecases.tasks import UNDER_RELEASE, load_task
 
@@ -35,7 +35,7 @@ def reconcile_poison(ports: Ports, rules: Rules, current_version: int = KERNEL_R
         How many messages there were.
     """
     n_messages = 0
-    pool_queues = [names.pool_queue(spec.name, current_version) for spec in load_pools(ports)]
+    pool_queues = [names.pool_queue(spec.name, current_version) for spec in load_site(ports).pools]
     for queue in (*names.QUEUES, *pool_queues):
         # One at a time: a message that has been taken and whose function dies is lost, the others are not.
         for _ in range(AT_ONCE):

@@ -22,7 +22,7 @@ from orthofunctions.usecases.commit import adopt
 from orthofunctions.usecases.digests import STATE_KEY, end_output, fail_digest
 from orthofunctions.usecases.pending import enqueue, wake
 from orthofunctions.usecases.rows import find, load, release_key, remove
-from orthofunctions.usecases.site import load_pools
+from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.tasks import UNDER_RELEASE, load_task
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def _make_active_again(ports: Ports, rules: Rules, task: TaskRecord) -> int:
     settled = ports.clock.now() - timedelta(seconds=rules.write_grace_s)
     if task.released_at is None or task.released_at > settled or task.pool is None:
         return 0
-    spec = next((one for one in load_pools(ports) if one.name == task.pool), None)
+    spec = next((one for one in load_site(ports).pools if one.name == task.pool), None)
     active = ActiveRecord(
         job_id=task.job_id,
         release_key=release_key(task.task_id, task.release),

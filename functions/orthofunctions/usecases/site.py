@@ -2,40 +2,73 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from orthocontracts import names
 from orthofunctions.domain.pool_state import PoolState, free_slots, is_live, pool_state
-from orthofunctions.domain.pools import PoolSpec, parse_pools
+from orthofunctions.domain.pools import PoolsFileError, PoolSpec, SiteSpec, parse_site
 from orthofunctions.domain.records import ActiveRecord, AgentRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.rows import find
 
+logger = logging.getLogger(__name__)
 
-def load_pools(ports: Ports) -> tuple[PoolSpec, ...]:
-    """Raises PoolsFileError where the settings file is not usable."""
+
+def load_site(ports: Ports) -> SiteSpec:
+    """What ``settings/pools.yaml`` says, read anew each time: a changed file needs no restart.
+
+    A file that is not usable changes nothing: the one before it stays in force, and the log says what is wrong.
+
+    Raises
+    ------
+    PoolsFileError
+        The file is not usable and there was none before it.
+    """
+    text = _read(ports, names.CONTAINER_SETTINGS, names.BLOB_POOLS)
     try:
-        return parse_pools(ports.blobs.read(names.CONTAINER_SETTINGS, names.BLOB_POOLS))
+        site = parse_site(text)
+    except PoolsFileError as error:
+        before = _read(ports, names.CONTAINER_CONTROL, names.BLOB_POOLS_IN_FORCE)
+        if before is None:
+            raise
+        logger.warning("%s; the file before it stays in force", error, extra={"action": "pools_file"})
+        return parse_site(before)
+    if text is not None and text != _read(ports, names.CONTAINER_CONTROL, names.BLOB_POOLS_IN_FORCE):
+        ports.blobs.write(names.CONTAINER_CONTROL, names.BLOB_POOLS_IN_FORCE, text)
+    return site
+
+
+def _read(ports: Ports, container: str, name: str) -> bytes | None:
+    try:
+        return ports.blobs.read(container, name)
     except BlobMissingError:
-        return parse_pools(None)
+        return None
 
 
 @dataclass(frozen=True)
 class Site:
-    pools: tuple[PoolSpec, ...]
+    """The site as a round sees it: what its file says, its workers, its releases under way."""
+
+    settings: SiteSpec
     agents: Sequence[AgentRecord]
     active: Sequence[ActiveRecord]
 
     @classmethod
     def read(cls, ports: Ports) -> Site:
         return cls(
-            pools=load_pools(ports),
+            settings=load_site(ports),
             agents=tuple(find(ports.tables, AgentRecord)),
             active=tuple(find(ports.tables, ActiveRecord)),
         )
+
+    @property
+    def pools(self) -> tuple[PoolSpec, ...]:
+        """In the order of the file."""
+        return self.settings.pools
 
     def spec(self, pool: str | None) -> PoolSpec | None:
         return next((spec for spec in self.pools if spec.name == pool), None)

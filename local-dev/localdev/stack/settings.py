@@ -19,7 +19,7 @@ PRICE_PER_SLOT_HOUR_EUR = 0.20
 
 
 def pools_file(spec: StackSpec) -> dict[str, Any]:
-    """``settings/pools.json`` for a stack."""
+    """``settings/pools.yaml`` for a stack."""
     hpc = {
         "name": "hpc",
         "kind": "onprem",

@@ -46,12 +46,12 @@ def test_json_of_a_case_has_the_promised_keys_and_no_others() -> None:
 def test_a_bench_prints_its_table_its_json_and_whether_all_holds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert bench.names() == ["kernel", "tile"]
+    assert bench.names() == ["kernel", "policy", "tile"]
     good = Case("good", 2.0, "s", "a peer", 0.5, "no slower", True, peak_mb=640.0, runs="1 to 3")
     bad = Case("bad", 2.0, "s", "a peer", 1.5, "no slower", False)
     unknown = not_measured("unknown", "s", "another", "5x", "not installed: how to get it")
     for cases, code in (([good, unknown], 0), ([good, bad], 1)):
-        monkeypatch.setattr(tile, "cases", lambda cases=cases: cases)
+        monkeypatch.setattr(tile, "cases", lambda _, cases=cases: cases)
         assert bench.main(["tile", "--json"]) == code
         said = capsys.readouterr().out
         assert json.loads(said.splitlines()[-1]) == [case.as_json() for case in cases]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final, NamedTuple
 
 from orthofunctions.domain.pool_state import PoolState
 from orthofunctions.domain.pools import BLOB_STORE
@@ -28,6 +29,7 @@ _TWO_ATTEMPTS = 1.55  # of a run: one that fails on its way, and a whole one
 _PLAIN = RunTimes()
 _SIZES_MPX = (0.0, 120.0, 1200.0, 12_000.0)
 _FAR_BYTES = 2 * 10**9
+_offer: Final = tuple.__new__
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,7 @@ class PendingTask:
     urgent: bool = False
 
 
-@dataclass(slots=True)
-class Offer:
+class Offer(NamedTuple):
     """One pool's, for one task, in seconds and euros.
 
     ``sure_s`` is how long it may take from release to result, start-up and transfer included, with the confidence
@@ -99,28 +100,46 @@ class Market:
         self._egress = egress_eur_per_gb or {}
         self._confidence = confidence
         self._terms: dict[str, list[_Terms]] = {}
+        self._rows: dict[str, list[_Row]] = {}
         self._quickest: dict[tuple[str, int], list[_Terms]] = {}
+        self._far: dict[str, bool] = {}
 
     def offers(self, task: PendingTask) -> list[Offer]:
         """Every pool's; one of the cloud is taken to have no idle worker, so that it first starts one."""
-        megapixels, inputs, output_bytes = task.megapixels, task.inputs, task.output_bytes
-        found = []
-        for terms in self._terms_of(task.process):
-            power_s = (terms.overhead_s + terms.s_per_megapixel * megapixels) ** terms.power
-            transfer_s = carrying_eur = 0.0
-            for store, n_bytes in inputs:
-                if store not in terms.local:
-                    transfer_s += n_bytes * terms.s_per_byte
-                    carrying_eur += self._egress.get(store, 0.0) * n_bytes / _BYTES_PER_GB
-            if output_bytes and task.output_store not in terms.local:
-                carrying_eur += terms.egress_eur_per_byte * output_bytes
-            run_s = terms.median * power_s
-            sure_s = transfer_s + max(
-                terms.startup_s + terms.sure * power_s, terms.again_lead_s + terms.again * power_s
-            )
-            slot_s = terms.startup_s + transfer_s + terms.p90 * power_s
-            found.append(Offer(transfer_s, run_s, sure_s, terms.eur_per_s * slot_s + carrying_eur))
+        megapixels = task.megapixels
+        found: list[Offer] = []
+        for startup_s, overhead_s, s_per_mpx, power, median, p90, sure, again_s, again, eur in self._rows_of(
+            task.process
+        ):
+            power_s = (overhead_s + s_per_mpx * megapixels) ** power
+            sure_s, second_s = startup_s + sure * power_s, again_s + again * power_s
+            if second_s > sure_s:  # noqa: PLR1730 (a call of max costs as much as all of this line)
+                sure_s = second_s
+            found.append(_offer(Offer, (0.0, median * power_s, sure_s, eur * (startup_s + p90 * power_s))))
+        if any(self._is_far(store) for store, _ in task.inputs) or (
+            task.output_bytes and self._is_far(task.output_store)
+        ):
+            return [self._carried(task, *one) for one in zip(self._terms_of(task.process), found, strict=True)]
         return found
+
+    def _carried(self, task: PendingTask, terms: _Terms, offer: Offer) -> Offer:
+        """The offer of a pool that does not have all data at hand."""
+        transfer_s = cost_eur = 0.0
+        for store, n_bytes in task.inputs:
+            if store not in terms.local:
+                transfer_s += n_bytes * terms.s_per_byte
+                cost_eur += self._egress.get(store, 0.0) * n_bytes / _BYTES_PER_GB
+        if task.output_store not in terms.local:
+            cost_eur += terms.egress_eur_per_byte * task.output_bytes
+        cost_eur += terms.eur_per_s * transfer_s
+        return Offer(transfer_s, offer.run_s, offer.sure_s + transfer_s, offer.reserve_eur + cost_eur)
+
+    def _is_far(self, store: str) -> bool:
+        """Whether any pool has not the data of a store at hand."""
+        far = self._far.get(store)
+        if far is None:
+            far = self._far[store] = any(store not in pool.spec.local for pool in self.pools)
+        return far
 
     def latest_starts_s(self, tasks: Sequence[PendingTask], now_s: float) -> list[float]:
         """Seconds until each task without a free on-prem slot must go to the cloud; negative when it should have.
@@ -158,29 +177,43 @@ class Market:
             self._terms[process] = terms
         return terms
 
+    def _rows_of(self, process: str) -> list[_Row]:
+        """The terms as plain numbers: a round reads ten thousand of them."""
+        rows = self._rows.get(process)
+        if rows is None:
+            rows = self._rows[process] = [
+                (
+                    one.startup_s, one.overhead_s, one.s_per_megapixel, one.power, one.median, one.p90, one.sure,
+                    one.again_lead_s, one.again, one.eur_per_s,
+                )
+                for one in self._terms_of(process)
+            ]  # fmt: skip
+        return rows
+
     def _find_quickest(self, task: PendingTask) -> list[_Terms]:
-        """Cloud pools (all, where there is none) that are the quickest for a small, a usual, a large or a huge task.
+        """The cloud pools (all, where there is none) that are quickest for a small, a usual, a large or a huge task.
 
         With its data at hand, or far away. For a size in between another may be a little quicker still: the task then
         counts as due a little too early.
         """
-        able = [k for k, pool in enumerate(self.pools) if pool.takes(task.result_version)]
-        able = [k for k in able if self.pools[k].spec.kind == "cloud"] or able
-        far = tuple((store, _FAR_BYTES) for store, _ in task.inputs)
-        like = [replace(task, megapixels=size, inputs=inputs) for size in _SIZES_MPX for inputs in ((), far)]
-        best = set()
-        for one in like if able else ():
-            offers = self.offers(one)
-            best.add(min(able, key=lambda k: offers[k].sure_s))
-        terms = [self._terms_of(task.process)[k] for k in sorted(best)]
-        self._quickest[task.process, task.result_version] = terms
-        return terms
+        terms = self._terms_of(task.process)
+        able = [one for one, pool in zip(terms, self.pools, strict=True) if pool.takes(task.result_version)]
+        cloud = [one for one in able if one.is_cloud]
+        found: list[_Terms] = []
+        for megapixels in _SIZES_MPX if able else ():
+            for far_bytes in (0, _FAR_BYTES):
+                best = min(cloud or able, key=lambda one: one.sure_s(megapixels, far_bytes))
+                if best not in found:
+                    found.append(best)
+        self._quickest[task.process, task.result_version] = found
+        return found
 
 
 @dataclass(slots=True)
 class _Terms:
     """What a pool's offers for a process are reckoned from."""
 
+    is_cloud: bool
     startup_s: float
     overhead_s: float
     s_per_megapixel: float
@@ -195,6 +228,12 @@ class _Terms:
     eur_per_s: float
     egress_eur_per_byte: float
 
+    def sure_s(self, megapixels: float, far_bytes: int) -> float:
+        """As `Offer.sure_s`."""
+        power_s: float = (self.overhead_s + self.s_per_megapixel * megapixels) ** self.power
+        sure_s = max(self.startup_s + self.sure * power_s, self.again_lead_s + self.again * power_s)
+        return sure_s + (0.0 if self.local else far_bytes * self.s_per_byte)
+
     @classmethod
     def of(cls, pool: PoolState, times: RunTimes, confidence: float) -> _Terms:
         spec = pool.spec
@@ -205,6 +244,7 @@ class _Terms:
         sure = _normal_quantile(1 - miss / 2 if fails else confidence)
         again = _normal_quantile(1 - miss / (2 * times.failure_share)) if fails else 0.0
         return cls(
+            is_cloud=spec.kind == "cloud",
             startup_s=spec.startup_s,
             overhead_s=spec.run_overhead_s,
             s_per_megapixel=spec.run_s_per_megapixel,
@@ -219,6 +259,9 @@ class _Terms:
             eur_per_s=spec.run_cost_eur(1.0),
             egress_eur_per_byte=spec.egress_eur_per_gb / _BYTES_PER_GB,
         )
+
+
+_Row = tuple[float, float, float, float, float, float, float, float, float, float]
 
 
 @lru_cache

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from heapq import merge
+from heapq import heapify, heappop
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -113,27 +112,24 @@ def plan_releases(
     market = Market(pools, ledger.egress_eur_per_gb, confidence)
     round_ = _Round(market, ledger, now_s)
     tasks = list(pending)
-    latest_s = market.latest_starts_s(tasks, now_s)
-    order = sorted((latest, task.created_s, task.task_id, task) for latest, task in zip(latest_s, tasks, strict=True))
-    n_due = bisect_right(order, 0.0, key=_key)
-    held = []
-    for one in order[:n_due]:
+    due: list[_Waiting] = []
+    rest: list[_Waiting] = []
+    for task, latest_s in zip(tasks, market.latest_starts_s(tasks, now_s), strict=True):
+        (due if latest_s <= 0 else rest).append((latest_s, task.created_s, task.task_id, task))
+    for latest_s, created_s, task_id, task in sorted(due):
         if round_.is_full():
             break
-        task = one[-1]
         if not round_.place_due(task):
-            turn_s = one[0] if task.turn_s is None else task.turn_s - now_s
-            held.append((max(one[0], turn_s), *one[1:]))
-    held.sort()
-    for one in merge(held, order[n_due:]):
-        if not round_.has_on_prem:
-            break
-        round_.place_on_prem(one[-1])
+            turn_s = latest_s if task.turn_s is None else task.turn_s - now_s
+            rest.append((max(latest_s, turn_s), created_s, task_id, task))
+    heapify(rest)  # few of them will be asked for: no need to sort ten thousand
+    while rest and round_.has_on_prem:
+        round_.place_on_prem(heappop(rest)[-1])
     return round_.decisions
 
 
-def _key(one: tuple[float, float, str, PendingTask]) -> float:
-    return one[0]
+_Waiting = tuple[float, float, str, PendingTask]
+"""Key in seconds from now, then what tells equal ones apart, then the task."""
 
 
 class _Round:
@@ -240,15 +236,14 @@ class _Round:
 
     def _figures(self, task: PendingTask, offers: list[Offer]) -> dict[str, PoolFigures]:
         left_s = None if task.deadline_s is None else task.deadline_s - self._now_s + _CENT_PART
-        version, figures = task.result_version, {}
-        for room, offer in zip(self._rooms, offers, strict=True):
-            free = room.left(version)
-            start_s = room.start_s(task) if free > 0 else None
-            in_time = None
+        version, figures, in_time = task.result_version, {}, None
+        for room, (transfer_s, run_s, sure_s, reserve_eur) in zip(self._rooms, offers, strict=True):
+            free, startup_s = room.left(version), room.startup_s
+            start_s = None if free <= 0 else 0.0 if room.lingers(version) else startup_s
             if left_s is not None:
-                in_time = start_s is not None and offer.sure_s - room.startup_s + start_s <= left_s
+                in_time = start_s is not None and sure_s - startup_s + start_s <= left_s
             figures[room.name] = PoolFigures(
-                room.kind, room.basis, free, start_s, offer.transfer_s, offer.run_s, offer.reserve_eur, in_time
+                room.kind, room.basis, free, start_s, transfer_s, run_s, reserve_eur, in_time
             )
         return figures
 
@@ -257,13 +252,8 @@ class _Room:
     """Slots of one pool that are left, by result version and in all."""
 
     def __init__(self, k: int, pool: PoolState) -> None:
-        self.k, self.pool, self.spec = k, pool, pool.spec
-        self.name, self.kind, self.startup_s, self.basis = (
-            pool.spec.name,
-            pool.spec.kind,
-            pool.spec.startup_s,
-            pool.basis,
-        )
+        self.k, self.pool, self.spec, self.basis = k, pool, pool.spec, pool.basis
+        self.name, self.kind, self.startup_s = pool.spec.name, pool.spec.kind, pool.spec.startup_s
         has_workers = any(slots > 0 for slots in pool.slots.values())
         self.in_all = pool.spec.max_slots + pool.spec.queue_ahead - sum(pool.busy.values()) if has_workers else 0
         self._idle = dict(pool.idle)
@@ -273,18 +263,24 @@ class _Room:
         """Releases of a result version that still fit."""
         left = self._left.get(version)
         if left is None:
-            left = self._left[version] = self.pool.free(version)
-        return left if left < self.in_all else max(self.in_all, 0)
+            left = self._left[version] = max(0, min(self.pool.free(version), self.in_all))
+        return left
+
+    def lingers(self, version: int) -> bool:
+        """Whether a worker is there that would take a release at once."""
+        return bool(self._idle) and self._idle.get(version, 0) > 0
 
     def start_s(self, task: PendingTask) -> float:
-        """Until a released task's run begins: a worker that lingers takes it at once."""
-        return 0.0 if self._idle and self._idle.get(task.result_version, 0) > 0 else self.startup_s
+        """Until a released task's run begins."""
+        return 0.0 if self.lingers(task.result_version) else self.startup_s
 
     def take(self, version: int) -> None:
         """One fewer."""
         self._left[version] = self.left(version) - 1
         self.in_all -= 1
-        if self._idle.get(version, 0) > 0:
+        for other, left in self._left.items():
+            self._left[other] = min(left, self.in_all)
+        if self.lingers(version):
             self._idle[version] -= 1
 
 

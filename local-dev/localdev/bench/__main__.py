@@ -26,15 +26,21 @@ def names() -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Run a bench and print its table. Exit code 1 where a promise does not hold."""
     parser = argparse.ArgumentParser(prog="bench", description="Measure one thing against its peer.")
-    parser.add_argument("name", nargs="?", choices=names(), help="which; without it, all names are listed")
-    parser.add_argument("--json", action="store_true", help="the last line of standard output is a JSON list")
+    benches = parser.add_subparsers(dest="name", metavar="BENCH", help="which; without it, all names are listed")
+    modules = {}
+    for name in names():
+        module = modules[name] = importlib.import_module(f"localdev.bench.{name}")
+        one = benches.add_parser(name, help=module.__doc__, description=module.__doc__)
+        one.add_argument("--json", action="store_true", help="the last line of standard output is a JSON list")
+        if hasattr(module, "add_arguments"):
+            module.add_arguments(one)
     options = parser.parse_args(arguments)
     if options.name is None:
         print("\n".join(names()))
         return 0
     cases: list[Case] = []
     try:
-        for case in importlib.import_module(f"localdev.bench.{options.name}").cases():
+        for case in modules[options.name].cases(options):
             cases.append(case)
             print(f"{case.case}: {_short(case.figure)} {case.unit}, {_verdict(case)}", file=sys.stderr, flush=True)
     finally:  # a bench takes long: what it has found is not lost with a peer that fails

@@ -106,7 +106,8 @@ def archive_year(n_tasks: int, seed: int = 1, products_per_day: int = 10_000, n_
     for user in users:
         if rng.random() < 0.1:  # a tenth of all requests follow a flood
             flood = rng.choice(range(len(flood_days)))
-            made.append(((flood_days[flood] + rng.expovariate(3.0)) * DAY_S, f"flood{flood}"))
+            after = min(rng.expovariate(3.0), days - flood_days[flood])
+            made.append(((flood_days[flood] + after) * DAY_S, f"flood{flood}"))
         else:
             made.append((_office_hours(rng, days), user))
     made.sort()

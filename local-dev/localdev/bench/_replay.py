@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from localdev.bench._arrivals import Arrivals
-from orthofunctions.domain.offers import PendingTask
+from orthofunctions.domain.offers import Market, PendingTask
 from orthofunctions.domain.policy import Decision, Ledger, plan_releases
 from orthofunctions.domain.pool_state import Basis, PoolState
 from orthofunctions.domain.pools import PoolSpec
@@ -19,10 +19,11 @@ Plan = Callable[[Sequence[PendingTask], Sequence[PoolState], Ledger, float], lis
 
 _PROCESS = "replay"
 _VERSION = 1
-_LEARN_EVERY = 32
-_LOOK_AHEAD = 50
+_LEARN_EVERY = 64
+_LOOK_AHEAD = 20
 _DUE_AHEAD_S = 60.0
 _BACKOFF_S = 10.0
+_OVERDUE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -163,36 +164,47 @@ class _Replay:
     def _round(self, now_s: float) -> None:
         self.outcome.n_rounds += 1
         free = self._site.slots - self._busy["hpc"]
-        most = min(self._site.most_candidates, 2 * free + _LOOK_AHEAD) if free else 0
-        seen = self._first(self._by_due, most, until_s=now_s + _DUE_AHEAD_S)
-        if free:
-            seen |= self._first(self._by_turn, most)
-        if not seen:
-            return
-        pools = [
-            PoolState(
-                self._hpc, Basis.ADVERTISED, {_VERSION: self._site.slots}, {_VERSION: self._busy["hpc"]},
-                run_times={_PROCESS: self._lessons["hpc"].times},
-            ),
-            PoolState(
-                self._cloud, Basis.CONFIGURED, {_VERSION: self._site.cloud_slots}, {_VERSION: self._busy["cloud"]},
-                {_VERSION: len(self._idle)}, {_PROCESS: self._lessons["cloud"].times},
-            ),
-        ]  # fmt: skip
+        most = min(self._site.most_candidates, free + _LOOK_AHEAD) if free else 0
+        # Of those that are due no more are looked at than could be released anywhere.
+        cloud_free = self._site.cloud_slots - self._busy["cloud"]
+        most_due = min(self._site.most_candidates, free + cloud_free + _LOOK_AHEAD) if free + cloud_free else 0
+        urgent = self._first(self._by_due, most, now_s + _DUE_AHEAD_S, most_due)
+        seen = urgent | self._first(self._by_turn, most)
+        pools = self._pools()
         for decision in self._plan([self._pending[k] for k in seen], pools, Ledger(), now_s):
             self._release(int(decision.task_id), decision.pool, now_s)
+        left = [self._pending[k] for k in urgent if k in self._pending]
+        for task, latest_s in zip(left, Market(pools).latest_starts_s(left, now_s), strict=True):
+            # The next round need not come before one of them is due, or something ends or arrives.
+            heapq.heappush(self._by_due, (now_s + max(latest_s, _OVERDUE_S), int(task.task_id)))
 
-    def _first(self, heap: list[tuple[float, int]], most: int, until_s: float = -math.inf) -> set[int]:
-        """The first waiting tasks of an order: so many, and all up to a moment. What is met of others is dropped."""
+    def _pools(self) -> list[PoolState]:
+        busy, lessons = self._busy, self._lessons
+        return [
+            PoolState(
+                self._hpc, Basis.ADVERTISED, {_VERSION: self._site.slots}, {_VERSION: busy["hpc"]},
+                run_times={_PROCESS: lessons["hpc"].times},
+            ),
+            PoolState(
+                self._cloud, Basis.CONFIGURED, {_VERSION: self._site.cloud_slots}, {_VERSION: busy["cloud"]},
+                {_VERSION: len(self._idle)}, {_PROCESS: lessons["cloud"].times},
+            ),
+        ]  # fmt: skip
+
+    def _first(
+        self, heap: list[tuple[float, int]], most: int, until_s: float = -math.inf, most_until: int = 0
+    ) -> set[int]:
+        """The first waiting tasks of an order: so many, and more up to a moment. What is met of others is dropped."""
         taken: list[tuple[float, int]] = []
         found: set[int] = set()
-        while heap and (len(found) < most or heap[0][0] <= until_s):
+        while heap and (len(found) < most or (heap[0][0] <= until_s and len(found) < most_until)):
             one = heapq.heappop(heap)
             if one[1] in self._pending and one[1] not in found:
                 taken.append(one)
                 found.add(one[1])
-        for one in taken:
-            heapq.heappush(heap, one)
+        if heap is self._by_turn:  # those of the other order get a new place after the round
+            for one in taken:
+                heapq.heappush(heap, one)
         return found
 
     def _release(self, k: int, pool: str, now_s: float) -> None:
@@ -278,13 +290,6 @@ def cloud_only(
 ) -> list[Decision]:
     """All to the cloud, at once."""
     return [_plainly(task, "cloud") for task in pending]
-
-
-def on_prem_only(
-    pending: Iterable[PendingTask], pools: Sequence[PoolState], ledger: Ledger, now_s: float
-) -> list[Decision]:
-    """The policy, without a cloud."""
-    return plan_releases(pending, pools[:1], ledger, now_s)
 
 
 def _plainly(task: PendingTask, pool: str) -> Decision:

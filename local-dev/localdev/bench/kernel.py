@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,10 +35,11 @@ RPC_SIZE_PX = 4096
 RPC_PLACE = (5.2, 44.2)
 
 
-def cases() -> list[Case]:
-    """All cases of this bench."""
+def cases(_: argparse.Namespace) -> Iterator[Case]:
+    """All cases of this bench, each when it is measured."""
     with tempfile.TemporaryDirectory() as folder:
-        return [*loop_vs_memory(Path(folder)), rpc_vs_gdal(Path(folder))]
+        yield from loop_vs_memory(Path(folder))
+        yield rpc_vs_gdal(Path(folder))
 
 
 def loop_vs_memory(folder: Path) -> list[Case]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ PREDICTORS = {"1": "NO", "2": "STANDARD", "3": "FLOATING_POINT"}
 FLATTENED = "gamma0_rtc"
 
 
-def cases() -> Iterator[Case]:
+def cases(_: argparse.Namespace) -> Iterator[Case]:
     """All cases of this bench, each when it is measured."""
     with tempfile.TemporaryDirectory(prefix="bench-tile-") as name:
         folder = Path(name)

@@ -81,7 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     fetch = add("fetch", _fetch, "download a job's images")
     fetch.add_argument("job")
     fetch.add_argument("folder")
-    add("pools", _pools, "the pools and their workers")
+    pools = add("pools", _pools, "the pools, their workers, how fast and how dear they are; pause and resume them")
+    pools.add_argument("action", nargs="?", choices=("pause", "resume"))
+    pools.add_argument("pool", nargs="?")
+    costs = add("costs", _costs, "what a month has cost, by user")
+    costs.add_argument("month", nargs="?", metavar="YYYY-MM", help="default: this one")
     return parser
 
 
@@ -148,7 +152,8 @@ def _explain(client: Client, arguments: argparse.Namespace, out: Console) -> int
     table = Table("task", "state", "pool", "why")
     for task in tasks:
         decision = task.get("decision") or {}
-        table.add_row(task["task_id"], task["state"], task.get("pool") or "", decision.get("sentence") or "")
+        why = task.get("waits") or decision.get("sentence") or ""
+        table.add_row(task["task_id"], task["state"], task.get("pool") or "", why)
     _print(out, arguments, tasks, table)
     return 0
 
@@ -166,11 +171,38 @@ def _fetch(client: Client, arguments: argparse.Namespace, out: Console) -> int:
 
 
 def _pools(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    if arguments.action and not arguments.pool:
+        raise OrthoburstError(f"pools {arguments.action}: name the pool")
+    if arguments.action == "pause":
+        client.pause_pool(arguments.pool)
+    elif arguments.action == "resume":
+        client.resume_pool(arguments.pool)
     pools = client.pools()
-    table = Table("pool", "kind", "agents", "slots", "running", "queued")
+    table = Table("pool", "kind", "agents", "slots", "running", "queued", "work", "Mpx/s", "EUR per tile")
     for pool in pools:
-        table.add_row(*(str(pool.get(name, "")) for name in ("pool", "kind", "agents", "slots", "running", "queued")))
+        kind = f"{pool['kind']}, paused" if pool.get("paused") else pool["kind"]
+        figures = [pool["pool"], kind, *(str(pool.get(name, "")) for name in ("agents", "slots", "running", "queued"))]
+        times = pool.get("run_times") or []
+        table.add_row(
+            *figures,
+            "\n".join(one["process"] for one in times),
+            "\n".join(f"{one['mpx_per_s']:.3g}" for one in times),
+            "\n".join(f"{one['eur_per_tile']:.4f}" for one in times),
+        )
     _print(out, arguments, pools, table)
+    return 0
+
+
+def _costs(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    costs = client.costs(arguments.month)
+    table = Table("user", "EUR spent", "EUR reserved", "cloud slot-hours", "on-prem slot-hours", title=costs["month"])
+    for one in (*costs["users"], {"user": "all", **costs}):
+        hours = (f"{one[name] / 3600:.2f}" for name in ("cloud_slot_s", "on_prem_slot_s"))
+        table.add_row(one["user"], f"{one['spent_eur']:.2f}", f"{one['reserved_eur']:.2f}", *hours)
+    budget = "none" if costs["budget_eur"] is None else f"{costs['budget_eur']:.2f} EUR"
+    forecast = "" if costs["forecast_eur"] is None else f"; at this rate {costs['forecast_eur']:.2f} EUR by its end"
+    table.caption = f"budget {budget}{forecast}"
+    _print(out, arguments, costs, table)
     return 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 from orthoburst.http import Session
 from orthoburst.job import Job
@@ -144,6 +145,19 @@ class Client:
         """The pools, their workers and how much waits for them."""
         pools: list[dict[str, Any]] = self._session.call("GET", "/pools")["pools"]
         return pools
+
+    def pause_pool(self, pool: str) -> None:
+        """Release nothing more to a pool; what runs there goes on."""
+        self._session.call("POST", f"/pools/{quote(pool, safe='')}/pause")
+
+    def resume_pool(self, pool: str) -> None:
+        """Undo `pause_pool`."""
+        self._session.call("POST", f"/pools/{quote(pool, safe='')}/resume")
+
+    def costs(self, month: str | None = None) -> dict[str, Any]:
+        """What a month (``"2026-05"``, by default this one) has cost: all, by user, against the budget."""
+        found: dict[str, Any] = self._session.call("GET", "/costs", **({} if month is None else {"month": month}))
+        return found
 
     def close(self) -> None:
         self._session.close()

@@ -37,6 +37,8 @@ TABLE_DIGESTS = "digests"
 TABLE_AGENTS = "agents"
 TABLE_PENDING = "pending"
 TABLE_LEDGER = "ledger"
+TABLE_LEARNED = "learned"
+TABLE_SHARES = "shares"
 TABLES = (
     TABLE_JOBS,
     TABLE_OUTPUTS,
@@ -46,6 +48,8 @@ TABLES = (
     TABLE_AGENTS,
     TABLE_PENDING,
     TABLE_LEDGER,
+    TABLE_LEARNED,
+    TABLE_SHARES,
 )
 
 BLOB_DEFAULT_ORDER = "default_order.json"

@@ -73,6 +73,12 @@ class Settings(BaseSettings):
         default=_RULES.keep_results_s, ge=0, description="How long delivered files that nothing names are kept."
     )
     max_candidates: int = Field(default=_RULES.max_candidates, ge=1, description="Pending tasks a round looks at.")
+    deadline_confidence: float = Field(
+        default=_RULES.deadline_confidence,
+        gt=0.5,
+        lt=1,
+        description="How sure a task that goes to the cloud at its latest start is to make its deadline.",
+    )
     month_budget_eur: float | None = Field(
         default=_RULES.month_budget_eur, ge=0, description="Cloud money a month may reserve; no limit where not set."
     )

@@ -58,7 +58,7 @@ def test_a_bench_prints_its_table_its_json_and_whether_all_holds(
         assert "1 to 3" in said
         assert "640" in said
     assert bench.main([]) == 0
-    assert capsys.readouterr().out.split() == ["kernel", "tile"]
+    assert capsys.readouterr().out.split() == ["kernel", "policy", "tile"]
 
 
 def test_a_peer_that_is_not_there_is_said_to_be_missing_and_how_to_get_it(

@@ -11,7 +11,7 @@ from orthocontracts import names
 from orthocontracts.messages import Demand, Release
 from orthocontracts.states import TaskState
 from orthocontracts.version import KERNEL_RESULT_VERSION
-from orthofunctions.domain.pending_index import index_row, runnable
+from orthofunctions.domain.pending_index import index_rows, pending_task, runnable
 from orthofunctions.domain.policy import Decision
 from orthofunctions.domain.pools import PoolsFileError
 from orthofunctions.domain.records import TaskRecord
@@ -21,8 +21,8 @@ from orthofunctions.ports import LeaseHeldError, LeaseLostError, Ports
 from orthofunctions.usecases import dispatch as dispatching
 from orthofunctions.usecases.dispatch import dispatch, one_round
 from orthofunctions.usecases.lease import RoundLease
-from orthofunctions.usecases.ledger import read_ledger, reserve
-from orthofunctions.usecases.pending import candidates, enqueue
+from orthofunctions.usecases.ledger import account, month_of, reserve
+from orthofunctions.usecases.pending import candidates, current_task, enqueue
 
 
 @pytest.fixture
@@ -172,9 +172,19 @@ class TestRound:
         world.round()
         world.round()
         assert sorted(task.state for task in world.tasks()) == ["pending", "released"]
-        ledger = read_ledger(world.ports, world.rules, world.clock.now())
-        assert ledger.committed_eur == pytest.approx(cost, rel=1e-3)
-        assert not reserve(world.ports, world.rules, cost, world.clock.now())
+        found = account(world.ports, month_of(world.clock.now()))
+        assert found.committed_eur == pytest.approx(cost, rel=1e-3)
+        assert not reserve(world.ports, world.rules, {"local": cost}, world.clock.now())
+
+
+def waiting(world: World, limit: int = 10) -> list[str]:
+    now = world.clock.now()
+    found = candidates(world.ports, world.rules, KERNEL_RESULT_VERSION, now, limit)
+    return [task_id for task_id, one in found.items() if current_task(world.ports, one, now)]
+
+
+def index_keys(world: World) -> set[str]:
+    return {row.key for row in world.ports.tables.query(names.TABLE_PENDING)}
 
 
 class TestIndex:
@@ -183,14 +193,9 @@ class TestIndex:
         urgent = world.job("urgent", "A", deadline=now + timedelta(seconds=60))
         patient = world.job("patient", "B", patience_s=7200.0)
         parked = world.job("parked", "C", not_before=now + timedelta(seconds=90))
-        ids = [one.task.task_id for one in candidates(world.ports, KERNEL_RESULT_VERSION, now, 10)]
-        assert ids == [urgent, patient]
-        later = now + timedelta(seconds=91)
-        assert {one.task.task_id for one in candidates(world.ports, KERNEL_RESULT_VERSION, later, 10)} == {
-            urgent,
-            patient,
-            parked,
-        }
+        assert waiting(world) == [urgent, patient]
+        world.clock.advance(91)
+        assert waiting(world) == [urgent, patient, parked]
 
     def test_parked_rows_do_not_hide_runnable_ones(self, world: World) -> None:
         now = world.clock.now()
@@ -198,29 +203,67 @@ class TestIndex:
             world.job(f"parked-{number}", "ABCDE"[number], not_before=now + timedelta(seconds=90))
         world.clock.advance(1)
         task_id = world.job("runnable", "F")
-        assert [one.task.task_id for one in candidates(world.ports, KERNEL_RESULT_VERSION, world.clock.now(), 2)] == [
-            task_id
-        ]
+        assert waiting(world, 2) == [task_id]
+
+    def test_one_users_backlog_does_not_hide_anothers_turn(self, world: World) -> None:
+        now = world.clock.now()
+        for number in range(5):
+            deadline, turn = now + timedelta(seconds=60), now + timedelta(seconds=1000 + number)
+            world.job(f"many-{number}", "ABCDE"[number], deadline=deadline, turn_at=turn)
+        one = world.job("one", "F", deadline=now + timedelta(days=2), turn_at=now)
+        assert one in waiting(world, 2)
+
+    def test_rows_say_all_that_the_policy_wants_to_know(self, world: World) -> None:
+        now = world.clock.now()
+        deadline = now + timedelta(hours=1)
+        fields = {"deadline": deadline, "patience_s": 7.0, "turn_at": now, "process": "gamma0_rtc", "megapixels": 3.5}
+        task = world.task(world.job("one", "A", input_bytes=12, urgent=True, **fields))
+        for row in index_rows(task):
+            found = pending_task(row, 300.0)
+            assert (found.task_id, found.user, found.created_s) == (task.task_id, "local", now.timestamp())
+            assert (found.deadline_s, found.turn_s) == (deadline.timestamp(), now.timestamp())
+            assert (found.patience_s, found.process, found.megapixels) == (7.0, "gamma0_rtc", 3.5)
+            assert (found.inputs, found.urgent) == ((("blobs", 12),), True)
+            assert found.result_version == KERNEL_RESULT_VERSION
+        assert pending_task(index_rows(task.changed(patience_s=None))[0], 300.0).patience_s == 300.0
 
     def test_a_row_written_ahead_is_left_and_a_leftover_is_deleted(self, world: World) -> None:
         task_id = world.job("one", "A")
         pending = world.task(task_id)
         world.status("node-1")
         world.round()
-        ahead = index_row(world.task(task_id))  # a recall writes it before it turns the row pending
-        world.ports.tables.put(names.TABLE_PENDING, ahead)
-        world.ports.tables.put(names.TABLE_PENDING, index_row(pending))  # of release 0: left over
-        assert list(candidates(world.ports, KERNEL_RESULT_VERSION, world.clock.now(), 10)) == []
-        assert [row.key for row in world.ports.tables.query(names.TABLE_PENDING)] == [ahead.key]
+        ahead = index_rows(world.task(task_id))  # a recall writes them before it turns the row pending
+        for row in ahead:
+            world.ports.tables.put(names.TABLE_PENDING, row)
+        assert waiting(world) == []
+        for row in index_rows(pending):  # of release 0: left over
+            world.ports.tables.put(names.TABLE_PENDING, row)
+        assert waiting(world) == []
+        for row in ahead:
+            world.ports.tables.delete(names.TABLE_PENDING, row.partition, row.key)
+        assert (waiting(world), waiting(world)) == ([], [])
+        assert index_keys(world) == set()
+
+    def test_what_means_nothing_takes_no_slot_from_what_waits(self, world: World) -> None:
+        ghost = TaskRecord(
+            job_id="j1", task_id="j1-0001", user="u", created_at=world.clock.now() - timedelta(days=1),
+            result_version=KERNEL_RESULT_VERSION,
+        )  # fmt: skip
+        enqueue(world.ports, ghost)
+        task_id = world.job("one", "A")
+        world.status("node-1", slots=1)
+        world.round()
+        assert world.task(task_id).state is TaskState.RELEASED
+        assert len(index_keys(world)) == 1, "the planner's rows are left for it, those of the released task are gone"
 
     def test_a_row_without_a_task_is_left_for_the_planner(self, world: World) -> None:
         task = TaskRecord(
             job_id="j1", task_id="j1-0001", user="u", created_at=world.clock.now(), result_version=KERNEL_RESULT_VERSION
         )
         enqueue(world.ports, task)
-        assert list(candidates(world.ports, KERNEL_RESULT_VERSION, world.clock.now(), 10)) == []
+        assert waiting(world) == []
         world.ports.tables.insert(names.TABLE_TASKS, task.to_row())
-        assert len(list(candidates(world.ports, KERNEL_RESULT_VERSION, world.clock.now(), 10))) == 1
+        assert waiting(world) == ["j1-0001"]
 
     def test_ranges_of_one_version_end_before_the_next(self, world: World) -> None:
         now = world.clock.now()
@@ -235,4 +278,4 @@ class TestIndex:
                     names.TABLE_PENDING, partition_from=part.partition_from, partition_below=part.partition_below
                 )
             ]
-            assert keys == [f"j-{version}"]
+            assert keys == [f"j-{version}"] * 2

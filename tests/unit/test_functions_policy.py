@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orthofunctions.domain.offers import DEADLINE_CONFIDENCE, Market, PendingTask
+from orthofunctions.domain.offers import Market, PendingTask
 from orthofunctions.domain.policy import Decision, Ledger, UserLedger, plan_releases
 from orthofunctions.domain.pool_state import Basis, PoolState
 from orthofunctions.domain.pools import PoolSpec
-from orthofunctions.domain.runtimes import RunTimes
+from orthofunctions.domain.runtimes import DEADLINE_CONFIDENCE, RunTimes
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
 EXACT = {"": RunTimes(sigma=0.0)}  # runs take what they are expected to

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,12 +13,12 @@ from fakes.products import ROME, affine_rpc, manifest, members, put_safe, rpc_ti
 from orthocontracts import names
 from orthocontracts.requests import Request
 from orthocontracts.states import OutputState, TaskState
-from orthofunctions.domain.pending_index import due_at
+from orthofunctions.domain.pending_index import BY_TURN, READY, due_at
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.records import DigestRecord, DigestState, JobRecord, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
-from orthofunctions.usecases.pending import candidates
+from orthofunctions.usecases.pending import candidates, current_task
 from orthofunctions.usecases.plan import plan_request, read_plan
 from orthofunctions.usecases.rows import find, load, swap
 from orthofunctions.usecases.submit import RequestUnreadableError, read_request, submit
@@ -51,8 +52,13 @@ def tasks_of(ports: Ports, job: JobRecord) -> list[TaskRecord]:
     return list(find(ports.tables, TaskRecord, partition=job.job_id))
 
 
-def pending_rows(ports: Ports) -> int:
-    return len(list(ports.tables.query(names.TABLE_PENDING)))
+def indexed(ports: Ports) -> set[str]:
+    """Tasks in the index, each in the order of urgency and in that of turns."""
+    rows = list(ports.tables.query(names.TABLE_PENDING))
+    found = {str(row.values["task_id"]) for row in rows}
+    classes = {(str(row.values["task_id"]), row.partition.split("-")[1]) for row in rows}
+    assert classes == {(task_id, order) for task_id in found for order in (READY, BY_TURN)}
+    return found
 
 
 def test_a_request_becomes_outputs_and_a_pending_task_in_the_index_and_wakes_the_dispatcher(ports: Ports) -> None:
@@ -66,7 +72,7 @@ def test_a_request_becomes_outputs_and_a_pending_task_in_the_index_and_wakes_the
     assert task.state is TaskState.PENDING
     assert {output.task_id for output in outputs} == {task.task_id}
     assert task.megapixels == pytest.approx(3 * 10980**2 / 1e6)
-    assert pending_rows(ports) == 1
+    assert indexed(ports) == {task.task_id}
     assert ports.queues.length(names.QUEUE_DISPATCH) == 1
 
 
@@ -143,8 +149,10 @@ def test_a_joined_task_is_as_urgent_as_the_most_urgent_request(
     plan_request(ports, ask("r2", **second), LIMITS, RULES)
     (task,) = tasks_of(ports, job)
     assert (due_at(task, RULES.patience_s) - start).total_seconds() == due_s
-    found = list(candidates(ports, task.result_version, ports.clock.now(), 10))
-    assert [candidate.task for candidate in found] == [task]
+    (found,) = candidates(ports, RULES, task.result_version, ports.clock.now(), 10).values()
+    assert current_task(ports, found, ports.clock.now()) == task
+    expected_s = (start + timedelta(seconds=due_s)).timestamp()
+    assert expected_s in (found.pending.deadline_s, found.pending.created_s + found.pending.patience_s)
 
 
 def test_a_task_under_way_is_left_alone_by_who_joins_it(ports: Ports) -> None:
@@ -365,7 +373,7 @@ def test_a_process_that_dies_at_any_table_is_finished_by_the_redelivery(
     job = plan_request(ports, ask(), LIMITS, RULES)
     assert len(tasks_of(ports, job)) == 1
     assert len(outputs_of(ports, job)) == 3
-    assert pending_rows(ports) == 1
+    assert len(indexed(ports)) == 1
 
 
 class TestMessages:

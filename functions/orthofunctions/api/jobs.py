@@ -11,6 +11,8 @@ from orthocontracts.states import JobState
 from orthofunctions.api.context import Asked, Caller
 from orthofunctions.api.problems import ProblemError, no_such_job
 from orthofunctions.usecases.cancel import cancel_job
+from orthofunctions.usecases.costs import job_cost
+from orthofunctions.usecases.explain import reasons_to_wait
 from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.results import result_links
 from orthofunctions.usecases.views import JobView, TaskView, live_agents, running_tasks, view_job, view_jobs
@@ -58,11 +60,19 @@ def dismiss(job_id: str, asked: Asked) -> dict[str, Any]:
 @router.get("/jobs/{job_id}/explain")
 def explain(job_id: str, asked: Asked) -> dict[str, Any]:
     """For each task where it runs or waits, why, and what every pool had to offer then."""
-    view = _view(job_id, asked)
+    view, system = _view(job_id, asked), asked.system
+    waits = reasons_to_wait(system.ports, system.rules, [task.record for task in view.tasks])
+    cost = job_cost(system.ports, job_id, view.record.created_at)
+    documents = [(task, task_document(task, waits.get(task.record.task_id))) for task in view.tasks]
     return {
         "jobID": job_id,
-        "tasks": [task_document(task) for task in view.tasks if not task.joined],
-        "joined_tasks": [task_document(task) for task in view.tasks if task.joined],
+        "cost": {
+            "eur": round(cost.eur, 6),
+            "on_prem_slot_s": round(cost.on_prem_slot_s, 3),
+            "cloud_slot_s": round(cost.cloud_slot_s, 3),
+        },
+        "tasks": [document for task, document in documents if not task.joined],
+        "joined_tasks": [document for task, document in documents if task.joined],
         "outputs": [
             {
                 "digest": output.digest,
@@ -101,7 +111,7 @@ def status_document(view: JobView, asked: Caller) -> dict[str, Any]:
     return {name: value for name, value in document.items() if value is not None}
 
 
-def task_document(task: TaskView) -> dict[str, Any]:
+def task_document(task: TaskView, waits: str | None) -> dict[str, Any]:
     record = task.record
     document = {
         "task_id": record.task_id,
@@ -121,6 +131,7 @@ def task_document(task: TaskView) -> dict[str, Any]:
         "ended": _time(record.ended_at),
         "not_before": _time(record.not_before),
         "decision": task.decision,
+        "waits": waits,
         "fault": _fault(record.fault_kind, record.fault_message),
     }
     return {name: value for name, value in document.items() if value is not None}

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from orthocontracts import names
 from orthocontracts.states import TaskState
 from orthocontracts.version import KERNEL_RESULT_VERSION
-from orthofunctions.api.context import Asked
+from orthofunctions.api.context import Asked, Caller
+from orthofunctions.api.problems import ProblemError
 from orthofunctions.domain.pool_state import is_live
+from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.records import AgentRecord
-from orthofunctions.usecases.site import Site
+from orthofunctions.domain.runtimes import RunTimes
+from orthofunctions.usecases.costs import month_costs
+from orthofunctions.usecases.learning import learned, machine_of
+from orthofunctions.usecases.ledger import Account
+from orthofunctions.usecases.pause import pause, resume
+from orthofunctions.usecases.site import Site, load_site
 
 router = APIRouter()
 
 KEPT = "poison/"
 MOST_KEPT = 100
+TILE_MPX = 120.56  # a Sentinel-2 tile at 10 m
 
 
 @router.get("/pools")
@@ -34,17 +42,47 @@ def pools(asked: Asked) -> dict[str, Any]:
             {
                 "pool": spec.name,
                 "kind": spec.kind,
+                "paused": spec.name in site.paused,
                 "max_slots": spec.max_slots,
                 "agents": len(agents),
                 "slots": sum(agent.slots for agent in agents),
                 "running": sum(len(json.loads(agent.running)) for agent in agents),
                 "released": sum(active.pool == spec.name for active in site.active),
                 "queued": ports.queues.length(names.pool_queue(spec.name, KERNEL_RESULT_VERSION)),
+                "run_times": [_run_times(spec, *one) for one in sorted(learned(site.learned, spec).items())],
                 "workers": [_worker(agent) for agent in sorted(agents, key=lambda agent: agent.agent)],
             }
         )
     waiting = ports.tables.query(names.TABLE_TASKS, equal={"state": TaskState.PENDING.value}, limit=1000)
     return {"pools": found, "pending": sum(1 for _ in waiting)}
+
+
+@router.post("/pools/{pool}/pause")
+def pause_pool(pool: str, asked: Asked) -> dict[str, Any]:
+    """Release nothing more to a pool; what runs there goes on."""
+    _known(pool, asked)
+    pause(asked.system.ports, pool, asked.user)
+    return {"pool": pool, "paused": True}
+
+
+@router.post("/pools/{pool}/resume")
+def resume_pool(pool: str, asked: Asked) -> dict[str, Any]:
+    _known(pool, asked)
+    resume(asked.system.ports, pool)
+    return {"pool": pool, "paused": False}
+
+
+@router.get("/costs")
+def costs(asked: Asked, month: Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}$")] = None) -> dict[str, Any]:
+    """What a month has cost: all, and by user; spend against budget, and the forecast to its end."""
+    found = month_costs(asked.system.ports, asked.system.rules, month)
+    return {
+        "month": found.month,
+        "budget_eur": found.budget_eur,
+        "forecast_eur": None if found.forecast_eur is None else round(found.forecast_eur, 2),
+        **_account(found.total),
+        "users": [{"user": user, **_account(one)} for user, one in sorted(found.by_user.items())],
+    }
 
 
 @router.get("/rejected")
@@ -61,6 +99,35 @@ def rejected(asked: Asked) -> dict[str, Any]:
             }
             for facts in kept[:MOST_KEPT]
         ],
+    }
+
+
+def _known(pool: str, asked: Caller) -> None:
+    pools = [spec.name for spec in load_site(asked.system.ports).pools]
+    if pool not in pools:
+        raise ProblemError(404, "No such pool", f"there is no pool {pool!r}; there are {', '.join(pools)}")
+
+
+def _account(account: Account) -> dict[str, float]:
+    return {
+        "spent_eur": round(account.spent_eur, 6),
+        "reserved_eur": round(account.reserved_eur, 6),
+        "on_prem_slot_s": round(account.on_prem_slot_s, 3),
+        "cloud_slot_s": round(account.cloud_slot_s, 3),
+    }
+
+
+def _run_times(spec: PoolSpec, process: str, times: RunTimes) -> dict[str, Any]:
+    """For operators: which machine pays."""
+    run_s = times.median_s(spec.nominal_s(TILE_MPX))
+    return {
+        "process": process,
+        "machine": machine_of(spec),
+        "runs": times.n_runs,
+        "mpx_per_s": round(TILE_MPX / run_s, 3),
+        "eur_per_tile": round(spec.run_cost_eur(run_s), 5),
+        "p90_over_median": round(times.p90_s(1.0) / times.median_s(1.0), 3),
+        "failed": round(times.failure_share, 4),
     }
 
 

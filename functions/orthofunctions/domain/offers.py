@@ -14,13 +14,8 @@ from typing import Final, NamedTuple
 
 from orthofunctions.domain.pool_state import PoolState
 from orthofunctions.domain.pools import BLOB_STORE
-from orthofunctions.domain.runtimes import RunTimes
+from orthofunctions.domain.runtimes import DEADLINE_CONFIDENCE, RunTimes
 
-DEADLINE_CONFIDENCE = 0.99
-"""How sure a task is to make its deadline in the cloud, if it goes there at its latest start.
-
-In replays 99.8 % do: a worker that lingers saves many the start-up. A second attempt is reckoned with.
-"""
 _BYTES_PER_GB = 1e9
 _P90 = 0.9
 RETRY_S = 30.0
@@ -63,6 +58,14 @@ class PendingTask:
     output_store: str = BLOB_STORE
     result_version: int = 0
     urgent: bool = False
+
+    @property
+    def due_s(self) -> float:
+        """Its deadline, or the end of its patience, which begins when its user's turn has come."""
+        if self.deadline_s is not None:
+            return self.deadline_s
+        start_s = self.created_s if self.turn_s is None else max(self.created_s, self.turn_s)
+        return start_s + self.patience_s
 
 
 class Offer(NamedTuple):
@@ -152,8 +155,7 @@ class Market:
         for task in tasks:
             deadline_s = task.deadline_s
             if deadline_s is None:
-                turn_s, created_s = task.turn_s, task.created_s
-                found.append((created_s if turn_s is None or turn_s < created_s else turn_s) + task.patience_s - now_s)
+                found.append(task.due_s - now_s)
                 continue
             terms = quickest.get((task.process, task.result_version))
             if terms is None:

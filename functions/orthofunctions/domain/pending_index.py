@@ -1,11 +1,13 @@
-"""Where a pending task lies in the index: the most urgent first, and blocked ones apart.
+"""Where a pending task lies in the index: by urgency and by its user's turn, and blocked ones apart.
 
 A row's place follows from the task's row alone, the release number included. So a row for release 2 can be told from
 one left over from release 1 without asking when either was written, and a leftover can be deleted at any time without
 taking the place of a task that has just become pending again.
 
 Partitions are ``r<version>-<class>-<hour>``: class ``a`` may run now and is ordered by the moment its patience or
-deadline ends; class ``b`` is parked until its back-off ends and ordered by that moment.
+deadline ends; class ``t`` are the same tasks in the order of their turns; class ``b`` is parked until its back-off ends
+and ordered by that moment. Rows carry what the policy wants to know: a round reads a thousand of them in one request,
+and of the tasks' own rows only those that it is about to release.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from orthocontracts.states import TaskState
+from orthofunctions.domain.offers import PendingTask
+from orthofunctions.domain.pools import BLOB_STORE
 from orthofunctions.domain.records import TaskRecord
-from orthofunctions.ports import Row
+from orthofunctions.ports import Row, Value
 
 READY = "a"
+BY_TURN = "t"
 PARKED = "b"
 _HOUR = "%Y%m%d%H"
 _MOMENT = "%Y%m%dT%H%M%S%f"
@@ -32,18 +37,67 @@ def due_at(task: TaskRecord, patience_s: float) -> datetime:
     return task.created_at + timedelta(seconds=patience_s if task.patience_s is None else task.patience_s)
 
 
-def index_row(task: TaskRecord) -> Row:
-    """The row of a task that is pending, or about to be, after its release number ``task.release``.
+def index_rows(task: TaskRecord) -> tuple[Row, ...]:
+    """The rows of a task that is pending, or about to be, after its release number ``task.release``.
 
     A task without a patience of its own is ordered by its creation: the site's patience may change, a row's place not.
     """
-    parked = task.not_before is not None
-    moment = (task.not_before or due_at(task, _NO_PATIENCE_SET.total_seconds())).astimezone(UTC)
-    cls = PARKED if parked else READY
+    if task.not_before is not None:
+        return (_row(task, PARKED, task.not_before),)
+    return (
+        _row(task, READY, due_at(task, _NO_PATIENCE_SET.total_seconds())),
+        _row(task, BY_TURN, task.turn_at or task.created_at),
+    )
+
+
+def _row(task: TaskRecord, cls: str, moment: datetime) -> Row:
+    moment = moment.astimezone(UTC)
+    values: dict[str, Value | None] = {
+        "job_id": task.job_id,
+        "task_id": task.task_id,
+        "release": task.release,
+        "user": task.user,
+        "created_at": task.created_at,
+        "deadline": task.deadline,
+        "patience_s": task.patience_s,
+        "turn_at": task.turn_at,
+        "fair_tag_s": task.fair_tag_s,
+        "process": task.process,
+        "megapixels": task.megapixels,
+        "input_bytes": task.input_bytes,
+        "result_version": task.result_version,
+        "urgent": task.urgent,
+    }
     return Row(
         partition=f"{_prefix(task.result_version, cls)}{moment.strftime(_HOUR)}",
         key=f"{moment.strftime(_MOMENT)}-{task.task_id}-{task.release}",
-        values={"job_id": task.job_id, "task_id": task.task_id, "release": task.release},
+        values={name: value for name, value in values.items() if value is not None},
+    )
+
+
+def pending_task(row: Row, patience_s: float) -> PendingTask:
+    """What an index row says of its task, as the policy wants it; ``patience_s`` is the site's."""
+    values = row.values
+
+    def moment_s(name: str) -> float | None:
+        value = values.get(name)
+        return value.timestamp() if isinstance(value, datetime) else None
+
+    def number(name: str, default: float = 0.0) -> float:
+        return float(str(values.get(name, default)))
+
+    return PendingTask(
+        task_id=str(values["task_id"]),
+        user=str(values.get("user", "")),
+        created_s=moment_s("created_at") or 0.0,
+        patience_s=number("patience_s", patience_s),
+        deadline_s=moment_s("deadline"),
+        turn_s=moment_s("turn_at"),
+        process=str(values.get("process", "")),
+        megapixels=number("megapixels"),
+        inputs=((BLOB_STORE, int(number("input_bytes"))),),
+        result_version=int(number("result_version")),
+        urgent=bool(values.get("urgent", False)),
     )
 
 
@@ -56,12 +110,13 @@ class Range:
     key_below: str | None = None
 
 
-def runnable(result_version: int, now: datetime) -> tuple[Range, Range]:
-    """The two ranges that hold what may run now: all ready tasks, and the parked ones whose back-off has ended."""
-    ready, parked = _prefix(result_version, READY), _prefix(result_version, PARKED)
+def runnable(result_version: int, now: datetime) -> tuple[Range, ...]:
+    """The ranges that hold what may run now: by urgency, by turn, and parked tasks whose back-off has ended."""
+    ready, by_turn, parked = (_prefix(result_version, cls) for cls in (READY, BY_TURN, PARKED))
     next_hour = (now.astimezone(UTC) + timedelta(hours=1)).strftime(_HOUR)
     return (
         Range(ready, f"{ready}~"),
+        Range(by_turn, f"{by_turn}~"),
         Range(parked, f"{parked}{next_hour}", key_below=now.astimezone(UTC).strftime(_MOMENT)),
     )
 

@@ -10,8 +10,9 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from orthofunctions.domain.offers import DEADLINE_CONFIDENCE, Market, Offer, PendingTask
+from orthofunctions.domain.offers import Market, Offer, PendingTask
 from orthofunctions.domain.pool_state import Basis, PoolState
+from orthofunctions.domain.runtimes import DEADLINE_CONFIDENCE
 
 _CENT_PART: Final = 1e-9
 _A_CENT: Final = 0.005

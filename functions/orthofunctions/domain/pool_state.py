@@ -89,26 +89,37 @@ def pool_state(
     current_version: int,
     now: datetime,
     rules: Rules,
+    run_times: Mapping[str, RunTimes] | None = None,
+    paused: bool = False,
 ) -> PoolState:
-    """The pool as a round sees it. ``agents`` and ``active`` are those of this pool."""
+    """The pool as a round sees it. ``agents`` and ``active`` are those of this pool, ``run_times`` of its machine."""
     busy: dict[int, int] = {}
     for release in active:
         busy[release.result_version] = busy.get(release.result_version, 0) + 1
-    if spec.kind == "cloud":
-        return PoolState(spec, Basis.CONFIGURED, {current_version: spec.max_slots}, busy)
+    times = run_times or {}
+    if paused:
+        return PoolState(spec, Basis.PAUSED, {}, busy, run_times=times)
     live = [agent for agent in agents if is_live(agent, now, rules)]
+    if spec.kind == "cloud":
+        slots = {current_version: spec.max_slots}
+        return PoolState(spec, Basis.CONFIGURED, slots, busy, _lingering(live, busy), times)
     if live:
-        return PoolState(spec, Basis.ADVERTISED, _advertised(live), busy)
+        return PoolState(spec, Basis.ADVERTISED, _advertised(live), busy, run_times=times)
     silent = [agent for agent in agents if agent.state != "offline"]
     if not silent:
         return PoolState(spec, Basis.NONE, {}, busy)
     silence_s = (now - max(agent.received_at for agent in silent)).total_seconds()
     if silence_s <= rules.last_known_s:
-        return PoolState(spec, Basis.LAST_KNOWN, _advertised(silent), busy)
+        return PoolState(spec, Basis.LAST_KNOWN, _advertised(silent), busy, run_times=times)
     if silence_s <= 2 * rules.last_known_s:
         versions = {agent.result_version for agent in silent}
-        return PoolState(spec, Basis.ASSUMED, dict.fromkeys(versions, spec.max_slots), busy)
+        return PoolState(spec, Basis.ASSUMED, dict.fromkeys(versions, spec.max_slots), busy, run_times=times)
     return PoolState(spec, Basis.NONE, {}, busy)
+
+
+def _lingering(live: Iterable[AgentRecord], busy: Mapping[int, int]) -> dict[int, int]:
+    """Slots of a cloud pool's workers that no release of ours takes, by result version."""
+    return {version: max(0, slots - busy.get(version, 0)) for version, slots in _advertised(live).items()}
 
 
 def _advertised(agents: Iterable[AgentRecord]) -> dict[int, int]:

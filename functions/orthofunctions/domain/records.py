@@ -120,9 +120,13 @@ class TaskRecord(Record):
     created_at: datetime
     deadline: datetime | None = None
     patience_s: float | None = None
+    process: str = "default"  # what learned run times are kept under: its radiometry
     megapixels: float = 0.0
     input_bytes: int = 0
     result_version: int = 0
+    urgent: bool = False
+    turn_at: datetime | None = None  # when its user's fair share comes to it
+    fair_tag_s: float = 0.0
 
     release: int = 0
     pool: str | None = None
@@ -158,6 +162,10 @@ class ActiveRecord(Record):
     start_by: datetime
     started_at: datetime | None = None
     end_by: datetime | None = None
+    user: str = ""
+    reserved_eur: float = 0.0
+    eur_per_slot_s: float = 0.0
+    startup_s: float = 0.0
 
 
 class DigestState(StrEnum):
@@ -215,3 +223,16 @@ class AgentRecord(Record):
     result_version: int = 0
     version: str = ""
     machine: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedRecord(Record):
+    """The latest runs of one process on one machine: nominal and real seconds and megapixels, null if failed."""
+
+    TABLE = names.TABLE_LEARNED
+    PARTITION = "process"
+    KEY = "machine"
+
+    process: str
+    machine: str
+    runs: str = "[]"

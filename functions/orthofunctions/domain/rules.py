@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orthofunctions.domain.runtimes import DEADLINE_CONFIDENCE
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
@@ -33,6 +35,8 @@ class Rules:
         How long files that no catalogue entry names are kept after their last write.
     max_candidates : int
         Pending tasks a round looks at; the most urgent first.
+    deadline_confidence : float
+        How sure a task that goes to the cloud at its latest start is to make its deadline.
     month_budget_eur : float or None
         Cloud money that may be reserved in a month; None for no limit.
     """
@@ -48,6 +52,7 @@ class Rules:
     last_known_s: float = 300.0
     keep_results_s: float = 86_400.0
     max_candidates: int = 1000
+    deadline_confidence: float = DEADLINE_CONFIDENCE
     month_budget_eur: float | None = None
 
     @property

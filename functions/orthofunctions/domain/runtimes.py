@@ -12,6 +12,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+DEADLINE_CONFIDENCE = 0.99
+"""How sure a task is to make its deadline in the cloud, if it goes there at its latest start.
+
+In replays 99.8 % do: a worker that lingers saves many the start-up. A second attempt is reckoned with.
+"""
 PRIOR_SIGMA = 0.4
 MOST_RUNS = 128
 """The latest runs of a process on a machine count, so many of them."""

@@ -24,8 +24,10 @@ from orthofunctions.usecases.commit import BAD_DELIVERY, adopt, commit
 from orthofunctions.usecases.digests import Outcome, fail_digest, outcomes
 from orthofunctions.usecases.events import tell_task
 from orthofunctions.usecases.keep import keep_for_operators
+from orthofunctions.usecases.learning import note_run
 from orthofunctions.usecases.plans import PlanLostError, planned_task
 from orthofunctions.usecases.rows import load, release_key, swap
+from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.tasks import UNDER_RELEASE, give_up, load_task, log_fields, requeue, settle
 
 logger = logging.getLogger(__name__)
@@ -136,6 +138,7 @@ def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
             faults[verdict.digest] = verdict.fault or Fault(kind=BAD_DELIVERY, message="neither files nor a reason")
     wanted = still_open(ports, task, planned.digests)
     if not wanted:
+        _learn(ports, report, task, well=True)
         return settle(ports, task.job_id, task.task_id, planned.digests, fault=_first(faults), reporter=report.agent)
     if not is_current(report, task):
         return True
@@ -146,8 +149,18 @@ def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
             fail_digest(ports, task.task_id, digest, fault)
     again = [digest for digest in wanted if not faults[digest].permanent]
     if again:
+        _learn(ports, report, task, well=False)
         return requeue(ports, rules, task, fault=faults[again[0]], failures=1)
     return settle(ports, task.job_id, task.task_id, planned.digests, fault=faults[wanted[0]], reporter=report.agent)
+
+
+def _learn(ports: Ports, report: Report, task: TaskRecord, *, well: bool) -> None:
+    """Keep how long the run took, or that it failed. What failed for good, on a bad product, teaches nothing."""
+    if not is_current(report, task):
+        return
+    spec = next((spec for spec in load_site(ports).pools if spec.name == task.pool), None)
+    if spec is not None:
+        note_run(ports, task, spec, ports.clock.now(), well=well)
 
 
 def still_open(ports: Ports, task: TaskRecord, digests: tuple[str, ...]) -> list[str]:

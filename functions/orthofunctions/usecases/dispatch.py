@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
-from orthofunctions.domain.offers import PendingTask
-from orthofunctions.domain.policy import plan_releases
+from orthofunctions.domain.policy import Decision, Ledger, plan_releases
 from orthofunctions.domain.pool_state import PoolState
-from orthofunctions.domain.pools import BLOB_STORE
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import BlobMissingError, LeaseHeldError, LeaseLostError, Ports
 from orthofunctions.usecases.lease import RoundLease
 from orthofunctions.usecases.ledger import read_ledger, reserve
-from orthofunctions.usecases.pending import Candidate, candidates
+from orthofunctions.usecases.pending import Candidate, candidates, current_task
 from orthofunctions.usecases.release import release
 from orthofunctions.usecases.signals import ring, tell_demand
 from orthofunctions.usecases.site import Site
+from orthofunctions.usecases.turns import advance_clock
 
 logger = logging.getLogger(__name__)
 
@@ -63,22 +64,33 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
     for version in versions:
         free = sum(state.free(version) for state in states)
         limit = min(rules.max_candidates, 2 * free + LOOK_AHEAD)
-        waiting |= {one.task.task_id: one for one in candidates(ports, version, now, limit)}
-    decisions = plan_releases(
-        [_pending(one.task, rules) for one in waiting.values()], states, read_ledger(ports, rules, now), now.timestamp()
-    )
+        waiting |= candidates(ports, rules, version, now, limit)
+    users = {one.pending.user for one in waiting.values()}
+    ledger = read_ledger(ports, rules, site.settings, site.active, users, now)
+    decisions, tasks = _decide(ports, rules, waiting, states, ledger, now)
     lease.keep()
-    if not reserve(ports, rules, sum(one.cost_eur for one in decisions), now):
+    if not _reserve(ports, rules, waiting, decisions, now):
         logger.info("the budget went elsewhere meanwhile", extra={"action": "budget"})
         decisions = [one for one in decisions if one.cost_eur <= 0]
     specs = {spec.name: spec for spec in site.pools}
     released = []
     for decision in decisions:
         active = release(
-            ports, rules, lease, candidate=waiting[decision.task_id], decision=decision, pool=specs[decision.pool]
+            ports,
+            rules,
+            lease,
+            candidate=waiting[decision.task_id],
+            task=tasks[decision.task_id],
+            decision=decision,
+            pool=specs[decision.pool],
         )
         if active is not None:
             released.append(active)
+    tags_s = [waiting[one.task_id].fair_tag_s for one in released]
+    on_prem = [state for state in states if state.spec.kind == "onprem"]
+    slots = sum(slots for state in on_prem for slots in state.slots.values())
+    lease.keep()
+    advance_clock(ports, site.settings, tags_s, slots, users | {one.user for one in site.active})
     _signal(ports, rules, site, states, released, n_waiting=len(waiting) - len(released))
     return len(released)
 
@@ -96,21 +108,47 @@ def _signal(
         pool = state.spec.name
         mine = [one for one in (*site.active, *released) if one.pool == pool]
         ring(ports, rules, site, pool, sum(1 for one in mine if one.started_at is None))
-        wanted = len(mine) + (n_waiting if state.spec.kind == "onprem" else 0)
+        takes_more = state.spec.kind == "onprem" and pool not in site.paused
+        wanted = len(mine) + (n_waiting if takes_more else 0)
         tell_demand(ports, pool, min(wanted, state.spec.max_slots))
 
 
-def _pending(task: TaskRecord, rules: Rules) -> PendingTask:
-    return PendingTask(
-        task_id=task.task_id,
-        user=task.user,
-        created_s=task.created_at.timestamp(),
-        patience_s=rules.patience_s if task.patience_s is None else task.patience_s,
-        deadline_s=None if task.deadline is None else task.deadline.timestamp(),
-        megapixels=task.megapixels,
-        inputs=((BLOB_STORE, task.input_bytes),),
-        result_version=task.result_version,
-    )
+def _decide(
+    ports: Ports,
+    rules: Rules,
+    waiting: dict[str, Candidate],
+    states: Sequence[PoolState],
+    ledger: Ledger,
+    now: datetime,
+) -> tuple[list[Decision], dict[str, TaskRecord]]:
+    """Decisions on tasks that are pending indeed: where an index row proves to mean nothing, it is decided again.
+
+    What means nothing is taken out of ``waiting``: its slot is another's in this very round.
+    """
+    tasks: dict[str, TaskRecord] = {}
+    while True:
+        pending = [one.pending for one in waiting.values()]
+        decisions = plan_releases(pending, states, ledger, now.timestamp(), rules.deadline_confidence)
+        for one in [one for one in decisions if one.task_id not in tasks]:
+            task = current_task(ports, waiting[one.task_id], now)
+            if task is None:
+                del waiting[one.task_id]
+            else:
+                tasks[one.task_id] = task
+        if all(one.task_id in waiting for one in decisions):
+            return decisions, tasks
+
+
+def _reserve(
+    ports: Ports, rules: Rules, waiting: Mapping[str, Candidate], decisions: Sequence[Decision], now: datetime
+) -> bool:
+    by_user: dict[str, float] = {}
+    beyond_eur = 0.0
+    for one in decisions:
+        task = waiting[one.task_id].pending
+        by_user[task.user] = by_user.get(task.user, 0.0) + one.cost_eur
+        beyond_eur += one.cost_eur if task.urgent else 0.0  # the policy lets only those through who may
+    return reserve(ports, rules, by_user, now, beyond_budget_eur=beyond_eur)
 
 
 def _mark(ports: Ports) -> bytes:

@@ -1,44 +1,159 @@
-"""The month's cloud money: a round reserves before it releases.
+"""The month's money: a round reserves before it releases, and the end of a release settles what it really cost.
 
-What a round that died had reserved stays reserved: the ledger may overstate what is spent, never understate it.
+Rows of a month share a partition, so that a settlement, its user's row and the month's total change in one transaction;
+the settlement's row can be inserted once only, whoever tries again. What a round that died had reserved and never
+released stays reserved: the ledger may overstate what is spent, never understate it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from orthocontracts import names
-from orthofunctions.domain.policy import Ledger
+from orthofunctions.domain.policy import Ledger, UserLedger
+from orthofunctions.domain.pools import SiteSpec
+from orthofunctions.domain.records import ActiveRecord
 from orthofunctions.domain.rules import Rules
-from orthofunctions.ports import Ports, Row, RowChangedError, RowExistsError
+from orthofunctions.ports import Change, Ports, Row, RowChangedError, RowExistsError, Value
 
-_PARTITION = "month"
-_RESERVED = "reserved_eur"
-
-
-def read_ledger(ports: Ports, rules: Rules, now: datetime) -> Ledger:
-    row = ports.tables.get(names.TABLE_LEDGER, _PARTITION, _month(now))
-    return Ledger(rules.month_budget_eur, float(str(row.values[_RESERVED])) if row else 0.0)
+TOTAL, OF_USER, OF_RELEASE = "total", "u-", "s-"
+_USERS_AT_ONCE = 90
+_TRIES = 20
+_TOLERANCE_EUR = 1e-9
 
 
-def reserve(ports: Ports, rules: Rules, amount_eur: float, now: datetime) -> bool:
-    """Add to the month's reservations, unless that would exceed the budget. False where it would."""
-    while amount_eur > 0:
-        row = ports.tables.get(names.TABLE_LEDGER, _PARTITION, _month(now))
-        reserved_eur = amount_eur + (float(str(row.values[_RESERVED])) if row else 0.0)
-        if rules.month_budget_eur is not None and reserved_eur > rules.month_budget_eur + 1e-9:
-            return False
-        changed = Row(_PARTITION, _month(now), {_RESERVED: reserved_eur}, row.etag if row else "")
+@dataclass(frozen=True)
+class Account:
+    """What was spent in a month, by all or by one user. Slot-seconds of the centre are paid for: they cost nothing."""
+
+    reserved_eur: float = 0.0
+    spent_eur: float = 0.0
+    on_prem_slot_s: float = 0.0
+    cloud_slot_s: float = 0.0
+    etag: str = ""
+
+    @property
+    def committed_eur(self) -> float:
+        return self.reserved_eur + self.spent_eur
+
+    @classmethod
+    def of(cls, row: Row | None) -> Account:
+        if row is None:
+            return cls()
+        kept = ("reserved_eur", "spent_eur", "on_prem_slot_s", "cloud_slot_s")
+        return cls(**{name: float(str(row.values.get(name, 0.0))) for name in kept}, etag=row.etag)
+
+    def change(self, month: str, key: str, *, reserved: float, spent: float, on_prem: float, cloud: float) -> Change:
+        values = {
+            "reserved_eur": max(0.0, self.reserved_eur + reserved),
+            "spent_eur": self.spent_eur + spent,
+            "on_prem_slot_s": self.on_prem_slot_s + on_prem,
+            "cloud_slot_s": self.cloud_slot_s + cloud,
+        }
+        return Change("replace" if self.etag else "insert", Row(month, key, values, self.etag))
+
+
+def month_of(moment: datetime) -> str:
+    return moment.strftime("%Y-%m")
+
+
+def account(ports: Ports, month: str, key: str = TOTAL) -> Account:
+    return Account.of(ports.tables.get(names.TABLE_LEDGER, month, key))
+
+
+def accounts_of_users(ports: Ports, month: str) -> dict[str, Account]:
+    rows = ports.tables.query(names.TABLE_LEDGER, partition=month, key_from=OF_USER, key_below="u.")
+    return {row.key.removeprefix(OF_USER): Account.of(row) for row in rows}
+
+
+def read_ledger(
+    ports: Ports, rules: Rules, site: SiteSpec, active: Iterable[ActiveRecord], users: Iterable[str], now: datetime
+) -> Ledger:
+    """The ledger as the policy wants it, with the limits of the users who have work."""
+    month, running = month_of(now), dict[str, int]()
+    for release in active:
+        running[release.user] = running.get(release.user, 0) + 1
+    limits = {}
+    for user in set(users):
+        share = site.share_of(user)
+        if share.max_running is None and share.credits_eur is None and not share.may_overdraw:
+            continue
+        left = None
+        if share.credits_eur is not None:
+            left = share.credits_eur - account(ports, month, OF_USER + user).committed_eur
+        limits[user] = UserLedger(running.get(user, 0), share.max_running, left, share.may_overdraw)
+    egress = {store.name: store.egress_eur_per_gb for store in site.stores if store.egress_eur_per_gb}
+    return Ledger(rules.month_budget_eur, account(ports, month).committed_eur, limits, egress)
+
+
+def reserve(
+    ports: Ports, rules: Rules, by_user_eur: Mapping[str, float], now: datetime, *, beyond_budget_eur: float = 0.0
+) -> bool:
+    """Add to the month's reservations, unless that would exceed the budget. False where it would, or others did.
+
+    ``beyond_budget_eur`` of it may: it is for urgent work of users who may overdraw.
+    """
+    by_user = {user: amount_eur for user, amount_eur in by_user_eur.items() if amount_eur > 0}
+    return all(_reserve(ports, rules, part, month_of(now), beyond_budget_eur) for part in _parts(by_user))
+
+
+def _reserve(ports: Ports, rules: Rules, by_user: Mapping[str, float], month: str, beyond_eur: float) -> bool:
+    for _ in range(_TRIES):
+        total, amount_eur = account(ports, month), sum(by_user.values())
+        if rules.month_budget_eur is not None:
+            within = total.committed_eur + amount_eur - beyond_eur
+            if amount_eur > beyond_eur and within > rules.month_budget_eur + _TOLERANCE_EUR:
+                return False
+        changes = [total.change(month, TOTAL, reserved=amount_eur, spent=0, on_prem=0, cloud=0)]
+        for user, eur in by_user.items():
+            theirs = account(ports, month, OF_USER + user)
+            changes.append(theirs.change(month, OF_USER + user, reserved=eur, spent=0, on_prem=0, cloud=0))
         try:
-            if row is None:
-                ports.tables.insert(names.TABLE_LEDGER, changed)
-            else:
-                ports.tables.replace(names.TABLE_LEDGER, changed)
+            ports.tables.transact(names.TABLE_LEDGER, changes)
         except (RowChangedError, RowExistsError):
             continue
         return True
-    return True
+    raise RowChangedError(f"the ledger of {month} kept changing")
 
 
-def _month(now: datetime) -> str:
-    return now.strftime("%Y-%m")
+def settle_release(ports: Ports, active: ActiveRecord, ended_at: datetime) -> None:
+    """Book what a release cost that has ended, and give back what was reserved for it. Any number of times."""
+    month, key = month_of(active.released_at), OF_RELEASE + active.release_key
+    slot_s = max(0.0, (ended_at - active.started_at).total_seconds()) if active.started_at else 0.0
+    is_cloud = active.eur_per_slot_s > 0 or active.reserved_eur > 0
+    eur = active.eur_per_slot_s * (slot_s + active.startup_s) if slot_s else 0.0
+    values: dict[str, Value] = {
+        "user": active.user,
+        "pool": active.pool,
+        "is_cloud": is_cloud,
+        "slot_s": slot_s,
+        "eur": eur,
+        "at": ended_at,
+    }
+    row = Row(month, key, values)
+    on_prem, cloud = (0.0, slot_s) if is_cloud else (slot_s, 0.0)
+    for _ in range(_TRIES):
+        changes = [Change("insert", row)]
+        for account_key in (OF_USER + active.user, TOTAL):
+            found = account(ports, month, account_key)
+            changes.append(
+                found.change(month, account_key, reserved=-active.reserved_eur, spent=eur, on_prem=on_prem, cloud=cloud)
+            )
+        try:
+            ports.tables.transact(names.TABLE_LEDGER, changes)
+        except (RowChangedError, RowExistsError):
+            if ports.tables.get(names.TABLE_LEDGER, month, key) is not None:
+                return
+            continue
+        return
+    raise RowChangedError(f"the ledger of {month} kept changing")
+
+
+def _parts(by_user: Mapping[str, float]) -> Iterator[dict[str, float]]:
+    """So many users as one transaction holds."""
+    items = iter(by_user.items())
+    while part := dict(islice(items, _USERS_AT_ONCE)):
+        yield part

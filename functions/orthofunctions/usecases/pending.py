@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from orthocontracts import names
 from orthocontracts.messages import Wake
-from orthofunctions.domain.pending_index import Standing, index_row, runnable, standing
+from orthofunctions.domain.offers import PendingTask
+from orthofunctions.domain.pending_index import Standing, index_rows, pending_task, runnable, standing
 from orthofunctions.domain.records import TaskRecord
+from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, Row
 
 
 def enqueue(ports: Ports, task: TaskRecord) -> None:
     """Put a task into the index. Called *before* its row turns pending (or is inserted), with the row as it will be.
 
-    A crash in between leaves an index row that the next round finds to mean nothing; the other order would leave a
+    A crash in between leaves index rows that the next round finds to mean nothing; the other order would leave a
     task nobody ever looks at.
     """
-    ports.tables.put(names.TABLE_PENDING, index_row(task))
+    for row in index_rows(task):
+        ports.tables.put(names.TABLE_PENDING, row)
+
+
+def leave(ports: Ports, before: TaskRecord, after: TaskRecord) -> None:
+    """Delete the rows of a task that has a new place in the index. One that is left says less than the new one."""
+    kept = {(row.partition, row.key) for row in index_rows(after)}
+    for row in index_rows(before):
+        if (row.partition, row.key) not in kept:
+            ports.tables.delete(names.TABLE_PENDING, row.partition, row.key)
 
 
 def wake(ports: Ports, reason: str) -> None:
@@ -29,15 +39,19 @@ def wake(ports: Ports, reason: str) -> None:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A task that may be released now, with the index row that says so."""
+    """A task that the index says may be released now. `current_task` asks whether that is still so."""
 
-    task: TaskRecord
+    pending: PendingTask
     index: Row
 
+    @property
+    def fair_tag_s(self) -> float:
+        return float(str(self.index.values.get("fair_tag_s", 0.0)))
 
-def candidates(ports: Ports, result_version: int, now: datetime, limit: int) -> Iterator[Candidate]:
-    """Tasks of a result version that may run now, the most urgent first; leftovers met on the way are deleted."""
-    seen: set[str] = set()
+
+def candidates(ports: Ports, rules: Rules, result_version: int, now: datetime, limit: int) -> dict[str, Candidate]:
+    """Tasks of a result version that may run now, by id: so many of the most urgent, and of those who are next."""
+    found: dict[str, Candidate] = {}
     for part in runnable(result_version, now):
         rows = ports.tables.query(
             names.TABLE_PENDING,
@@ -47,27 +61,46 @@ def candidates(ports: Ports, result_version: int, now: datetime, limit: int) -> 
             limit=limit,
         )
         for row in rows:
-            task = _task_of(ports, row)
-            if task is None:
-                continue
-            match standing(int(str(row.values["release"])), task):
-                case Standing.LEFTOVER:
-                    forget(ports, row)
-                case Standing.CANDIDATE if task.task_id not in seen and not _backs_off(task, now):
-                    seen.add(task.task_id)
-                    yield Candidate(task, row)
-                case _:
-                    pass
+            one = Candidate(pending_task(row, rules.patience_s), row)
+            known = found.get(one.pending.task_id)
+            if known is None or _says_more(one, known):
+                found[one.pending.task_id] = one
+    return found
 
 
-def forget(ports: Ports, index: Row) -> None:
-    ports.tables.delete(names.TABLE_PENDING, index.partition, index.key)
+def current_task(ports: Ports, candidate: Candidate, now: datetime) -> TaskRecord | None:
+    """The task itself, if it is pending as its index row says; leftovers are deleted."""
+    values = candidate.index.values
+    row = ports.tables.get(names.TABLE_TASKS, str(values["job_id"]), str(values["task_id"]))
+    if row is None:
+        return None
+    task = TaskRecord.from_row(row)
+    if task.result_version != candidate.pending.result_version:
+        return None  # it was planned anew, for other workers
+    match standing(_release(candidate.index), task):
+        case Standing.LEFTOVER:
+            ports.tables.delete(names.TABLE_PENDING, candidate.index.partition, candidate.index.key)
+        case Standing.CANDIDATE if task.not_before is None or task.not_before <= now:
+            return task
+        case _:
+            pass
+    return None
 
 
-def _task_of(ports: Ports, index: Row) -> TaskRecord | None:
-    row = ports.tables.get(names.TABLE_TASKS, str(index.values["job_id"]), str(index.values["task_id"]))
-    return TaskRecord.from_row(row) if row else None
+def _says_more(one: Candidate, known: Candidate) -> bool:
+    """Of two rows of a task that of the later release; of one release that written after someone more urgent joined."""
+    releases = _release(one.index), _release(known.index)
+    if releases[0] != releases[1]:
+        return releases[0] > releases[1]
+    return one.pending.due_s < known.pending.due_s
 
 
-def _backs_off(task: TaskRecord, now: datetime) -> bool:
-    return task.not_before is not None and task.not_before > now
+def _release(row: Row) -> int:
+    return int(str(row.values["release"]))
+
+
+def forget(ports: Ports, candidate: Candidate, task: TaskRecord) -> None:
+    """Delete the index rows of a task, as it was when it was pending."""
+    places = {(row.partition, row.key) for row in (candidate.index, *index_rows(task))}
+    for partition, key in sorted(places):
+        ports.tables.delete(names.TABLE_PENDING, partition, key)

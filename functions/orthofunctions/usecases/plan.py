@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 from orthocontracts import names
 from orthocontracts.requests import Request
@@ -21,8 +22,10 @@ from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.claims import settle_output
 from orthofunctions.usecases.inspect import inspect_products, resolve_terrain
 from orthofunctions.usecases.jobs import MAX_SWAPS, BusyRowError, announce, change_job, fail_job, open_job
-from orthofunctions.usecases.pending import enqueue, wake
+from orthofunctions.usecases.pending import enqueue, leave, wake
 from orthofunctions.usecases.rows import load, swap
+from orthofunctions.usecases.site import load_site
+from orthofunctions.usecases.turns import assign_turns
 from orthofunctions.usecases.upload import default_order
 
 logger = logging.getLogger(__name__)
@@ -105,11 +108,12 @@ def _carry_out(ports: Ports, job: JobRecord, plan: Plan, rules: Rules) -> int:
     own = {spec.task_id for spec in plan.tasks}
     for joined in sorted({one.task_id for one in outputs if one.state is OutputState.WANTED} - own):
         _hasten(ports, joined, plan, rules)
-    for spec in plan.tasks:
-        claimed = [one for one in outputs if one.task_id == spec.task_id and one.state is OutputState.WANTED]
-        if claimed:
-            _make_task(ports, spec, claimed)
-            made += 1
+    wanted = [one for one in outputs if one.state is OutputState.WANTED]
+    claimed = {spec.task_id: [one for one in wanted if one.task_id == spec.task_id] for spec in plan.tasks}
+    tasks = [_task(spec, claimed[spec.task_id]) for spec in plan.tasks if claimed[spec.task_id]]
+    for task in _with_turns(ports, job.user, tasks):
+        _make_task(ports, task)
+        made += 1
     return made
 
 
@@ -133,14 +137,30 @@ def _hasten(ports: Ports, task_id: str, plan: Plan, rules: Rules) -> None:
             swap(ports.tables, hastened_task)
         except RowChangedError:
             continue
+        leave(ports, task, hastened_task)
         wake(ports, f"{task_id} is wanted sooner")
         return
     raise BusyRowError(f"task {task_id}")
 
 
-def _make_task(ports: Ports, spec: TaskSpec, claimed: Sequence[OutputRecord]) -> None:
+def _with_turns(ports: Ports, user: str, tasks: Sequence[TaskRecord]) -> list[TaskRecord]:
+    """The tasks that are not there yet, each with its turn among all that wait."""
+    new = [task for task in tasks if ports.tables.get(TaskRecord.TABLE, task.job_id, task.task_id) is None]
+    if not new:
+        return []  # an earlier delivery made them; they may be well under way
+    site = load_site(ports)
+    centre = next((spec for spec in site.pools if spec.kind == "onprem"), site.pools[0])
+    run_s = [centre.nominal_s(task.megapixels) for task in new]
+    turns = assign_turns(ports, site, user, run_s, ports.clock.now())
+    return [
+        task.changed(turn_at=datetime.fromtimestamp(turn.at_s, UTC), fair_tag_s=turn.tag_s)
+        for task, turn in zip(new, turns, strict=True)
+    ]
+
+
+def _task(spec: TaskSpec, claimed: Sequence[OutputRecord]) -> TaskRecord:
     digests = {output.digest for output in claimed}
-    task = TaskRecord(
+    return TaskRecord(
         job_id=spec.job_id,
         task_id=spec.task_id,
         user=spec.user,
@@ -150,9 +170,11 @@ def _make_task(ports: Ports, spec: TaskSpec, claimed: Sequence[OutputRecord]) ->
         megapixels=sum(output.grid.megapixels for output in spec.outputs if output.digest in digests),
         input_bytes=sum(source.size_bytes for source in spec.products),
         result_version=spec.result_version,
+        process=spec.options.radiometry or "default",
     )
-    if ports.tables.get(TaskRecord.TABLE, task.job_id, task.task_id) is not None:
-        return  # an earlier delivery made it; it may be well under way
+
+
+def _make_task(ports: Ports, task: TaskRecord) -> None:
     enqueue(ports, task)
     try:
         ports.tables.insert(TaskRecord.TABLE, task.to_row())

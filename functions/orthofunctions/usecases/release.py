@@ -35,23 +35,29 @@ logger = logging.getLogger(__name__)
 
 
 def release(
-    ports: Ports, rules: Rules, lease: RoundLease, *, candidate: Candidate, decision: Decision, pool: PoolSpec
+    ports: Ports,
+    rules: Rules,
+    lease: RoundLease,
+    *,
+    candidate: Candidate,
+    task: TaskRecord,
+    decision: Decision,
+    pool: PoolSpec,
 ) -> ActiveRecord | None:
-    """Carry out one decision. None where the task turned out to need no run, or changed meanwhile.
+    """Carry out one decision on a pending task. None where it turned out to need no run, or changed meanwhile.
 
     Raises
     ------
     LeaseLostError
         Where the round must not write any longer.
     """
-    task = candidate.task
     try:
         planned = planned_task(ports, task.job_id, task.task_id)
         wanted = still_open(ports, task, planned.digests)
         if not wanted:
             lease.keep()
             if settle(ports, task.job_id, task.task_id, planned.digests):
-                forget(ports, candidate.index)
+                forget(ports, candidate, task)
             return None
         now = ports.clock.now()
         start_by = now + timedelta(seconds=pool.start_limit_s)
@@ -77,6 +83,10 @@ def release(
         result_version=task.result_version,
         released_at=now,
         start_by=start_by,
+        user=task.user,
+        reserved_eur=decision.cost_eur,
+        eur_per_slot_s=pool.run_cost_eur(1.0),
+        startup_s=pool.startup_s,
     )
     lease.keep()
     ports.tables.put(names.TABLE_ACTIVE, active.to_row())
@@ -94,7 +104,7 @@ def release(
     lease.keep()
     message = Release(task_id=task.task_id, release=ticket.release)
     ports.queues.send_release(names.pool_queue(pool.name, task.result_version), message.to_json())
-    forget(ports, candidate.index)
+    forget(ports, candidate, task)
     logger.info("%s", decision.sentence, extra={**log_fields("released", released), "pool": pool.name})
     tell_task(ports, released)
     return active

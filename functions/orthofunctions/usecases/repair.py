@@ -14,7 +14,7 @@ from orthocontracts.messages import Fault
 from orthocontracts.outputs import CatalogueEntry
 from orthocontracts.states import OutputState, TaskState
 from orthocontracts.tasks import job_of_task
-from orthofunctions.domain.pending_index import index_row
+from orthofunctions.domain.pending_index import index_rows
 from orthofunctions.domain.records import ActiveRecord, AgentRecord, DigestRecord, DigestState, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import BlobMissingError, Ports, RowExistsError
@@ -34,8 +34,7 @@ def repair(ports: Ports, rules: Rules) -> int:
     """Make index rows of pending tasks and active rows of released ones again. Returns how many were missing."""
     n_made = 0
     for task in find(ports.tables, TaskRecord, state=str(TaskState.PENDING)):
-        place = index_row(task)
-        if ports.tables.get(names.TABLE_PENDING, place.partition, place.key) is None:
+        if any(ports.tables.get(names.TABLE_PENDING, row.partition, row.key) is None for row in index_rows(task)):
             enqueue(ports, task)
             n_made += 1
     for state in UNDER_RELEASE:
@@ -62,6 +61,10 @@ def _make_active_again(ports: Ports, rules: Rules, task: TaskRecord) -> int:
         released_at=task.released_at,
         start_by=task.released_at + timedelta(seconds=spec.start_limit_s if spec else 0),
         started_at=task.started_at,
+        user=task.user,
+        reserved_eur=task.reserved_eur,
+        eur_per_slot_s=spec.run_cost_eur(1.0) if spec else 0.0,
+        startup_s=spec.startup_s if spec else 0.0,
     )
     try:
         ports.tables.insert(names.TABLE_ACTIVE, active.to_row())

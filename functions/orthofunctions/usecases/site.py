@@ -10,9 +10,11 @@ from datetime import datetime
 from orthocontracts import names
 from orthofunctions.domain.pool_state import PoolState, free_slots, is_live, pool_state
 from orthofunctions.domain.pools import PoolsFileError, PoolSpec, SiteSpec, parse_site
-from orthofunctions.domain.records import ActiveRecord, AgentRecord
+from orthofunctions.domain.records import ActiveRecord, AgentRecord, LearnedRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import BlobMissingError, Ports
+from orthofunctions.usecases.learning import all_learned, learned
+from orthofunctions.usecases.pause import paused_pools
 from orthofunctions.usecases.rows import find
 
 logger = logging.getLogger(__name__)
@@ -56,6 +58,8 @@ class Site:
     settings: SiteSpec
     agents: Sequence[AgentRecord]
     active: Sequence[ActiveRecord]
+    learned: Sequence[LearnedRecord] = ()
+    paused: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, ports: Ports) -> Site:
@@ -63,6 +67,8 @@ class Site:
             settings=load_site(ports),
             agents=tuple(find(ports.tables, AgentRecord)),
             active=tuple(find(ports.tables, ActiveRecord)),
+            learned=all_learned(ports),
+            paused=paused_pools(ports),
         )
 
     @property
@@ -85,6 +91,8 @@ class Site:
                 current_version=current_version,
                 now=now,
                 rules=rules,
+                run_times=learned(self.learned, spec),
+                paused=spec.name in self.paused,
             )
             for spec in self.pools
         ]

@@ -14,6 +14,7 @@ from orthofunctions.domain.pool_state import is_live, pool_gone
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
+from orthofunctions.usecases.ledger import settle_release
 from orthofunctions.usecases.recall import recall
 from orthofunctions.usecases.rows import remove
 from orthofunctions.usecases.signals import ring
@@ -84,6 +85,7 @@ def _clear_away(ports: Ports, rules: Rules, active: ActiveRecord, task: TaskReco
     if ahead and ports.clock.now() - active.released_at <= timedelta(seconds=rules.write_grace_s):
         return
     ports.blobs.delete(names.ticket_container(active.pool), names.ticket_blob(active.task_id, active.release))
+    settle_release(ports, active, ports.clock.now())
     remove(ports.tables, active)
 
 

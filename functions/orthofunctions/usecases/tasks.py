@@ -14,14 +14,15 @@ from orthocontracts import names
 from orthocontracts.messages import Fault
 from orthocontracts.states import TaskState, move
 from orthofunctions.domain.attempts import not_before, used_up
-from orthofunctions.domain.records import OutputRecord, TaskRecord
+from orthofunctions.domain.records import ActiveRecord, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, RowChangedError
 from orthofunctions.usecases.digests import Outcome, fail_digest, outcomes
 from orthofunctions.usecases.events import tell_agent_to_stop, tell_task
+from orthofunctions.usecases.ledger import settle_release
 from orthofunctions.usecases.pending import enqueue, wake
 from orthofunctions.usecases.plans import PlanLostError, planned_task
-from orthofunctions.usecases.rows import close_release, find, load, swap
+from orthofunctions.usecases.rows import close_release, find, load, release_key, swap
 
 logger = logging.getLogger(__name__)
 
@@ -161,11 +162,14 @@ def end_task(
 
 
 def end_release(ports: Ports, task: TaskRecord) -> None:
-    """Take away what let the current release run. Its worker, if there still is one, finds the ticket gone."""
+    """Take away what let the current release run, and settle what it cost. Its worker finds the ticket gone."""
     if task.release == 0 or task.pool is None:
         return
     ports.blobs.delete(names.ticket_container(task.pool), names.ticket_blob(task.task_id, task.release))
-    close_release(ports.tables, task, task.release)
+    active = load(ports.tables, ActiveRecord, task.job_id, release_key(task.task_id, task.release))
+    if active is not None:
+        settle_release(ports, active, ports.clock.now())
+        close_release(ports.tables, task, task.release)
 
 
 def _final_state(became: Collection[Outcome], fault: Fault | None) -> TaskState:

@@ -1,0 +1,79 @@
+"""What a pending task waits for, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from orthofunctions.domain.offers import Market, PendingTask
+from orthofunctions.domain.policy import Ledger, plan_releases
+from orthofunctions.domain.pool_state import Basis, PoolState
+from orthofunctions.domain.runtimes import DEADLINE_CONFIDENCE
+
+_SOON_S = 90.0
+
+
+def why_waits(
+    task: PendingTask,
+    pools: Sequence[PoolState],
+    ledger: Ledger,
+    now_s: float,
+    *,
+    not_before_s: float | None = None,
+    confidence: float = DEADLINE_CONFIDENCE,
+) -> str:
+    """Why a task that is pending has not been released, with everything as it is now."""
+    if not_before_s is not None and not_before_s > now_s:
+        return f"waits until {_clock(not_before_s)} before its next attempt"
+    user = ledger.users.get(task.user)
+    if user is not None and user.max_running is not None and user.running >= user.max_running:
+        return f"{task.user} may have {user.max_running} tasks at work, and has {user.running}"
+    able = [pool for pool in pools if pool.takes(task.result_version)]
+    if not able:
+        return _without_pools(pools)
+    market = Market(pools, ledger.egress_eur_per_gb, confidence)
+    latest_s = market.latest_starts_s([task], now_s)[0]
+    on_prem = [pool for pool in able if pool.spec.kind == "onprem"]
+    cloud = [pool for pool in able if pool.spec.kind == "cloud"]
+    if plan_releases([task], pools, ledger, now_s, confidence):
+        return "the next round looks at it"
+    slots = _names(on_prem) + (": no slot is free" if on_prem else "no on-prem pool has workers")
+    if not cloud:
+        turn = _turn(task, now_s)
+        return f"{slots}, and there is no cloud pool{turn}"
+    if latest_s > 0:
+        reason = "its deadline allows that" if task.deadline_s is not None else "its patience lasts until then"
+        return f"{slots}; it goes to the cloud at {_clock(now_s + latest_s)} at the latest: {reason}"
+    if all(pool.free(task.result_version) <= 0 for pool in cloud):
+        return f"{slots}, and {_names(cloud)} is full"
+    credits_eur = None if user is None else user.credits_left_eur
+    if credits_eur is not None and credits_eur < _cheapest(task, market, pools):
+        return f"{slots}, and {task.user} has {max(0.0, credits_eur):.2f} EUR of this month's credits left"
+    budget = "" if ledger.budget_eur is None else f" of {ledger.budget_eur:.2f} EUR"
+    return f"{slots}, and this month's cloud budget{budget} is used up{_turn(task, now_s)}"
+
+
+def _without_pools(pools: Sequence[PoolState]) -> str:
+    paused = [pool.spec.name for pool in pools if pool.basis is Basis.PAUSED]
+    if paused:
+        return f"no pool has workers for it; {', '.join(paused)} is paused"
+    return "no pool has workers for it" if pools else "the site has no pools"
+
+
+def _cheapest(task: PendingTask, market: Market, pools: Sequence[PoolState]) -> float:
+    offers = zip(pools, market.offers(task), strict=True)
+    return min((offer.reserve_eur for pool, offer in offers if pool.spec.kind == "cloud"), default=0.0)
+
+
+def _turn(task: PendingTask, now_s: float) -> str:
+    if task.turn_s is None or task.turn_s <= now_s + _SOON_S:
+        return ""
+    return f"; by {task.user}'s fair share its turn comes at {_clock(task.turn_s)}"
+
+
+def _names(pools: Sequence[PoolState]) -> str:
+    return ", ".join(pool.spec.name for pool in pools)
+
+
+def _clock(moment_s: float) -> str:
+    return f"{datetime.fromtimestamp(moment_s, UTC):%Y-%m-%d %H:%M:%S} UTC"

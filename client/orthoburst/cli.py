@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -68,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
         help="further files: layover_shadow, local_incidence, scattering_area, acquisition",
     )
     submit.add_argument("--patience", type=float, metavar="S", help="seconds to wait for the HPC centre")
+    submit.add_argument(
+        "--deadline", type=_moment, metavar="TIME", help="2026-05-01T12:00:00Z; go to the cloud in time"
+    )
+    submit.add_argument("--urgent", action="store_true", help="past the month's cloud budget, for users who may")
     submit.add_argument("--request-id", help="the same id is the same job, however often it is sent")
     submit.add_argument("--watch", action="store_true", help="wait until it is over")
     add("jobs", _jobs, "your jobs")
@@ -89,6 +94,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text}: say its zone, as in {text}Z")
+    return moment
+
+
 def _submit(client: Client, arguments: argparse.Namespace, out: Console) -> int:
     job = client.submit(
         arguments.products,
@@ -101,6 +113,8 @@ def _submit(client: Client, arguments: argparse.Namespace, out: Console) -> int:
         scale=arguments.scale,
         extras=arguments.extras,
         patience_s=arguments.patience,
+        deadline=arguments.deadline,
+        urgent=arguments.urgent,
         request_id=arguments.request_id,
     )
     if arguments.watch:

@@ -59,6 +59,7 @@ class Client:
         terrain: dict[str, Any] | None = None,
         deadline: datetime | None = None,
         patience_s: float | None = None,
+        urgent: bool = False,
         request_id: str | None = None,
     ) -> Job:
         """Ask for images of products that lie in the service's store.
@@ -93,6 +94,8 @@ class Client:
             With a zone. The work goes to the cloud just in time when the HPC centre would miss it.
         patience_s : float, optional
             How long to wait for the HPC centre where there is no deadline.
+        urgent : bool
+            Go to the cloud past the month's budget, for users who may.
         request_id : str, optional
             The same id is the same job, however often it is sent; a fresh one by default.
 
@@ -128,6 +131,7 @@ class Client:
             "terrain": terrain,
             "deadline": deadline.isoformat() if deadline else None,
             "patience_s": patience_s,
+            "urgent": urgent or None,
         }
         body = {"inputs": {name: value for name, value in inputs.items() if value is not None}}
         status = self._session.call("POST", f"/processes/{PROCESS}/execution", body)

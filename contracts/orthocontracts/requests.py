@@ -148,7 +148,7 @@ class Request(Document):
 
     ``request_id`` makes it repeatable: the same id from the same user is the same job, however often it arrives.
     ``patience_s`` is how long a task without a deadline waits for the HPC centre before the cloud may take it;
-    None takes the site's setting.
+    None takes the site's setting. An ``urgent`` request of a user who may overdraw goes to the cloud past the budget.
     """
 
     version: Literal[1] = 1
@@ -161,6 +161,7 @@ class Request(Document):
     terrain: TerrainRequest | None = Field(default=None, description="None takes the site's default terrain")
     deadline: UtcTime | None = None
     patience_s: float | None = Field(default=None, ge=0, le=30 * 86_400)
+    urgent: bool = False
 
     @field_validator("products")
     @classmethod

@@ -24,6 +24,7 @@ class TaskSpec(Document):
     created_at: UtcTime
     deadline: UtcTime | None = None
     patience_s: float | None = None
+    urgent: bool = False
 
     @property
     def megapixels(self) -> float:

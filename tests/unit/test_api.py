@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,9 +20,10 @@ from orthocontracts.states import OutputState, TaskState
 from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.api.app import create_app
 from orthofunctions.bootstrap import System
-from orthofunctions.domain.records import AgentRecord, OutputRecord, TaskRecord
+from orthofunctions.domain.records import ActiveRecord, AgentRecord, LearnedRecord, OutputRecord, TaskRecord
 from orthofunctions.settings import Settings
 from orthofunctions.usecases.capacity import note_status
+from orthofunctions.usecases.ledger import reserve, settle_release
 from orthofunctions.usecases.plan import plan_request, read_plan
 from orthofunctions.usecases.rows import find, load, swap
 from orthofunctions.usecases.submit import read_request
@@ -206,6 +207,55 @@ def test_jobs_come_newest_first_and_limited(client: AsgiClient, system: System) 
     assert (refused.status_code, refused.json()["title"]) == (400, "Invalid request")
 
 
+def test_a_waiting_task_says_what_it_waits_for_and_a_job_what_it_cost(client: AsgiClient, system: System) -> None:
+    put_safe(system.ports.blobs)
+    job = submitted(client, system, deadline="2026-05-01T18:00:00Z")
+    explained = client.get(f"/jobs/{job}/explain").json()
+    waits = explained["tasks"][0]["waits"]
+    assert waits.startswith("no on-prem pool has workers; it goes to the cloud at 2026-05-01 17:")
+    assert explained["cost"] == {"eur": 0, "on_prem_slot_s": 0, "cloud_slot_s": 0}
+    assert client.post("/pools/cloud/pause").json() == {"pool": "cloud", "paused": True}
+    waits = client.get(f"/jobs/{job}/explain").json()["tasks"][0]["waits"]
+    assert waits == "no pool has workers for it; cloud is paused"
+    (task,) = find(system.ports.tables, TaskRecord, partition=job)
+    now = system.ports.clock.now()
+    active = ActiveRecord(
+        job_id=job, release_key=f"{task.task_id}-1", task_id=task.task_id, release=1, pool="cloud", result_version=1,
+        released_at=now, start_by=now, started_at=now, user="local", eur_per_slot_s=0.001, startup_s=10.0,
+    )  # fmt: skip
+    settle_release(system.ports, active, now + timedelta(seconds=90))
+    assert client.get(f"/jobs/{job}/explain").json()["cost"] == {"eur": 0.1, "on_prem_slot_s": 0, "cloud_slot_s": 90}
+
+
+def test_pools_are_paused_and_resumed_and_say_what_their_machines_take(client: AsgiClient, system: System) -> None:
+    for _ in range(2):
+        assert client.post("/pools/hpc/pause").status_code == 200
+    record = LearnedRecord(process="sigma0", machine="cloud", runs="[[51.17, 102.34, 120.56], null]")
+    system.ports.tables.insert(LearnedRecord.TABLE, record.to_row())
+    hpc, cloud = client.get("/pools").json()["pools"]
+    assert (hpc["paused"], cloud["paused"], hpc["run_times"]) == (True, False, [])
+    (times,) = cloud["run_times"]
+    assert (times["process"], times["machine"], times["runs"], times["failed"]) == ("sigma0", "cloud", 1, 0.5)
+    assert times["mpx_per_s"] == pytest.approx(120.56 / 102.34, rel=1e-3)
+    assert times["eur_per_tile"] == pytest.approx(0.2 * 102.34 / 3600, rel=1e-2)
+    assert client.post("/pools/hpc/resume").json() == {"pool": "hpc", "paused": False}
+    assert client.get("/pools").json()["pools"][0]["paused"] is False
+    assert system.ports.queues.length(names.QUEUE_DISPATCH) == 1
+    unknown = client.post("/pools/hpcc/pause")
+    assert (unknown.status_code, unknown.json()["detail"]) == (404, "there is no pool 'hpcc'; there are hpc, cloud")
+
+
+def test_costs_of_a_month_by_user_and_their_forecast(client: AsgiClient, system: System) -> None:
+    now = system.ports.clock.now()
+    month = now.strftime("%Y-%m")
+    assert reserve(system.ports, system.rules, {"ana": 2.0, "ben": 1.0}, now)
+    found = client.get("/costs").json()
+    assert (found["month"], found["budget_eur"], found["reserved_eur"], found["spent_eur"]) == (month, None, 3, 0)
+    assert [(one["user"], one["reserved_eur"]) for one in found["users"]] == [("ana", 2), ("ben", 1)]
+    assert client.get("/costs", params={"month": "2020-01"}).json()["users"] == []
+    assert client.get("/costs", params={"month": "May"}).status_code == 400
+
+
 def test_pools_show_live_workers_and_what_waits(client: AsgiClient, system: System) -> None:
     put_safe(system.ports.blobs)
     submitted(client, system)
@@ -312,7 +362,7 @@ def test_settings_hide_their_secrets() -> None:
 def test_the_process_describes_its_inputs_in_the_words_of_openapi_3_0(client: AsgiClient) -> None:
     description = client.get("/processes/orthorectify").json()
     inputs = description["inputs"]
-    assert {"products", "grid", "terrain", "options", "deadline", "patience_s", "request_id"} == inputs.keys()
+    assert {"products", "grid", "terrain", "options", "deadline", "patience_s", "urgent", "request_id"} == inputs.keys()
     assert {name for name, one in inputs.items() if one["minOccurs"] == 1} == {"products"}
     text = json.dumps(inputs)
     for word in ("$ref", "$defs", '"const"', '"null"', "discriminator"):

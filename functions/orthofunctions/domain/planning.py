@@ -105,6 +105,7 @@ def make_plan(
                     created_at=now,
                     deadline=request.deadline,
                     patience_s=request.patience_s,
+                    urgent=request.urgent,
                 )
             )
     return Plan(job_id=job_id, request=request, made_at=now, outputs=tuple(outputs), tasks=tuple(tasks))

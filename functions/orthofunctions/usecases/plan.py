@@ -167,6 +167,7 @@ def _task(spec: TaskSpec, claimed: Sequence[OutputRecord]) -> TaskRecord:
         created_at=spec.created_at,
         deadline=spec.deadline,
         patience_s=spec.patience_s,
+        urgent=spec.urgent,
         megapixels=sum(output.grid.megapixels for output in spec.outputs if output.digest in digests),
         input_bytes=sum(source.size_bytes for source in spec.products),
         result_version=spec.result_version,

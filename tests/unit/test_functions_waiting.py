@@ -1,0 +1,128 @@
+"""What people are told, word for word: why a task went where it went, and what one that waits waits for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from orthofunctions.domain.offers import PendingTask
+from orthofunctions.domain.policy import Ledger, UserLedger, plan_releases
+from orthofunctions.domain.pool_state import Basis, PoolState
+from orthofunctions.domain.pools import PoolSpec
+from orthofunctions.domain.runtimes import RunTimes
+from orthofunctions.domain.waiting import why_waits
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
+EXACT = {"": RunTimes(sigma=0.0)}
+HPC = PoolSpec(name="hpc", kind="onprem", max_slots=4, run_overhead_s=60, run_s_per_megapixel=1)
+CLOUD = HPC.model_copy(
+    update={"name": "cloud", "kind": "cloud", "startup_s": 120.0, "price_per_slot_hour_eur": 0.36, "max_slots": 2}
+)
+FULL = PoolState(HPC, Basis.ADVERTISED, {1: 4}, {1: 4}, run_times=EXACT)
+FREE = PoolState(HPC, Basis.ADVERTISED, {1: 4}, {1: 3}, run_times=EXACT)
+SILENT = PoolState(HPC, Basis.LAST_KNOWN, {1: 4}, {1: 0}, run_times=EXACT)
+PAUSED = PoolState(HPC, Basis.PAUSED, {}, {1: 1}, run_times=EXACT)
+NONE = PoolState(HPC, Basis.NONE)
+BURST = PoolState(CLOUD, Basis.CONFIGURED, {1: 2}, {1: 0}, run_times=EXACT)
+BURST_FULL = PoolState(CLOUD, Basis.CONFIGURED, {1: 2}, {1: 2}, run_times=EXACT)
+
+
+def task(**fields: object) -> PendingTask:
+    """Of 540 Mpx: ten minutes, and two more where a worker has to start."""
+    values: dict[str, object] = {
+        "user": "ana", "created_s": NOW - 60, "patience_s": 300.0, "megapixels": 540.0, "result_version": 1
+    }  # fmt: skip
+    return PendingTask(task_id="t", **{**values, **fields})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("one", "pools", "ledger", "says"),
+    [
+        (task(), [FREE, BURST], Ledger(), "hpc: an on-prem slot was free"),
+        (task(), [SILENT], Ledger(), "hpc: an on-prem slot was free (its capacity is last known)"),
+        (
+            task(created_s=NOW - 400),
+            [FULL, BURST],
+            Ledger(),
+            "cloud: no on-prem slot came free within its patience of 300 s; 0.07 EUR at most",
+        ),
+        (
+            task(deadline_s=NOW + 720),
+            [FULL, BURST],
+            Ledger(),
+            "cloud: no on-prem slot was free when its deadline 2026-05-01 12:12:00 UTC left no more time; "
+            "0.07 EUR at most",
+        ),
+        (
+            task(deadline_s=NOW + 600),
+            [FULL, BURST],
+            Ledger(),
+            "cloud: no pool is sure to make its deadline 2026-05-01 12:10:00 UTC any longer, this one is the soonest; "
+            "0.07 EUR at most",
+        ),
+    ],
+)
+def test_decisions(one: PendingTask, pools: list[PoolState], ledger: Ledger, says: str) -> None:
+    (decision,) = plan_releases([one], pools, ledger, NOW)
+    assert decision.sentence == says
+
+
+@pytest.mark.parametrize(
+    ("one", "pools", "ledger", "says"),
+    [
+        (
+            task(),
+            [FULL, BURST],
+            Ledger(),
+            "hpc: no slot is free; it goes to the cloud at 2026-05-01 12:04:00 UTC at the latest: "
+            "its patience lasts until then",
+        ),
+        (
+            task(deadline_s=NOW + 3600),
+            [FULL, BURST],
+            Ledger(),
+            "hpc: no slot is free; it goes to the cloud at 2026-05-01 12:48:00 UTC at the latest: "
+            "its deadline allows that",
+        ),
+        (task(), [FREE], Ledger(), "the next round looks at it"),
+        (task(created_s=NOW - 400), [FULL, BURST_FULL], Ledger(), "hpc: no slot is free, and cloud is full"),
+        (
+            task(created_s=NOW - 400),
+            [FULL, BURST],
+            Ledger(budget_eur=10, committed_eur=9.99),
+            "hpc: no slot is free, and this month's cloud budget of 10.00 EUR is used up",
+        ),
+        (
+            task(created_s=NOW - 4000, turn_s=NOW + 1200, deadline_s=NOW),
+            [FULL, BURST],
+            Ledger(budget_eur=0),
+            "hpc: no slot is free, and this month's cloud budget of 0.00 EUR is used up; "
+            "by ana's fair share its turn comes at 2026-05-01 12:20:00 UTC",
+        ),
+        (
+            task(created_s=NOW - 400),
+            [FULL, BURST],
+            Ledger(users={"ana": UserLedger(credits_left_eur=0.01)}),
+            "hpc: no slot is free, and ana has 0.01 EUR of this month's credits left",
+        ),
+        (
+            task(),
+            [FREE, BURST],
+            Ledger(users={"ana": UserLedger(running=5, max_running=5)}),
+            "ana may have 5 tasks at work, and has 5",
+        ),
+        (task(), [FULL], Ledger(), "hpc: no slot is free, and there is no cloud pool"),
+        (task(), [NONE], Ledger(), "no pool has workers for it"),
+        (task(), [PAUSED], Ledger(), "no pool has workers for it; hpc is paused"),
+        (task(result_version=2), [FREE, BURST], Ledger(), "no pool has workers for it"),
+        (task(), [], Ledger(), "the site has no pools"),
+    ],
+)
+def test_what_a_waiting_task_waits_for(one: PendingTask, pools: list[PoolState], ledger: Ledger, says: str) -> None:
+    assert why_waits(one, pools, ledger, NOW) == says
+
+
+def test_a_back_off_comes_before_all_else() -> None:
+    said = why_waits(task(), [FREE], Ledger(), NOW, not_before_s=NOW + 30)
+    assert said == "waits until 2026-05-01 12:00:30 UTC before its next attempt"

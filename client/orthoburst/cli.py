@@ -80,9 +80,13 @@ def _parser() -> argparse.ArgumentParser:
         ("watch", _watch, "wait until a job is over"),
         ("results", _results, "links to a job's images"),
         ("explain", _explain, "where a job's tasks ran, and why"),
-        ("cancel", _cancel, "stop a job"),
+        ("retry", _retry, "the same request again, as a new job, where one failed"),
     ):
         add(name, run, text).add_argument("job")
+    cancel = add("cancel", _cancel, "stop a job, or all of yours")
+    cancel.add_argument("job", nargs="?")
+    cancel.add_argument("--all", action="store_true", help="all your jobs that are not over yet")
+    add("failed", _failed, "tasks that have been given up, and why")
     fetch = add("fetch", _fetch, "download a job's images")
     fetch.add_argument("job")
     fetch.add_argument("folder")
@@ -172,7 +176,29 @@ def _explain(client: Client, arguments: argparse.Namespace, out: Console) -> int
     return 0
 
 
+def _retry(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    job = client.job(arguments.job).retry()
+    _print(out, arguments, job.status, f"{job.id} {job.state}")
+    return 0
+
+
+def _failed(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    tasks = client.failed()
+    table = Table("task", "user", "pool", "ended", "why")
+    for task in tasks:
+        why = f"{task['fault']['kind']}: {task['fault']['message']}"
+        table.add_row(task["task_id"], task["user"], task["pool"] or "", task["ended"] or "", why)
+    _print(out, arguments, tasks, table if tasks else "nothing has been given up")
+    return 0
+
+
 def _cancel(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    if arguments.all == bool(arguments.job):
+        raise OrthoburstError("cancel: name a job, or say --all")
+    if arguments.all:
+        dismissed = client.cancel_all()
+        _print(out, arguments, dismissed, "\n".join(dismissed) or "nothing was at work")
+        return 0
     job = client.job(arguments.job).cancel()
     _print(out, arguments, job.status, f"{job.id} {job.state}")
     return 0

@@ -145,6 +145,16 @@ class Client:
         """Your jobs, newest first."""
         return [Job(self._session, status) for status in self._session.call("GET", "/jobs", limit=limit)["jobs"]]
 
+    def cancel_all(self) -> list[str]:
+        """Cancel all your jobs that are not over yet; their ids."""
+        dismissed: list[str] = self._session.call("DELETE", "/jobs")["dismissed"]
+        return dismissed
+
+    def failed(self) -> list[dict[str, Any]]:
+        """Tasks that have been given up, of all users, with the reason."""
+        tasks: list[dict[str, Any]] = self._session.call("GET", "/failed")["tasks"]
+        return tasks
+
     def pools(self) -> list[dict[str, Any]]:
         """The pools, their workers and how much waits for them."""
         pools: list[dict[str, Any]] = self._session.call("GET", "/pools")["pools"]

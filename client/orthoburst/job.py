@@ -173,6 +173,10 @@ class Job:
         tasks: list[dict[str, Any]] = self._session.call("GET", f"/jobs/{self.id}/explain")["tasks"]
         return tasks
 
+    def retry(self) -> Job:
+        """The same request again, as a new job, where this one failed or was cancelled."""
+        return Job(self._session, self._session.call("POST", f"/jobs/{self.id}/retry"))
+
     def cancel(self) -> Job:
         """Stop the work nobody else waits for."""
         self.status = self._session.call("DELETE", f"/jobs/{self.id}")

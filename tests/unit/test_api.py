@@ -14,7 +14,7 @@ from fakes.asgi import AsgiClient
 from fakes.memory_ports import ManualClock, memory_ports
 from fakes.products import ROME, put_safe
 from orthocontracts import names
-from orthocontracts.messages import AgentStatus, RunningTask
+from orthocontracts.messages import AgentStatus, Fault, RunningTask
 from orthocontracts.outputs import CatalogueEntry, FileFacts, file_kinds
 from orthocontracts.states import OutputState, TaskState
 from orthocontracts.version import KERNEL_RESULT_VERSION
@@ -27,6 +27,7 @@ from orthofunctions.usecases.ledger import reserve, settle_release
 from orthofunctions.usecases.plan import plan_request, read_plan
 from orthofunctions.usecases.rows import find, load, swap
 from orthofunctions.usecases.submit import read_request
+from orthofunctions.usecases.tasks import give_up
 
 KEY = "a key for tests"
 
@@ -225,6 +226,33 @@ def test_a_waiting_task_says_what_it_waits_for_and_a_job_what_it_cost(client: As
     )  # fmt: skip
     settle_release(system.ports, active, now + timedelta(seconds=90))
     assert client.get(f"/jobs/{job}/explain").json()["cost"] == {"eur": 0.1, "on_prem_slot_s": 0, "cloud_slot_s": 90}
+
+
+def test_a_failed_job_is_tried_again_as_a_new_one_and_listed_for_operators(client: AsgiClient, system: System) -> None:
+    put_safe(system.ports.blobs)
+    job = submitted(client, system)
+    refused = client.post(f"/jobs/{job}/retry")
+    assert (refused.status_code, refused.json()["title"]) == (409, "Nothing to retry")
+    (task,) = find(system.ports.tables, TaskRecord, partition=job)
+    assert give_up(system.ports, task, Fault(kind="Broken", message="it broke", permanent=True))
+    assert client.get(f"/jobs/{job}").json()["status"] == "failed"
+    (failed,) = client.get("/failed").json()["tasks"]
+    assert (failed["task_id"], failed["fault"]) == (task.task_id, {"kind": "Broken", "message": "it broke"})
+    again = client.post(f"/jobs/{job}/retry")
+    assert again.status_code == 201
+    assert client.post(f"/jobs/{job}/retry").json()["jobID"] == again.json()["jobID"] != job
+    for body in system.ports.queues.drain(names.QUEUE_REQUESTS, 10):
+        plan_request(system.ports, read_request(system.ports, body), system.limits, system.rules)
+    (new,) = find(system.ports.tables, TaskRecord, partition=again.json()["jobID"])
+    assert (new.state, new.megapixels) == (TaskState.PENDING, task.megapixels)
+
+
+def test_all_of_a_users_jobs_are_dismissed_at_once(client: AsgiClient, system: System) -> None:
+    put_safe(system.ports.blobs)
+    jobs = {submitted(client, system, request_id=f"r{number}") for number in range(3)}
+    assert set(client.delete("/jobs").json()["dismissed"]) == jobs
+    assert {one["status"] for one in client.get("/jobs").json()["jobs"]} == {"dismissed"}
+    assert client.delete("/jobs").json() == {"dismissed": []}
 
 
 def test_pools_are_paused_and_resumed_and_say_what_their_machines_take(client: AsgiClient, system: System) -> None:

@@ -15,6 +15,7 @@ from orthofunctions.usecases.costs import job_cost
 from orthofunctions.usecases.explain import reasons_to_wait
 from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.results import result_links
+from orthofunctions.usecases.retry import NothingToRetryError, retry_job
 from orthofunctions.usecases.views import JobView, TaskView, live_agents, running_tasks, view_job, view_jobs
 
 router = APIRouter()
@@ -55,6 +56,31 @@ def dismiss(job_id: str, asked: Asked) -> dict[str, Any]:
     if cancel_job(asked.system.ports, asked.user, _identifier(job_id)) is None:
         raise no_such_job(job_id)
     return status_document(_view(job_id, asked), asked)
+
+
+@router.delete("/jobs")
+def dismiss_all(asked: Asked) -> dict[str, Any]:
+    """Cancel all of the caller's jobs that are not over yet."""
+    ports = asked.system.ports
+    open_states = (JobState.ACCEPTED, JobState.RUNNING)
+    found = [view.record.job_id for view in view_jobs(ports, asked.user, MOST_JOBS, {}) if view.state in open_states]
+    for job_id in found:
+        cancel_job(ports, asked.user, job_id)
+    return {"dismissed": found}
+
+
+@router.post("/jobs/{job_id}/retry", status_code=201)
+def retry(job_id: str, asked: Asked) -> dict[str, Any]:
+    """The same request again, as a new job: for what failed. Images that are there are not made again."""
+    ports = asked.system.ports
+    view = _view(job_id, asked)
+    if view.state not in (JobState.FAILED, JobState.DISMISSED):
+        raise ProblemError(409, "Nothing to retry", f"job {job_id} is {view.state}: only a failed one is tried again")
+    try:
+        job = retry_job(ports, view.record)
+    except NothingToRetryError as error:
+        raise ProblemError(409, "Nothing to retry", str(error)) from error
+    return status_document(view_job(ports, job, {}), asked)
 
 
 @router.get("/jobs/{job_id}/explain")

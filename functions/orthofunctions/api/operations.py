@@ -14,7 +14,7 @@ from orthofunctions.api.context import Asked, Caller
 from orthofunctions.api.problems import ProblemError
 from orthofunctions.domain.pool_state import is_live
 from orthofunctions.domain.pools import PoolSpec
-from orthofunctions.domain.records import AgentRecord
+from orthofunctions.domain.records import AgentRecord, TaskRecord
 from orthofunctions.domain.runtimes import RunTimes
 from orthofunctions.usecases.costs import month_costs
 from orthofunctions.usecases.learning import learned, machine_of
@@ -82,6 +82,28 @@ def costs(asked: Asked, month: Annotated[str | None, Query(pattern=r"^\d{4}-\d{2
         "forecast_eur": None if found.forecast_eur is None else round(found.forecast_eur, 2),
         **_account(found.total),
         "users": [{"user": user, **_account(one)} for user, one in sorted(found.by_user.items())],
+    }
+
+
+@router.get("/failed")
+def failed(asked: Asked, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
+    """Tasks that have been given up, of all users, with the reason: what an operator looks through."""
+    rows = asked.system.ports.tables.query(names.TABLE_TASKS, equal={"state": TaskState.FAILED.value}, limit=limit)
+    tasks = sorted((TaskRecord.from_row(row) for row in rows), key=lambda task: str(task.ended_at), reverse=True)
+    return {
+        "tasks": [
+            {
+                "task_id": task.task_id,
+                "jobID": task.job_id,
+                "user": task.user,
+                "pool": task.pool,
+                "failures": task.failures,
+                "silences": task.silences,
+                "ended": task.ended_at.isoformat().replace("+00:00", "Z") if task.ended_at else None,
+                "fault": {"kind": task.fault_kind, "message": task.fault_message},
+            }
+            for task in tasks
+        ]
     }
 
 

@@ -32,7 +32,8 @@ def draw(replays: Sequence[Replays], name: str, path: Path) -> None:
     cost.set_xticks(range(len(replays)), hits)
     cost.set_ylabel("cloud, EUR")
     cost.set_title(f"Cost of {name}")
-    cost.legend(fontsize=8)
+    cost.set_ylim(top=1.25 * max(one.eur(one.cloud.cloud_s) for one in replays))
+    cost.legend(fontsize=8, ncols=2, loc="upper left")
     for one in replays:
         ordered = sorted(one.policy.waits_s)
         share = [(k + 1) / len(ordered) for k in range(len(ordered))]

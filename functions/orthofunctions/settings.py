@@ -79,6 +79,9 @@ class Settings(BaseSettings):
         lt=1,
         description="How sure a task that goes to the cloud at its latest start is to make its deadline.",
     )
+    parallel_releases: int = Field(
+        default=_RULES.parallel_releases, ge=1, le=64, description="Releases a round carries out at the same time."
+    )
     month_budget_eur: float | None = Field(
         default=_RULES.month_budget_eur, ge=0, description="Cloud money a month may reserve; no limit where not set."
     )

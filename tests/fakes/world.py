@@ -42,7 +42,7 @@ from orthofunctions.usecases.sweep import sweep
 
 COG = b"II*\x00\xc0\x00\x00\x00GDAL_STRUCTURAL_METADATA_SIZE=000140 bytes\nLAYOUT=IFDS_BEFORE_DATA\n"
 PLAIN = Options()
-RULES = Rules(patience_s=20, backoff_s=5, time_limit_s=600, run_grace_s=60)
+RULES = Rules(patience_s=20, backoff_s=5, time_limit_s=600, run_grace_s=60, parallel_releases=1)
 POOLS = SiteSpec(
     pools=(
         PoolSpec(name="hpc", kind="onprem", max_slots=4, start_limit_s=300),

@@ -154,12 +154,16 @@ class TestFairness:
         one = task("one", 100, user="ben", turn_s=NOW - 100)
         large = hpc(600, spec=HPC.model_copy(update={"max_slots": 600}))
         first = [d.task_id for d in plan_releases([*many, one], [large], Ledger(), NOW)]
-        assert first.index("one") == 491  # after those whose turn came before
+        assert first.index("one") == 493  # after those whose turn came before
         broke = plan_releases([*many, one], [large, cloud()], Ledger(budget_eur=0), NOW)
         assert [d.task_id for d in broke] == first
 
-    def test_patience_begins_with_the_turn(self) -> None:
-        assert latest_start_s(task("a", 500, turn_s=NOW + 40), [cloud()]) == 60
+    def test_patience_is_what_was_asked_whatever_the_turn(self) -> None:
+        assert latest_start_s(task("a", 5, turn_s=NOW + 400), [cloud()]) == 15
+
+    def test_before_its_patience_ends_a_backlog_gives_way_to_whose_turn_it_is(self) -> None:
+        backlog = [task(f"many-{n}", 10, user="ana", turn_s=NOW + 100 + n) for n in range(9)]
+        assert placed([*backlog, task("one", 0, user="ben", turn_s=NOW)], [hpc(1), cloud()]) == {"one": "hpc"}
 
     def test_with_a_cloud_deadlines_count(self) -> None:
         due = task("due", user="ana", deadline_s=NOW + 100, turn_s=NOW + 9000)

@@ -61,11 +61,8 @@ class PendingTask:
 
     @property
     def due_s(self) -> float:
-        """Its deadline, or the end of its patience, which begins when its user's turn has come."""
-        if self.deadline_s is not None:
-            return self.deadline_s
-        start_s = self.created_s if self.turn_s is None else max(self.created_s, self.turn_s)
-        return start_s + self.patience_s
+        """Its deadline, or the end of its patience."""
+        return self.created_s + self.patience_s if self.deadline_s is None else self.deadline_s
 
 
 class Offer(NamedTuple):
@@ -148,7 +145,7 @@ class Market:
         """Seconds until each task without a free on-prem slot must go to the cloud; negative when it should have.
 
         With a deadline: while the quickest cloud pool still makes it (without a cloud, the quickest pool). Without: the
-        end of its patience, which begins when its user's turn has come.
+        end of its patience.
         """
         found = []
         quickest = self._quickest

@@ -87,9 +87,9 @@ def plan_releases(
 
     1. *Due*: tasks whose latest start has come, the earliest first. Each goes to a free on-prem slot, else to the
        cheapest cloud pool that makes its deadline, else to the soonest.
-    2. *Fill*: on-prem slots that are left take the others, the earliest latest start first. Where a task cannot go to
-       the cloud (no room, no money, a quota), its user's turn counts if that is later: fair shares hold
-       among those who have only the centre.
+    2. *Fill*: on-prem slots that are left take the others, the earliest latest start first. Where a task has no
+       deadline, or cannot go to the cloud (no room, no money, a quota), its user's turn counts if that is later: fair
+       shares hold among those whom no deadline drives to the cloud.
 
     All others wait: the next round knows more. `orthofunctions.domain.waiting` says of each what it waits for.
 
@@ -116,17 +116,24 @@ def plan_releases(
     due: list[_Waiting] = []
     rest: list[_Waiting] = []
     for task, latest_s in zip(tasks, market.latest_starts_s(tasks, now_s), strict=True):
-        (due if latest_s <= 0 else rest).append((latest_s, task.created_s, task.task_id, task))
+        if latest_s <= 0:
+            due.append((latest_s, task.created_s, task.task_id, task))
+        else:
+            key_s = latest_s if task.deadline_s is not None else _in_turn(latest_s, task, now_s)
+            rest.append((key_s, task.created_s, task.task_id, task))
     for latest_s, created_s, task_id, task in sorted(due):
         if round_.is_full():
             break
         if not round_.place_due(task):
-            turn_s = latest_s if task.turn_s is None else task.turn_s - now_s
-            rest.append((max(latest_s, turn_s), created_s, task_id, task))
+            rest.append((_in_turn(latest_s, task, now_s), created_s, task_id, task))
     heapify(rest)  # few of them will be asked for: no need to sort ten thousand
     while rest and round_.has_on_prem:
         round_.place_on_prem(heappop(rest)[-1])
     return round_.decisions
+
+
+def _in_turn(latest_s: float, task: PendingTask, now_s: float) -> float:
+    return latest_s if task.turn_s is None else max(latest_s, task.turn_s - now_s)
 
 
 _Waiting = tuple[float, float, str, PendingTask]

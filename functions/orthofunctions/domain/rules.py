@@ -37,6 +37,8 @@ class Rules:
         Pending tasks a round looks at; the most urgent first.
     deadline_confidence : float
         How sure a task that goes to the cloud at its latest start is to make its deadline.
+    parallel_releases : int
+        Releases a round carries out at the same time, each some ten calls of storage.
     month_budget_eur : float or None
         Cloud money that may be reserved in a month; None for no limit.
     """
@@ -53,6 +55,7 @@ class Rules:
     keep_results_s: float = 86_400.0
     max_candidates: int = 1000
     deadline_confidence: float = DEADLINE_CONFIDENCE
+    parallel_releases: int = 16
     month_budget_eur: float | None = None
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from orthocontracts import names
@@ -14,6 +15,7 @@ from orthofunctions.domain.pool_state import PoolState
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import BlobMissingError, LeaseHeldError, LeaseLostError, Ports
+from orthofunctions.usecases.inputs import Known
 from orthofunctions.usecases.lease import RoundLease
 from orthofunctions.usecases.ledger import read_ledger, reserve
 from orthofunctions.usecases.pending import Candidate, candidates, current_task
@@ -67,25 +69,23 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
         waiting |= candidates(ports, rules, version, now, limit)
     users = {one.pending.user for one in waiting.values()}
     ledger = read_ledger(ports, rules, site.settings, site.active, users, now)
-    decisions, tasks = _decide(ports, rules, waiting, states, ledger, now)
-    lease.keep()
-    if not _reserve(ports, rules, waiting, decisions, now):
-        logger.info("the budget went elsewhere meanwhile", extra={"action": "budget"})
-        decisions = [one for one in decisions if one.cost_eur <= 0]
     specs = {spec.name: spec for spec in site.pools}
-    released = []
-    for decision in decisions:
-        active = release(
-            ports,
-            rules,
-            lease,
-            candidate=waiting[decision.task_id],
-            task=tasks[decision.task_id],
-            decision=decision,
-            pool=specs[decision.pool],
-        )
-        if active is not None:
-            released.append(active)
+    known: Known = {}
+    with ThreadPoolExecutor(rules.parallel_releases, "release") as threads:
+        decisions, tasks = _decide(ports, rules, waiting, states, ledger, now, threads)
+        lease.keep()
+        if not _reserve(ports, rules, waiting, decisions, now):
+            logger.info("the budget went elsewhere meanwhile", extra={"action": "budget"})
+            decisions = [one for one in decisions if one.cost_eur <= 0]
+
+        def carry_out(decision: Decision) -> ActiveRecord | None:
+            candidate, task, pool = waiting[decision.task_id], tasks[decision.task_id], specs[decision.pool]
+            return release(
+                ports, rules, lease, candidate=candidate, task=task, decision=decision, pool=pool, known=known
+            )
+
+        # A lease that is lost, or a process that dies, stops all threads: each asks before it writes.
+        released = [one for one in threads.map(carry_out, decisions) if one is not None]
     tags_s = [waiting[one.task_id].fair_tag_s for one in released]
     on_prem = [state for state in states if state.spec.kind == "onprem"]
     slots = sum(slots for state in on_prem for slots in state.slots.values())
@@ -120,6 +120,7 @@ def _decide(
     states: Sequence[PoolState],
     ledger: Ledger,
     now: datetime,
+    threads: ThreadPoolExecutor,
 ) -> tuple[list[Decision], dict[str, TaskRecord]]:
     """Decisions on tasks that are pending indeed: where an index row proves to mean nothing, it is decided again.
 
@@ -129,12 +130,13 @@ def _decide(
     while True:
         pending = [one.pending for one in waiting.values()]
         decisions = plan_releases(pending, states, ledger, now.timestamp(), rules.deadline_confidence)
-        for one in [one for one in decisions if one.task_id not in tasks]:
-            task = current_task(ports, waiting[one.task_id], now)
+        new = [one.task_id for one in decisions if one.task_id not in tasks]
+        found = threads.map(lambda task_id: current_task(ports, waiting[task_id], now), new)
+        for task_id, task in zip(new, list(found), strict=True):
             if task is None:
-                del waiting[one.task_id]
+                del waiting[task_id]
             else:
-                tasks[one.task_id] = task
+                tasks[task_id] = task
         if all(one.task_id in waiting for one in decisions):
             return decisions, tasks
 

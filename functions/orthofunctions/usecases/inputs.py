@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from datetime import datetime
 
 from orthocontracts import names
@@ -21,8 +21,12 @@ class InputMissingError(Exception):
         self.ref = ref
 
 
-def input_files(ports: Ports, spec: TaskSpec, expires_at: datetime) -> tuple[InputFile, ...]:
-    """Links to every file of the task's products, DEM and geoid.
+Known = MutableMapping[str, tuple[BlobFacts, ...]]
+"""Files by the source they belong to, as a round has seen them: its tasks share products and DEM."""
+
+
+def input_files(ports: Ports, spec: TaskSpec, expires_at: datetime, known: Known) -> tuple[InputFile, ...]:
+    """Links to every file of the task's products, DEM and geoid. ``known`` is asked first, and told.
 
     Raises
     ------
@@ -32,7 +36,9 @@ def input_files(ports: Ports, spec: TaskSpec, expires_at: datetime) -> tuple[Inp
     sources = [*spec.products, *(one for one in (spec.terrain.dem, spec.terrain.geoid) if one is not None)]
     files = {}
     for source in sources:
-        for facts in _members(ports, source):
+        if source.ref not in known:
+            known[source.ref] = tuple(_members(ports, source))
+        for facts in known[source.ref]:
             path = f"{facts.container}/{facts.name}"
             files[path] = InputFile(
                 path=path,

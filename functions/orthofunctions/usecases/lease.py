@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 
 from orthocontracts import names
@@ -13,10 +14,11 @@ STOP_AFTER_S = 45.0
 
 
 class RoundLease:
-    """Held for a round. ``keep`` is called before every write."""
+    """Held for a round. ``keep`` is called before every write, by whichever thread writes."""
 
     def __init__(self, ports: Ports) -> None:
         """Raises LeaseHeldError where another round is under way."""
+        self._lock = threading.Lock()
         self._ports = ports
         self._renewed_at = ports.clock.now()
         self._id = ports.blobs.acquire_lease(names.CONTAINER_CONTROL, names.BLOB_DISPATCH_LEASE, LEASE_S)
@@ -29,14 +31,15 @@ class RoundLease:
         LeaseLostError
             Where it is lost, or was last renewed so long ago that another round may soon hold it: write nothing more.
         """
-        now = self._ports.clock.now()
-        if self._age_s(now) >= RENEW_AFTER_S:
-            if self._age_s(now) >= STOP_AFTER_S:
-                raise LeaseLostError(f"last renewed {self._age_s(now):.0f} s ago")
-            self._ports.blobs.renew_lease(names.CONTAINER_CONTROL, names.BLOB_DISPATCH_LEASE, self._id)
-            self._renewed_at = now  # the moment before the renewal: it holds for at least LEASE_S from then
-            if self._age_s(self._ports.clock.now()) >= STOP_AFTER_S:
-                raise LeaseLostError("its renewal took too long")
+        with self._lock:
+            now = self._ports.clock.now()
+            if self._age_s(now) >= RENEW_AFTER_S:
+                if self._age_s(now) >= STOP_AFTER_S:
+                    raise LeaseLostError(f"last renewed {self._age_s(now):.0f} s ago")
+                self._ports.blobs.renew_lease(names.CONTAINER_CONTROL, names.BLOB_DISPATCH_LEASE, self._id)
+                self._renewed_at = now  # the moment before the renewal: it holds for at least LEASE_S from then
+                if self._age_s(self._ports.clock.now()) >= STOP_AFTER_S:
+                    raise LeaseLostError("its renewal took too long")
 
     def release(self) -> None:
         self._ports.blobs.release_lease(names.CONTAINER_CONTROL, names.BLOB_DISPATCH_LEASE, self._id)

@@ -24,7 +24,7 @@ from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, RowChangedError
 from orthofunctions.usecases.collect import still_open
 from orthofunctions.usecases.events import tell_task
-from orthofunctions.usecases.inputs import InputMissingError, input_files
+from orthofunctions.usecases.inputs import InputMissingError, Known, input_files
 from orthofunctions.usecases.lease import RoundLease
 from orthofunctions.usecases.pending import Candidate, forget
 from orthofunctions.usecases.plans import PlanLostError, planned_task
@@ -43,6 +43,7 @@ def release(
     task: TaskRecord,
     decision: Decision,
     pool: PoolSpec,
+    known: Known,
 ) -> ActiveRecord | None:
     """Carry out one decision on a pending task. None where it turned out to need no run, or changed meanwhile.
 
@@ -69,6 +70,7 @@ def release(
             pool=pool,
             wanted=wanted,
             start_by=start_by,
+            known=known,
         )
     except (PlanLostError, InputMissingError) as error:
         lease.keep()
@@ -134,6 +136,7 @@ def _ticket(
     pool: PoolSpec,
     wanted: Sequence[str],
     start_by: datetime,
+    known: Known,
 ) -> Ticket:
     # Late enough for the latest start, and for a second delivery after a first one that ran to its limit.
     expires_at = start_by + timedelta(seconds=2 * (rules.time_limit_s + rules.run_grace_s))
@@ -151,7 +154,7 @@ def _ticket(
         release=release_number,
         pool=pool.name,
         wanted=tuple(wanted),
-        inputs=input_files(ports, spec, expires_at),
+        inputs=input_files(ports, spec, expires_at, known),
         deliveries=tuple(
             Delivery(
                 number=number,

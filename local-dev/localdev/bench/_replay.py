@@ -152,7 +152,7 @@ class _Replay:
     def _due_s(self, task: PendingTask) -> float:
         """As an index row would have it: reckoned once, when it is written."""
         if task.deadline_s is None:
-            return max(task.created_s, task.turn_s or 0.0) + task.patience_s
+            return task.due_s
         times = self._lessons["cloud"].times
         return task.deadline_s - self._site.startup_s - times.at(task.megapixels, 3.0)
 

@@ -1,0 +1,170 @@
+"""Releases a second through the real dispatcher, emulator and broker, against the storage calls they must make."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from localdev.bench.case import Case
+from localdev.servers import Azurite, Broker
+from orthocontracts import names
+from orthocontracts.digests import output_digest
+from orthocontracts.messages import Release
+from orthocontracts.outputs import GridSpec, OutputIdentity, OutputSpec, ResolvedTerrain, Source
+from orthocontracts.requests import Options, Request
+from orthocontracts.tasks import TaskSpec, task_id_of
+from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthofunctions.bootstrap import System, build
+from orthofunctions.domain.pending_index import index_rows
+from orthofunctions.domain.plans import Plan, PlannedOutput
+from orthofunctions.domain.pools import PoolSpec, SiteSpec
+from orthofunctions.domain.records import ActiveRecord, AgentRecord, TaskRecord
+from orthofunctions.ports import Ports
+from orthofunctions.provision import provision
+from orthofunctions.settings import Settings
+from orthofunctions.usecases.claims import settle_output
+from orthofunctions.usecases.dispatch import dispatch
+from orthofunctions.usecases.jobs import open_job
+from orthofunctions.usecases.pending import enqueue
+from orthofunctions.usecases.rows import find, swap
+
+N_RELEASES, CLIENTS, TIMES = 160, 8, 3
+LEAST_RATIO = 0.6
+POOL = "hpc"
+PRODUCT = "products/image.tif"
+
+
+def cases(_: argparse.Namespace) -> Iterator[Case]:
+    """The one case of this bench."""
+    with tempfile.TemporaryDirectory(prefix="bench-dispatch-") as name:
+        folder = Path(name)
+        with Azurite(folder / "azurite") as azurite, Broker(folder / "broker") as broker:
+            provision(azurite.connection_string)
+            settings = Settings.model_validate({"AzureWebJobsStorage": azurite.connection_string, "broker": broker.url})
+            system = build(settings)
+            try:
+                yield releases(system, broker.kind)
+            finally:
+                system.close()
+
+
+def releases(system: System, broker: str) -> Case:
+    """Rounds of so many releases and the bare calls take turns; the medians count."""
+    ports = system.ports
+    _prepare(ports)
+    ours, bare = [], []
+    for turn in range(TIMES):
+        for number in range(N_RELEASES):
+            make_task(ports, turn * N_RELEASES + number)
+        bare.append(N_RELEASES / bare_s(ports, turn))
+        start = time.perf_counter()
+        n_released = dispatch(ports, system.rules)
+        ours.append(n_released / (time.perf_counter() - start))
+        assert n_released == N_RELEASES, f"{n_released} of {N_RELEASES} were released"
+        for active in find(ports.tables, ActiveRecord):
+            ports.tables.delete(names.TABLE_ACTIVE, active.job_id, active.release_key)
+    ratio = statistics.median(ours) / statistics.median(bare)
+    return Case(
+        case="releases",
+        figure=statistics.median(ours),
+        unit="a second",
+        peer=(
+            f"the bare calls of {CLIENTS} clients at once: {statistics.median(bare):.0f} a second (active row, task "
+            f"row, ticket, queue message, two index rows deleted); broker {broker}"
+        ),
+        ratio=ratio,
+        at_least=f"{LEAST_RATIO:g} of the bare calls",
+        holds=ratio >= LEAST_RATIO,
+        runs=f"{min(ours):.3g} to {max(ours):.3g}",
+    )
+
+
+def bare_s(ports: Ports, turn: int) -> float:
+    """Seconds for what so many releases write, and nothing else, on rows and blobs of their own."""
+    now, payload = ports.clock.now(), secrets.token_bytes(2500)
+    rows = []
+    for number in range(N_RELEASES):
+        task = TaskRecord(
+            job_id=f"bare{turn}x{number}", task_id=f"bare{turn}x{number}-0001", user="bare", created_at=now,
+            decision="x" * 700, result_version=0,
+        )  # fmt: skip
+        enqueue(ports, task)
+        rows.append(task.changed(etag=ports.tables.insert(names.TABLE_TASKS, task.to_row()).etag))
+
+    def one(task: TaskRecord) -> None:
+        active = ActiveRecord(
+            job_id=task.job_id, release_key=f"{task.task_id}-1", task_id=task.task_id, release=1, pool="bare",
+            result_version=0, released_at=now, start_by=now,
+        )  # fmt: skip
+        ports.tables.put(names.TABLE_ACTIVE, active.to_row())
+        swap(ports.tables, task.changed(release=1))
+        ports.blobs.write(names.ticket_container(POOL), names.ticket_blob(task.task_id, 1), payload)
+        message = Release(task_id=task.task_id, release=1)
+        ports.queues.send_release(names.pool_queue("bare", 0), message.to_json())
+        for row in index_rows(task):
+            ports.tables.delete(names.TABLE_PENDING, row.partition, row.key)
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        start = time.perf_counter()
+        for _ in clients.map(one, rows):
+            pass
+        seconds = time.perf_counter() - start
+        for _ in clients.map(lambda task: _take_away(ports, task), rows):
+            pass
+    return seconds
+
+
+def _take_away(ports: Ports, task: TaskRecord) -> None:
+    ports.tables.delete(names.TABLE_ACTIVE, task.job_id, f"{task.task_id}-1")
+    ports.tables.delete(names.TABLE_TASKS, task.job_id, task.task_id)
+    ports.blobs.delete(names.ticket_container(POOL), names.ticket_blob(task.task_id, 1))
+
+
+def _prepare(ports: Ports) -> None:
+    """One centre whose one worker has slots for all."""
+    pools = SiteSpec(pools=(PoolSpec(name=POOL, kind="onprem", max_slots=N_RELEASES),))
+    ports.blobs.write(names.CONTAINER_SETTINGS, names.BLOB_POOLS, pools.to_json().encode())
+    ports.blobs.write(names.CONTAINER_PRODUCTS, "image.tif", b"pixels")
+    ports.blobs.write(names.CONTAINER_PRODUCTS, "image_RPC.TXT", b"rpc")
+    now = ports.clock.now()
+    worker = AgentRecord(
+        pool=POOL, agent="worker", session="s", sequence=1, state="online", slots=N_RELEASES, at=now, received_at=now,
+        result_version=KERNEL_RESULT_VERSION,
+    )  # fmt: skip
+    ports.tables.put(names.TABLE_AGENTS, worker.to_row())
+
+
+def make_task(ports: Ports, number: int) -> None:
+    """A planned job of one task with one output, as the planner leaves it."""
+    now = ports.clock.now()
+    request = Request(request_id=f"task-{number}", products=(PRODUCT,))
+    job = open_job(ports, request, "queue")
+    task_id = task_id_of(job.job_id, 1)
+    source = Source(ref=PRODUCT, content="c0ffee", size_bytes=6)
+    grid = GridSpec(epsg=32633, left=float(number), top=10.0, spacing=1.0, n_rows=1000, n_cols=1000)
+    identity = OutputIdentity(
+        process="orthorectify", products=(source,), grid=grid, options=Options(),
+        terrain=ResolvedTerrain(height_m=0.0), trust="local", result_version=KERNEL_RESULT_VERSION,
+    )  # fmt: skip
+    digest = output_digest(identity)
+    planned = PlannedOutput(digest=digest, title="bench", identity=identity, task_id=task_id)
+    spec = TaskSpec(
+        task_id=task_id, job_id=job.job_id, user=job.user, process="orthorectify",
+        result_version=KERNEL_RESULT_VERSION, products=(source,), terrain=ResolvedTerrain(height_m=0.0),
+        options=Options(), outputs=(OutputSpec(digest=digest, grid=grid, title="bench"),), created_at=now,
+    )  # fmt: skip
+    plan = Plan(job_id=job.job_id, request=request, made_at=now, outputs=(planned,), tasks=(spec,))
+    ports.blobs.create(names.CONTAINER_PLANS, names.plan_blob(job.job_id), plan.to_json().encode())
+    settle_output(ports, job, planned)
+    task = TaskRecord(
+        job_id=job.job_id, task_id=task_id, user=job.user, created_at=now, megapixels=1.0, input_bytes=6,
+        result_version=KERNEL_RESULT_VERSION,
+    )  # fmt: skip
+    enqueue(ports, task)
+    ports.tables.insert(names.TABLE_TASKS, task.to_row())

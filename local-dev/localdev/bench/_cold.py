@@ -30,7 +30,12 @@ def cold_command(folder: Path) -> list[Case]:
         sys.executable, "-m", "orthokernel.cli", "ortho", str(frame.safe), "-o", str(small / "cold.tif"),
         "--bounds", *bounds, "--crs", f"EPSG:326{TILE[:2]}", "--spacing", "10", "--dem", str(frame.dem),
     ]  # fmt: skip
-    fresh = {"NUMBA_CACHE_DIR": str(small / "compiled")}
+    # As after an install: nothing compiled, by numba or by Python, but both may keep what they compile.
+    fresh = {
+        "NUMBA_CACHE_DIR": str(small / "compiled"),
+        "PYTHONPYCACHEPREFIX": str(small / "bytecode"),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
     first = run_process(command, fresh)
     later_runs = [run_process(command, fresh) for _ in range(TIMES)]
     later = together(later_runs)

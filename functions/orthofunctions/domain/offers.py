@@ -104,13 +104,14 @@ class Market:
         self._quickest: dict[tuple[str, int], list[_Terms]] = {}
         self._far: dict[str, bool] = {}
 
-    def offers(self, task: PendingTask) -> list[Offer]:
-        """Every pool's; one of the cloud is taken to have no idle worker, so that it first starts one."""
+    def offers(self, task: PendingTask, only: Sequence[int] | None = None) -> list[Offer]:
+        """Every pool's, or of some; one of the cloud is taken to have no idle worker, so that it first starts one."""
         megapixels = task.megapixels
         found: list[Offer] = []
-        for startup_s, overhead_s, s_per_mpx, power, median, p90, sure, again_s, again, eur in self._rows_of(
-            task.process
-        ):
+        rows, terms = self._rows_of(task.process), self._terms_of(task.process)
+        if only is not None:
+            rows, terms = [rows[k] for k in only], [terms[k] for k in only]
+        for startup_s, overhead_s, s_per_mpx, power, median, p90, sure, again_s, again, eur in rows:
             power_s = (overhead_s + s_per_mpx * megapixels) ** power
             sure_s, second_s = startup_s + sure * power_s, again_s + again * power_s
             if second_s > sure_s:  # noqa: PLR1730 (a call of max costs as much as all of this line)
@@ -119,7 +120,7 @@ class Market:
         if any(self._is_far(store) for store, _ in task.inputs) or (
             task.output_bytes and self._is_far(task.output_store)
         ):
-            return [self._carried(task, *one) for one in zip(self._terms_of(task.process), found, strict=True)]
+            return [self._carried(task, *one) for one in zip(terms, found, strict=True)]
         return found
 
     def _carried(self, task: PendingTask, terms: _Terms, offer: Offer) -> Offer:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from heapq import heapify, heappop
 from typing import Final
 
@@ -63,10 +64,10 @@ class Decision:
     pool: str
     cost_eur: float
     sentence: str
-    figures: dict[str, PoolFigures]
+    figures: Mapping[str, PoolFigures]
 
     def to_json(self) -> str:
-        return _DECISION.dump_json(self).decode()
+        return _DECISION.dump_json(replace(self, figures=dict(self.figures))).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Decision:
@@ -175,34 +176,31 @@ class _Round:
         if not able:
             return False
         in_time = [room for room in able if self._in_time(task, room, offers[room.k]) is not False]
-        if self.place_on_prem(task, offers, in_time_elsewhere=bool(in_time)):
+        if self.place_on_prem(task, in_time_elsewhere=bool(in_time)):
             return True
         if in_time:
             chosen = min(in_time, key=lambda room: (offers[room.k].reserve_eur, room.start_s(task)))
         else:
             chosen = min(able, key=lambda room: room.start_s(task) + offers[room.k].transfer_s + offers[room.k].run_s)
-        self._take(task, chosen, offers, late=not in_time)
+        self._take(task, chosen, offers[chosen.k].reserve_eur, late=not in_time)
         return True
 
-    def place_on_prem(
-        self, task: PendingTask, offers: list[Offer] | None = None, *, in_time_elsewhere: bool = False
-    ) -> bool:
+    def place_on_prem(self, task: PendingTask, *, in_time_elsewhere: bool = False) -> bool:
         """Rule 2: the pool whose result would be there soonest; idle slots before places in a queue."""
         able = [room for room in self._on_prem if room.left(task.result_version) > 0]
         if not able or not self._within_quota(task):
             return False
-        offers = offers or self._market.offers(task)
-        if in_time_elsewhere:
-            able = [room for room in able if self._in_time(task, room, offers[room.k]) is not False]
-        best: tuple[tuple[bool, float, int], _Room] | None = None
-        for room in able:
+        best: tuple[tuple[bool, float, int], _Room, Offer] | None = None
+        for room, offer in zip(able, self._market.offers(task, [room.k for room in able]), strict=True):
+            if in_time_elsewhere and self._in_time(task, room, offer) is False:
+                continue
             idle = room.left(task.result_version) - room.spec.queue_ahead
-            key = (idle <= 0, offers[room.k].transfer_s + offers[room.k].run_s, -idle)
+            key = (idle <= 0, offer.transfer_s + offer.run_s, -idle)
             if best is None or key < best[0]:
-                best = key, room
+                best = key, room, offer
         if best is None:
             return False
-        self._take(task, best[1], offers)
+        self._take(task, best[1], best[2].reserve_eur)
         return True
 
     def _within_quota(self, task: PendingTask) -> bool:
@@ -229,12 +227,12 @@ class _Round:
         saved_s = room.spec.startup_s - room.start_s(task)
         return offer.sure_s - saved_s <= task.deadline_s - self._now_s + _CENT_PART
 
-    def _take(self, task: PendingTask, room: _Room, offers: list[Offer], *, late: bool = False) -> None:
-        figures = self._figures(task, offers)
-        name, cost_eur = room.spec.name, round(offers[room.k].reserve_eur, 6)
-        self.decisions.append(
-            Decision(task.task_id, name, cost_eur, _sentence(task, room.pool, cost_eur, late), figures)
-        )
+    def _take(self, task: PendingTask, room: _Room, reserve_eur: float, *, late: bool = False) -> None:
+        name, cost_eur = room.name, round(reserve_eur, 6)
+        free = [one.left(task.result_version) for one in self._rooms]
+        start_s = [one.start_s(task) for one in self._rooms]
+        seen = _Seen(self._market, task, self._now_s, free, start_s)
+        self.decisions.append(Decision(task.task_id, name, cost_eur, _sentence(task, room.pool, cost_eur, late), seen))
         room.take(task.result_version)
         self._taken[task.user] = self._taken.get(task.user, 0) + 1
         if cost_eur > 0:
@@ -242,18 +240,38 @@ class _Round:
             if self._money_eur is not None:
                 self._money_eur -= cost_eur
 
-    def _figures(self, task: PendingTask, offers: list[Offer]) -> dict[str, PoolFigures]:
-        left_s = None if task.deadline_s is None else task.deadline_s - self._now_s + _CENT_PART
-        version, figures, in_time = task.result_version, {}, None
-        for room, (transfer_s, run_s, sure_s, reserve_eur) in zip(self._rooms, offers, strict=True):
-            free, startup_s = room.left(version), room.startup_s
-            start_s = None if free <= 0 else 0.0 if room.lingers(version) else startup_s
-            if left_s is not None:
-                in_time = start_s is not None and sure_s - startup_s + start_s <= left_s
-            figures[room.name] = PoolFigures(
-                room.kind, room.basis, free, start_s, transfer_s, run_s, reserve_eur, in_time
-            )
+
+class _Seen(Mapping[str, PoolFigures]):
+    """The figures of all pools as they stood before a task was placed: worked out when they are looked at."""
+
+    def __init__(
+        self, market: Market, task: PendingTask, now_s: float, free: Sequence[int], start_s: Sequence[float]
+    ) -> None:
+        self._market, self._task, self._now_s, self._free, self._start_s = market, task, now_s, free, start_s
+
+    @cached_property
+    def _figures(self) -> dict[str, PoolFigures]:
+        deadline_s, figures = self._task.deadline_s, {}
+        offers = self._market.offers(self._task)
+        for pool, offer, free, start_s in zip(self._market.pools, offers, self._free, self._start_s, strict=True):
+            in_time = None
+            if deadline_s is not None:
+                sure_s = offer.sure_s - pool.spec.startup_s + start_s
+                in_time = free > 0 and sure_s <= deadline_s - self._now_s + _CENT_PART
+            figures[pool.spec.name] = PoolFigures(
+                pool.spec.kind, pool.basis, free, start_s if free > 0 else None, offer.transfer_s, offer.run_s,
+                offer.reserve_eur, in_time,
+            )  # fmt: skip
         return figures
+
+    def __getitem__(self, pool: str) -> PoolFigures:
+        return self._figures[pool]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._figures)
+
+    def __len__(self) -> int:
+        return len(self._figures)
 
 
 class _Room:

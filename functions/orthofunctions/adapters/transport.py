@@ -16,10 +16,17 @@ POOL_CONNECTIONS = 64  # functions run in a thread pool; requests' 10 would clos
 def new_session() -> requests.Session:
     """One HTTP session for all clients of a process. Its retries are off: the SDK's policies retry."""
     session = requests.Session()
+    # The clients sign their requests themselves. Without any other way to do so requests would look for a file of
+    # passwords in the home folder before each of them: an eighth of a round's processor time.
+    session.auth = _as_it_is
     adapter = HTTPAdapter(pool_maxsize=POOL_CONNECTIONS, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def client_options(session: requests.Session) -> dict[str, Any]:

@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def cases(options: argparse.Namespace) -> Iterator[Case]:
     """All cases of this bench, each when it is measured."""
+    yield one_round()  # before the replays leave millions of objects for the garbage collector to look through
     if options.trace is None:
         name, arrivals = "a made day of an archive", archive_year(N_MADE, products_per_day=MADE_PER_DAY)
     else:
@@ -57,7 +58,6 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
 
         draw(replays, name, options.plot)
     yield million()
-    yield one_round()
 
 
 @dataclass(frozen=True)

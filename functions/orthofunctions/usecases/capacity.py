@@ -15,7 +15,7 @@ from orthofunctions.domain.records import AgentRecord
 from orthofunctions.ports import Ports, RowChangedError, RowExistsError
 from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.pending import wake
-from orthofunctions.usecases.rows import load, swap
+from orthofunctions.usecases.rows import load, store
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +38,7 @@ def note_status(ports: Ports, body: str) -> None:
         if after is None:
             return
         try:
-            if before is None:
-                ports.tables.insert(names.TABLE_AGENTS, after.to_row())
-            else:
-                swap(ports.tables, after)
+            store(ports.tables, after)
         except (RowChangedError, RowExistsError):
             continue
         if _matters(before, after):

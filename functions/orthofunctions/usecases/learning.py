@@ -11,7 +11,7 @@ from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.records import LearnedRecord, TaskRecord
 from orthofunctions.domain.runtimes import MOST_RUNS, Run, RunTimes, learn
 from orthofunctions.ports import Ports, RowChangedError, RowExistsError
-from orthofunctions.usecases.rows import find, load, swap
+from orthofunctions.usecases.rows import find, load, store
 
 _TRIES = 3
 
@@ -27,16 +27,13 @@ def note_run(ports: Ports, task: TaskRecord, spec: PoolSpec, ended_at: datetime,
         return
     took_s = (ended_at - task.started_at).total_seconds()
     for _ in range(_TRIES):
-        before = load(ports.tables, LearnedRecord, task.process, machine_of(spec))
-        known = before or LearnedRecord(process=task.process, machine=machine_of(spec))
+        known = load(ports.tables, LearnedRecord, task.process, machine_of(spec))
+        known = known or LearnedRecord(process=task.process, machine=machine_of(spec))
         runs = json.loads(known.runs)
         runs.append([spec.nominal_s(task.megapixels), took_s, task.megapixels] if well and took_s > 0 else None)
         after = known.changed(runs=json.dumps(runs[-MOST_RUNS:]))
         with contextlib.suppress(RowChangedError, RowExistsError):
-            if before is None:
-                ports.tables.insert(LearnedRecord.TABLE, after.to_row())
-            else:
-                swap(ports.tables, after)
+            store(ports.tables, after)
             return
 
 

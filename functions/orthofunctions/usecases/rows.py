@@ -28,6 +28,14 @@ def swap(tables: Tables, record: R) -> R:
     return record.changed(etag=row.etag)
 
 
+def store(tables: Tables, record: Record) -> None:
+    """Insert a record that was never stored, else compare and swap. Raises RowExistsError or RowChangedError."""
+    if record.etag:
+        swap(tables, record)
+    else:
+        tables.insert(record.TABLE, record.to_row())
+
+
 def remove(tables: Tables, record: Record) -> bool:
     """Delete a record as it was read. False where it was changed meanwhile, and stays."""
     row = record.to_row()

@@ -97,6 +97,9 @@ class Row:
     etag: str = ""
 
 
+ANY_ETAG = "*"
+
+
 class RowExistsError(Exception):
     """A row to be inserted is already there. Nothing was changed."""
 
@@ -109,8 +112,8 @@ class RowChangedError(Exception):
 class Change:
     """One step of a transaction; all steps share table and partition.
 
-    ``insert`` fails where the row exists; ``replace`` and ``delete`` fail where the ETag does not match;
-    ``put`` writes whatever is there.
+    ``insert`` fails where the row exists; ``replace`` and ``delete`` fail where the ETag does not match, or where it is
+    `ANY_ETAG` and there is no row; ``put`` writes whatever is there.
     """
 
     kind: Literal["insert", "replace", "delete", "put"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from orthofunctions.ports import (
+    ANY_ETAG,
     BlobFacts,
     BlobMissingError,
     Change,
@@ -231,7 +232,7 @@ class MemoryTables:
 
     def _check(self, table: str, row: Row) -> None:
         found = self.get(table, row.partition, row.key)
-        if not row.etag or found is None or found.etag != row.etag:
+        if not row.etag or found is None or row.etag not in (found.etag, ANY_ETAG):
             raise RowChangedError(f"{table}/{row.partition}/{row.key}")
 
     def _store(self, table: str, row: Row) -> Row:

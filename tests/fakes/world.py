@@ -162,13 +162,15 @@ class World:
         plan = Plan(job_id=job.job_id, request=request, made_at=now, outputs=tuple(planned), tasks=(spec,))
         self.ports.blobs.create(names.CONTAINER_PLANS, names.plan_blob(job.job_id), plan.to_json().encode())
         settled = [settle_output(self.ports, job, one) for one in planned]
-        if any(one.task_id == task_id and one.state is OutputState.WANTED for one in settled):
+        claimed = [one for one in settled if one.output.task_id == task_id and one.output.state is OutputState.WANTED]
+        if claimed:
             task = TaskRecord(
                 job_id=job.job_id,
                 task_id=task_id,
                 user=job.user,
                 created_at=now,
                 result_version=KERNEL_RESULT_VERSION,
+                makes_all=len(claimed) == len(outputs) and all(one.first for one in claimed),
                 **task_fields,
             )
             enqueue(self.ports, task)

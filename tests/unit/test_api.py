@@ -222,7 +222,8 @@ def test_a_waiting_task_says_what_it_waits_for_and_a_job_what_it_cost(client: As
     now = system.ports.clock.now()
     active = ActiveRecord(
         job_id=job, release_key=f"{task.task_id}-1", task_id=task.task_id, release=1, pool="cloud", result_version=1,
-        released_at=now, start_by=now, started_at=now, user="local", eur_per_slot_s=0.001, startup_s=10.0,
+        released_at=now, start_by=now, started_at=now, user="local", is_cloud=True,
+        eur_per_slot_s=0.001, startup_s=10.0,
     )  # fmt: skip
     settle_release(system.ports, active, now + timedelta(seconds=90))
     assert client.get(f"/jobs/{job}/explain").json()["cost"] == {"eur": 0.1, "on_prem_slot_s": 0, "cloud_slot_s": 90}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -10,8 +11,10 @@ from fakes.world import World, run_to_the_end
 from orthocontracts import names
 from orthocontracts.messages import Demand, Release
 from orthocontracts.states import TaskState
+from orthocontracts.tasks import task_id_of
 from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.domain.pending_index import index_rows, pending_task, runnable
+from orthofunctions.domain.plans import Plan
 from orthofunctions.domain.policy import Decision
 from orthofunctions.domain.pools import PoolsFileError
 from orthofunctions.domain.records import TaskRecord
@@ -19,10 +22,13 @@ from orthofunctions.domain.rules import Rules
 from orthofunctions.domain.runtimes import RunTimes
 from orthofunctions.ports import LeaseHeldError, LeaseLostError, Ports
 from orthofunctions.usecases import dispatch as dispatching
+from orthofunctions.usecases import release as releasing
+from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.dispatch import dispatch, one_round
 from orthofunctions.usecases.lease import RoundLease
 from orthofunctions.usecases.ledger import account, month_of, reserve
-from orthofunctions.usecases.pending import candidates, current_task, enqueue
+from orthofunctions.usecases.pending import candidates, current_tasks, enqueue
+from orthofunctions.usecases.recall import recall
 
 
 @pytest.fixture
@@ -150,19 +156,61 @@ class TestRound:
         world.round()
         assert world.task(task_id).state is TaskState.PENDING
 
-    def test_an_output_committed_meanwhile_needs_no_run(self, world: World) -> None:
+    def test_an_output_that_a_recalled_run_committed_needs_no_second(self, world: World) -> None:
+        task_id = world.job("one", "A")
+        world.status("node-1")
+        world.round()
+        task = world.task(task_id)
+        recall(world.ports, world.rules, task, "its pool is gone")
+        commit_behind_its_back(world)
+        world.round()
+        assert world.task(task_id).state is TaskState.SUCCEEDED
+        assert len(world.releases) == 1
+
+    def test_an_output_that_another_task_had_claimed_before_is_looked_up(self, world: World) -> None:
         first = world.job("one", "A")
-        run_to_the_end(world, lambda delivery: delivery.succeed())
-        digest = world.outputs()[0].digest
-        entry = world.blobs.read(names.CONTAINER_CATALOGUE, names.catalogue_blob(digest))
-        other = World()
-        task_id = other.job("one", "A")
-        other.blobs.write(names.CONTAINER_CATALOGUE, names.catalogue_blob(digest), entry)
-        other.status("node-1")
-        other.round()
-        assert task_id == first
-        assert other.task(task_id).state is TaskState.SUCCEEDED
-        assert other.releases == []
+        cancel_job(world.ports, "local", world.task(first).job_id)
+        second = world.job("two", "A")
+        commit_behind_its_back(world)
+        world.status("node-1")
+        world.round()
+        assert world.task(second).state is TaskState.SUCCEEDED
+        assert world.releases == []
+
+    def test_an_output_that_everyone_has_left_is_not_made(self, world: World) -> None:
+        first = world.job("one", "AB")
+        world.job("two", "B")
+        cancel_job(world.ports, "local", world.task(first).job_id)
+        world.status("node-1")
+        world.round()
+        delivery = world.take()
+        assert delivery is not None
+        left = next(one.digest for one in world.outputs() if one.title == "B")
+        assert delivery.ticket.wanted == (left,)
+        assert delivery.ticket.spec.task_id == first
+
+    def test_a_jobs_tasks_are_released_together_but_for_one_that_changed(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One transaction for their rows. Where it fails, each row is asked by itself."""
+        tasks = split_job(world, 4)
+        world.status("node-1", slots=4)
+        prepared = releasing._turned_released  # type: ignore[attr-defined]
+
+        def beside_a_change(ports: Ports, lease: RoundLease, of_a_job: Sequence[object]) -> Iterator[object]:
+            ports.tables.put(names.TABLE_TASKS, world.task(tasks[1]).to_row())  # the same values, another ETag
+            return iter(prepared(ports, lease, of_a_job))
+
+        monkeypatch.setattr(releasing, "_turned_released", beside_a_change)
+        world.round()
+        assert [world.task(one).state for one in tasks] == ["released", "pending", "released", "released"]
+        monkeypatch.undo()
+        world.clock.advance(150)  # until then the active row of what was not released counts against the slots
+        world.status("node-1", slots=4)
+        world.sweep()
+        world.round()
+        assert {task.state for task in world.tasks()} == {TaskState.RELEASED}
+        assert index_keys(world) == set()
 
     def test_money_is_reserved_once_and_never_beyond_the_budget(self) -> None:
         cost = 0.3 * (10 + RunTimes().p90_s(15)) / 3600
@@ -177,10 +225,39 @@ class TestRound:
         assert not reserve(world.ports, world.rules, {"local": cost}, world.clock.now())
 
 
+def commit_behind_its_back(world: World) -> None:
+    """An entry of the one output by a collector that died before it told anybody."""
+    other = World()
+    other.job("one", "A")
+    run_to_the_end(other, lambda delivery: delivery.succeed())
+    (output,) = other.outputs()
+    blob = names.catalogue_blob(output.digest)
+    world.blobs.write(names.CONTAINER_CATALOGUE, blob, other.blobs.read(names.CONTAINER_CATALOGUE, blob))
+
+
+def split_job(world: World, n_tasks: int) -> list[str]:
+    """A job of so many tasks with one output each, all pending. Returns their ids."""
+    first = world.job("one", "ABCDEFGH"[:n_tasks])
+    task, text = world.task(first), world.blobs.read(names.CONTAINER_PLANS, names.plan_blob(world.jobs()[0].job_id))
+    plan = Plan.model_validate_json(text)
+    (spec,) = plan.tasks
+    ids = [task_id_of(task.job_id, number + 1) for number in range(n_tasks)]
+    specs = tuple(
+        spec.model_copy(update={"task_id": one, "outputs": (output,)})
+        for one, output in zip(ids, spec.outputs, strict=True)
+    )
+    stored = plan.model_copy(update={"tasks": specs}).to_json().encode()
+    world.blobs.write(names.CONTAINER_PLANS, names.plan_blob(task.job_id), stored)
+    for one in ids:
+        enqueue(world.ports, task.changed(task_id=one))
+        world.ports.tables.put(names.TABLE_TASKS, task.changed(task_id=one).to_row())
+    return ids
+
+
 def waiting(world: World, limit: int = 10) -> list[str]:
     now = world.clock.now()
     found = candidates(world.ports, world.rules, KERNEL_RESULT_VERSION, now, limit)
-    return [task_id for task_id, one in found.items() if current_task(world.ports, one, now)]
+    return [task_id for task_id, one in found.items() if current_tasks(world.ports, [one], now)]
 
 
 def index_keys(world: World) -> set[str]:

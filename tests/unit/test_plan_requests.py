@@ -18,7 +18,7 @@ from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.records import DigestRecord, DigestState, JobRecord, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
-from orthofunctions.usecases.pending import candidates, current_task
+from orthofunctions.usecases.pending import candidates, current_tasks
 from orthofunctions.usecases.plan import plan_request, read_plan
 from orthofunctions.usecases.rows import find, load, swap
 from orthofunctions.usecases.submit import RequestUnreadableError, read_request, submit
@@ -150,7 +150,7 @@ def test_a_joined_task_is_as_urgent_as_the_most_urgent_request(
     (task,) = tasks_of(ports, job)
     assert (due_at(task, RULES.patience_s) - start).total_seconds() == due_s
     (found,) = candidates(ports, RULES, task.result_version, ports.clock.now(), 10).values()
-    assert current_task(ports, found, ports.clock.now()) == task
+    assert current_tasks(ports, [found], ports.clock.now()) == {task.task_id: task}
     expected_s = (start + timedelta(seconds=due_s)).timestamp()
     assert expected_s in (found.pending.deadline_s, found.pending.created_s + found.pending.patience_s)
 

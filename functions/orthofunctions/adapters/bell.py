@@ -183,7 +183,7 @@ class MqttBell:
 
     def _client(self) -> aiomqtt.Client:
         address = self._address
-        return aiomqtt.Client(
+        client = aiomqtt.Client(
             address.host,
             address.port,
             username=address.user,
@@ -195,6 +195,8 @@ class MqttBell:
             keepalive=30,
             logger=logger,
         )
+        client.pending_calls_threshold = BATCH  # so many at once are no reason for a warning
+        return client
 
 
 class SilentBell:

@@ -125,6 +125,7 @@ class TaskRecord(Record):
     input_bytes: int = 0
     result_version: int = 0
     urgent: bool = False
+    makes_all: bool = False  # all its outputs are wanted from it, and before its first run nobody can have made one
     turn_at: datetime | None = None  # when its user's fair share comes to it
     fair_tag_s: float = 0.0
 
@@ -163,6 +164,7 @@ class ActiveRecord(Record):
     started_at: datetime | None = None
     end_by: datetime | None = None
     user: str = ""
+    is_cloud: bool = False
     reserved_eur: float = 0.0
     eur_per_slot_s: float = 0.0
     startup_s: float = 0.0

@@ -55,7 +55,7 @@ class Rules:
     keep_results_s: float = 86_400.0
     max_candidates: int = 1000
     deadline_confidence: float = DEADLINE_CONFIDENCE
-    parallel_releases: int = 16
+    parallel_releases: int = 8
     month_budget_eur: float | None = None
 
     @property

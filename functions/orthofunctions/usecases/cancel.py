@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from orthocontracts.states import OutputState
+from orthocontracts.states import OutputState, TaskState
 from orthocontracts.tasks import job_of_task
-from orthofunctions.domain.records import JobRecord, OutputRecord
+from orthofunctions.domain.records import JobRecord, OutputRecord, TaskRecord
 from orthofunctions.ports import Ports, RowChangedError
 from orthofunctions.usecases.digests import unsubscribe
 from orthofunctions.usecases.events import tell_job
@@ -45,9 +45,21 @@ def leave_outputs(ports: Ports, job_id: str) -> None:
             makers.add(output.task_id)
     for task_id in sorted(makers - {""}):
         task = load_task(ports, job_of_task(task_id), task_id)
-        if task is not None:
-            settle(ports, task.job_id, task_id, digests_of(ports, task))
+        if task is not None and not settle(ports, task.job_id, task_id, digests_of(ports, task)):
+            _makes_less(ports, task)
     tell_job(ports, job_id)
+
+
+def _makes_less(ports: Ports, task: TaskRecord) -> None:
+    """Some of its outputs are wanted no longer: a release will look which. One that was first makes them in vain."""
+    found: TaskRecord | None = task
+    while found is not None and found.state is TaskState.PENDING and found.makes_all:
+        try:
+            swap(ports.tables, found.changed(makes_all=False))
+        except RowChangedError:
+            found = load_task(ports, task.job_id, task.task_id)
+        else:
+            return
 
 
 def _cancel_output(ports: Ports, output: OutputRecord) -> bool:

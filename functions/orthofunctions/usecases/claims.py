@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from orthocontracts import names
 from orthocontracts.states import OutputState
 from orthofunctions.domain.plans import PlannedOutput
@@ -12,28 +14,38 @@ from orthofunctions.usecases.jobs import BusyRowError
 MAX_TRIES = 20
 
 
-def settle_output(ports: Ports, job: JobRecord, planned: PlannedOutput) -> OutputRecord:
+@dataclass(frozen=True)
+class Settled:
+    """An output of a job: committed, or wanted from ``output.task_id``.
+
+    ``first`` is whether the planned task makes it and is the first that ever claimed it: until that task has run,
+    nobody can have made the output.
+    """
+
+    output: OutputRecord
+    first: bool = False
+
+
+def settle_output(ports: Ports, job: JobRecord, planned: PlannedOutput) -> Settled:
     """Find out who makes an output, and subscribe the job to it. Repeating it changes nothing.
 
     The job's own row comes first: whoever commits the output after we subscribed must find it. Then the digest's row
     and the subscription change in one transaction, by the digest's ETag, so that a commit is either before it (and the
     catalogue has the output) or after it (and tells the subscriber).
-
-    Returns
-    -------
-    OutputRecord
-        Committed, or wanted from ``task_id``: the planned task where this job has claimed the output.
     """
     output = _own_row(ports, job, planned)
     for _ in range(MAX_TRIES):
         if output.state is not OutputState.WANTED:
-            return output
+            return Settled(output)
         try:
             if _in_catalogue(ports, planned):
                 output = _changed(ports, output.changed(state=OutputState.COMMITTED, task_id=""))
                 continue
-            maker = _subscribe(ports, job, planned)
-            return output if maker == output.task_id else _changed(ports, output.changed(task_id=maker))
+            digest = _subscribe(ports, job, planned)
+            if digest.task_id != output.task_id:
+                return Settled(_changed(ports, output.changed(task_id=digest.task_id)))
+            mine = digest.task_id == planned.task_id and digest.state is DigestState.OPEN
+            return Settled(output, first=mine and digest.claims == 1)
         except (RowChangedError, RowExistsError):
             output = _own_row(ports, job, planned)
     raise BusyRowError(f"digest {planned.digest}")
@@ -54,8 +66,8 @@ def _own_row(ports: Ports, job: JobRecord, planned: PlannedOutput) -> OutputReco
         return _own_row(ports, job, planned)
 
 
-def _subscribe(ports: Ports, job: JobRecord, planned: PlannedOutput) -> str:
-    """The task that makes the output, with this job among its subscribers. Raises where the row changed meanwhile."""
+def _subscribe(ports: Ports, job: JobRecord, planned: PlannedOutput) -> DigestRecord:
+    """Who makes the output, with this job among the subscribers. Raises where the row changed meanwhile."""
     subscriber = SubscriberRecord(
         digest=planned.digest, row=f"sub-{job.job_id}", job_id=job.job_id, user=job.user
     ).to_row()
@@ -63,7 +75,7 @@ def _subscribe(ports: Ports, job: JobRecord, planned: PlannedOutput) -> str:
     if row is None:
         claim = DigestRecord(digest=planned.digest, state=DigestState.OPEN, task_id=planned.task_id)
         ports.tables.transact(DigestRecord.TABLE, [Change("insert", claim.to_row()), Change("put", subscriber)])
-        return planned.task_id
+        return claim
     digest = DigestRecord.from_row(row)
     if digest.state is DigestState.COMMITTED and _in_catalogue(ports, planned):
         raise RowChangedError("committed since we looked into the catalogue")
@@ -71,7 +83,7 @@ def _subscribe(ports: Ports, job: JobRecord, planned: PlannedOutput) -> str:
         # failed or abandoned; or committed, and its catalogue item is gone
         digest = digest.changed(state=DigestState.OPEN, task_id=planned.task_id, claims=digest.claims + 1)
     ports.tables.transact(DigestRecord.TABLE, [Change("replace", digest.to_row()), Change("put", subscriber)])
-    return digest.task_id
+    return digest
 
 
 def _changed(ports: Ports, output: OutputRecord) -> OutputRecord:

@@ -18,8 +18,8 @@ from orthofunctions.ports import BlobMissingError, LeaseHeldError, LeaseLostErro
 from orthofunctions.usecases.inputs import Known
 from orthofunctions.usecases.lease import RoundLease
 from orthofunctions.usecases.ledger import read_ledger, reserve
-from orthofunctions.usecases.pending import Candidate, candidates, current_task
-from orthofunctions.usecases.release import release
+from orthofunctions.usecases.pending import Candidate, candidates, current_tasks
+from orthofunctions.usecases.release import Chosen, bundles, release
 from orthofunctions.usecases.signals import ring, tell_demand
 from orthofunctions.usecases.site import Site
 from orthofunctions.usecases.turns import advance_clock
@@ -27,6 +27,7 @@ from orthofunctions.usecases.turns import advance_clock
 logger = logging.getLogger(__name__)
 
 MOST_ROUNDS = 20  # in one call: wakes that keep coming have messages of their own
+MOST_IN_A_BUNDLE = 20  # releases that one thread carries out before it takes more
 LOOK_AHEAD = 50  # candidates read beyond the free slots: some may be waiting for another pool or version
 
 
@@ -77,15 +78,11 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
         if not _reserve(ports, rules, waiting, decisions, now):
             logger.info("the budget went elsewhere meanwhile", extra={"action": "budget"})
             decisions = [one for one in decisions if one.cost_eur <= 0]
-
-        def carry_out(decision: Decision) -> ActiveRecord | None:
-            candidate, task, pool = waiting[decision.task_id], tasks[decision.task_id], specs[decision.pool]
-            return release(
-                ports, rules, lease, candidate=candidate, task=task, decision=decision, pool=pool, known=known
-            )
-
+        chosen = [Chosen(one, waiting[one.task_id], tasks[one.task_id], specs[one.pool]) for one in decisions]
+        size = min(MOST_IN_A_BUNDLE, -(-len(chosen) // rules.parallel_releases))
         # A lease that is lost, or a process that dies, stops all threads: each asks before it writes.
-        released = [one for one in threads.map(carry_out, decisions) if one is not None]
+        parts = threads.map(lambda bundle: release(ports, rules, lease, bundle, known), bundles(chosen, max(1, size)))
+        released = [one for part in parts for one in part]
     tags_s = [waiting[one.task_id].fair_tag_s for one in released]
     on_prem = [state for state in states if state.spec.kind == "onprem"]
     slots = sum(slots for state in on_prem for slots in state.slots.values())
@@ -130,13 +127,14 @@ def _decide(
     while True:
         pending = [one.pending for one in waiting.values()]
         decisions = plan_releases(pending, states, ledger, now.timestamp(), rules.deadline_confidence)
-        new = [one.task_id for one in decisions if one.task_id not in tasks]
-        found = threads.map(lambda task_id: current_task(ports, waiting[task_id], now), new)
-        for task_id, task in zip(new, list(found), strict=True):
-            if task is None:
-                del waiting[task_id]
-            else:
-                tasks[task_id] = task
+        by_job: dict[str, list[Candidate]] = {}
+        for candidate in (waiting[one.task_id] for one in decisions if one.task_id not in tasks):
+            by_job.setdefault(candidate.job_id, []).append(candidate)
+        for found in threads.map(lambda of_a_job: current_tasks(ports, of_a_job, now), by_job.values()):
+            tasks |= found
+        for candidate in (one for of_a_job in by_job.values() for one in of_a_job):
+            if candidate.pending.task_id not in tasks:
+                del waiting[candidate.pending.task_id]
         if all(one.task_id in waiting for one in decisions):
             return decisions, tasks
 

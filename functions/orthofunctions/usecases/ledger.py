@@ -123,18 +123,17 @@ def settle_release(ports: Ports, active: ActiveRecord, ended_at: datetime) -> No
     """Book what a release cost that has ended, and give back what was reserved for it. Any number of times."""
     month, key = month_of(active.released_at), OF_RELEASE + active.release_key
     slot_s = max(0.0, (ended_at - active.started_at).total_seconds()) if active.started_at else 0.0
-    is_cloud = active.eur_per_slot_s > 0 or active.reserved_eur > 0
     eur = active.eur_per_slot_s * (slot_s + active.startup_s) if slot_s else 0.0
     values: dict[str, Value] = {
         "user": active.user,
         "pool": active.pool,
-        "is_cloud": is_cloud,
+        "is_cloud": active.is_cloud,
         "slot_s": slot_s,
         "eur": eur,
         "at": ended_at,
     }
     row = Row(month, key, values)
-    on_prem, cloud = (0.0, slot_s) if is_cloud else (slot_s, 0.0)
+    on_prem, cloud = (0.0, slot_s) if active.is_cloud else (slot_s, 0.0)
     for _ in range(_TRIES):
         changes = [Change("insert", row)]
         for account_key in (OF_USER + active.user, TOTAL):

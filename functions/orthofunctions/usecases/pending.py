@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from orthofunctions.domain.pending_index import Standing, index_rows, pending_ta
 from orthofunctions.domain.records import TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, Row
+from orthofunctions.usecases.rows import delete_all, load
 
 
 def enqueue(ports: Ports, task: TaskRecord) -> None:
@@ -45,6 +47,10 @@ class Candidate:
     index: Row
 
     @property
+    def job_id(self) -> str:
+        return str(self.index.values["job_id"])
+
+    @property
     def fair_tag_s(self) -> float:
         return float(str(self.index.values.get("fair_tag_s", 0.0)))
 
@@ -68,13 +74,28 @@ def candidates(ports: Ports, rules: Rules, result_version: int, now: datetime, l
     return found
 
 
-def current_task(ports: Ports, candidate: Candidate, now: datetime) -> TaskRecord | None:
-    """The task itself, if it is pending as its index row says; leftovers are deleted."""
-    values = candidate.index.values
-    row = ports.tables.get(names.TABLE_TASKS, str(values["job_id"]), str(values["task_id"]))
-    if row is None:
+def current_tasks(ports: Ports, of_a_job: Sequence[Candidate], now: datetime) -> dict[str, TaskRecord]:
+    """Those tasks of one job, by id, that are pending as their index rows say; leftovers are deleted."""
+    found = ((one, _current_task(ports, one, task, now)) for one, task in _with_rows(ports, of_a_job))
+    return {one.pending.task_id: task for one, task in found if task is not None}
+
+
+def _with_rows(ports: Ports, of_a_job: Sequence[Candidate]) -> Iterator[tuple[Candidate, TaskRecord | None]]:
+    """Each with its task. A job's tasks are numbered, and those that wait are mostly neighbours: one request."""
+    job_id, ids = of_a_job[0].job_id, [one.pending.task_id for one in of_a_job]
+    if len(ids) == 1:
+        yield of_a_job[0], load(ports.tables, TaskRecord, job_id, ids[0])
+        return
+    rows = ports.tables.query(names.TABLE_TASKS, partition=job_id, key_from=min(ids), key_below=max(ids) + "~")
+    tasks = {row.key: row for row in rows}
+    for one in of_a_job:
+        row = tasks.get(one.pending.task_id)
+        yield one, TaskRecord.from_row(row) if row else None
+
+
+def _current_task(ports: Ports, candidate: Candidate, task: TaskRecord | None, now: datetime) -> TaskRecord | None:
+    if task is None:
         return None
-    task = TaskRecord.from_row(row)
     if task.result_version != candidate.pending.result_version:
         return None  # it was planned anew, for other workers
     match standing(_release(candidate.index), task):
@@ -99,8 +120,7 @@ def _release(row: Row) -> int:
     return int(str(row.values["release"]))
 
 
-def forget(ports: Ports, candidate: Candidate, task: TaskRecord) -> None:
-    """Delete the index rows of a task, as it was when it was pending."""
-    places = {(row.partition, row.key) for row in (candidate.index, *index_rows(task))}
-    for partition, key in sorted(places):
-        ports.tables.delete(names.TABLE_PENDING, partition, key)
+def forget(ports: Ports, found: Iterable[tuple[Candidate, TaskRecord]]) -> None:
+    """Delete the index rows of tasks, each as it was when it was pending."""
+    rows = (row for candidate, task in found for row in (candidate.index, *index_rows(task)))
+    delete_all(ports.tables, names.TABLE_PENDING, ((row.partition, row.key) for row in rows))

@@ -14,12 +14,12 @@ from orthocontracts.tasks import TaskSpec, job_of_task
 from orthofunctions.domain.faults import AuxiliaryMissingError, PlanError
 from orthofunctions.domain.planning import Limits, make_plan
 from orthofunctions.domain.plans import Plan
-from orthofunctions.domain.records import JobRecord, OutputRecord, TaskRecord
+from orthofunctions.domain.records import JobRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.domain.urgency import hastened
 from orthofunctions.ports import BlobMissingError, Ports, RowChangedError, RowExistsError
 from orthofunctions.usecases.cancel import cancel_job
-from orthofunctions.usecases.claims import settle_output
+from orthofunctions.usecases.claims import Settled, settle_output
 from orthofunctions.usecases.inspect import inspect_products, resolve_terrain
 from orthofunctions.usecases.jobs import MAX_SWAPS, BusyRowError, announce, change_job, fail_job, open_job
 from orthofunctions.usecases.pending import enqueue, leave, wake
@@ -103,13 +103,13 @@ def _plan_once(ports: Ports, job: JobRecord, request: Request, limits: Limits) -
 def _carry_out(ports: Ports, job: JobRecord, plan: Plan, rules: Rules) -> int:
     """Settle every output, then make the tasks that have any left to make. Returns how many."""
     with ThreadPoolExecutor(min(PARALLEL_OUTPUTS, len(plan.outputs))) as pool:
-        outputs = list(pool.map(lambda planned: settle_output(ports, job, planned), plan.outputs))
+        settled = list(pool.map(lambda planned: settle_output(ports, job, planned), plan.outputs))
     made = 0
+    wanted = [one for one in settled if one.output.state is OutputState.WANTED]
     own = {spec.task_id for spec in plan.tasks}
-    for joined in sorted({one.task_id for one in outputs if one.state is OutputState.WANTED} - own):
+    for joined in sorted({one.output.task_id for one in wanted} - own):
         _hasten(ports, joined, plan, rules)
-    wanted = [one for one in outputs if one.state is OutputState.WANTED]
-    claimed = {spec.task_id: [one for one in wanted if one.task_id == spec.task_id] for spec in plan.tasks}
+    claimed = {spec.task_id: [one for one in wanted if one.output.task_id == spec.task_id] for spec in plan.tasks}
     tasks = [_task(spec, claimed[spec.task_id]) for spec in plan.tasks if claimed[spec.task_id]]
     for task in _with_turns(ports, job.user, tasks):
         _make_task(ports, task)
@@ -158,8 +158,8 @@ def _with_turns(ports: Ports, user: str, tasks: Sequence[TaskRecord]) -> list[Ta
     ]
 
 
-def _task(spec: TaskSpec, claimed: Sequence[OutputRecord]) -> TaskRecord:
-    digests = {output.digest for output in claimed}
+def _task(spec: TaskSpec, claimed: Sequence[Settled]) -> TaskRecord:
+    digests = {one.output.digest for one in claimed}
     return TaskRecord(
         job_id=spec.job_id,
         task_id=spec.task_id,
@@ -172,6 +172,7 @@ def _task(spec: TaskSpec, claimed: Sequence[OutputRecord]) -> TaskRecord:
         input_bytes=sum(source.size_bytes for source in spec.products),
         result_version=spec.result_version,
         process=spec.options.radiometry or "default",
+        makes_all=len(claimed) == len(spec.outputs) and all(one.first for one in claimed),
     )
 
 

@@ -14,11 +14,10 @@ from orthofunctions.ports import BlobMissingError, Ports
 
 
 class PlanLostError(Exception):
-    """A task's plan is gone or unreadable: it can neither run nor be committed."""
+    """A job's plan is gone or unreadable: its tasks can neither run nor be committed."""
 
-    def __init__(self, task_id: str, reason: str) -> None:
-        super().__init__(f"the plan of task {task_id} cannot be used: {reason}. Submit the request again.")
-        self.task_id = task_id
+    def __init__(self, job_id: str, reason: str) -> None:
+        super().__init__(f"the plan of job {job_id} cannot be used: {reason}. Submit the request again.")
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,32 @@ class PlannedTask:
         return tuple(output.digest for output in self.spec.outputs)
 
 
+@dataclass(frozen=True)
+class StoredPlan:
+    """The plan of a job as it lies in the store."""
+
+    plan: Plan
+
+    @classmethod
+    def read(cls, ports: Ports, job_id: str) -> StoredPlan:
+        """Raises PlanLostError where it is missing or unreadable."""
+        try:
+            text = ports.blobs.read(names.CONTAINER_PLANS, names.plan_blob(job_id))
+            return cls(Plan.model_validate_json(text))
+        except BlobMissingError as error:
+            raise PlanLostError(job_id, str(error)) from error
+        except ValidationError as error:
+            first = error.errors()[0]["msg"]
+            raise PlanLostError(job_id, f"{error.error_count()} errors, the first: {first}") from error
+
+    def task(self, task_id: str) -> PlannedTask:
+        """Raises PlanLostError where the plan does not name the task."""
+        spec = next((spec for spec in self.plan.tasks if spec.task_id == task_id), None)
+        if spec is None:
+            raise PlanLostError(self.plan.job_id, f"it does not name task {task_id}")
+        return PlannedTask(spec, {output.digest: output.identity for output in self.plan.outputs})
+
+
 def planned_task(ports: Ports, job_id: str, task_id: str) -> PlannedTask:
     """A task as its job's plan describes it.
 
@@ -39,13 +64,4 @@ def planned_task(ports: Ports, job_id: str, task_id: str) -> PlannedTask:
     PlanLostError
         Where the plan, or the task in it, is missing or unreadable.
     """
-    try:
-        plan = Plan.model_validate_json(ports.blobs.read(names.CONTAINER_PLANS, names.plan_blob(job_id)))
-    except BlobMissingError as error:
-        raise PlanLostError(task_id, str(error)) from error
-    except ValidationError as error:
-        raise PlanLostError(task_id, f"{error.error_count()} errors, the first: {error.errors()[0]['msg']}") from error
-    for spec in plan.tasks:
-        if spec.task_id == task_id:
-            return PlannedTask(spec, {output.digest: output.identity for output in plan.outputs})
-    raise PlanLostError(task_id, "it does not name the task")
+    return StoredPlan.read(ports, job_id).task(task_id)

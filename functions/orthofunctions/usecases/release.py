@@ -1,15 +1,20 @@
-"""One release: active row → task row → ticket → queue message → index row.
+"""Releases: active row → task row → ticket → queue message → index rows.
 
 Only the second step decides: a compare-and-swap of the task's row, which raises its release number. A round that dies
 before it leaves an active row that means nothing; one that dies after it leaves a release that never starts, which the
 sweep recalls. The message is sent once at most under a release number, so there is never a second lease on one.
+
+Tasks of one job share their partitions and its plan: their rows are written in one transaction each, where there are
+several, and the plan is read once.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from orthocontracts import names
 from orthocontracts.messages import Fault, Release
@@ -21,95 +26,166 @@ from orthofunctions.domain.policy import Decision
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
-from orthofunctions.ports import Ports, RowChangedError
+from orthofunctions.ports import Change, Ports, RowChangedError
 from orthofunctions.usecases.collect import still_open
 from orthofunctions.usecases.events import tell_task
 from orthofunctions.usecases.inputs import InputMissingError, Known, input_files
 from orthofunctions.usecases.lease import RoundLease
 from orthofunctions.usecases.pending import Candidate, forget
-from orthofunctions.usecases.plans import PlanLostError, planned_task
-from orthofunctions.usecases.rows import release_key, swap
+from orthofunctions.usecases.plans import PlanLostError, PlannedTask, StoredPlan
+from orthofunctions.usecases.rows import MOST_CHANGES, parts, put_all, release_key, swap
 from orthofunctions.usecases.tasks import give_up, log_fields, settle
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """A decision of the round, the pending task it is about, and its pool."""
+
+    decision: Decision
+    candidate: Candidate
+    task: TaskRecord
+    pool: PoolSpec
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    chosen: Chosen
+    ticket: Ticket
+    active: ActiveRecord
+    released: TaskRecord
+
+
+def bundles(chosen: Iterable[Chosen], size: int) -> list[Sequence[Chosen]]:
+    """So many at a time, as one thread carries them out: in order, but the tasks of a job side by side."""
+    by_job: dict[str, list[Chosen]] = {}
+    for one in chosen:
+        by_job.setdefault(one.task.job_id, []).append(one)
+    return list(parts([one for of_a_job in by_job.values() for one in of_a_job], size))
+
+
 def release(
-    ports: Ports,
-    rules: Rules,
-    lease: RoundLease,
-    *,
-    candidate: Candidate,
-    task: TaskRecord,
-    decision: Decision,
-    pool: PoolSpec,
-    known: Known,
-) -> ActiveRecord | None:
-    """Carry out one decision on a pending task. None where it turned out to need no run, or changed meanwhile.
+    ports: Ports, rules: Rules, lease: RoundLease, bundle: Sequence[Chosen], known: Known
+) -> list[ActiveRecord]:
+    """Carry out decisions on pending tasks. Those that turned out to need no run, or changed meanwhile, are left out.
 
     Raises
     ------
     LeaseLostError
         Where the round must not write any longer.
     """
-    try:
-        planned = planned_task(ports, task.job_id, task.task_id)
-        wanted = still_open(ports, task, planned.digests)
-        if not wanted:
+    done: list[_Prepared] = []
+    for of_a_job in _by_job(bundle):
+        prepared = list(_prepared(ports, rules, lease, of_a_job, known))
+        for one in _turned_released(ports, lease, prepared):
+            _send(ports, lease, one)
+            done.append(one)
+    forget(ports, ((one.chosen.candidate, one.chosen.task) for one in done))
+    return [one.active for one in done]
+
+
+def _by_job(bundle: Sequence[Chosen]) -> Iterator[Sequence[Chosen]]:
+    for _, of_a_job in groupby(bundle, lambda one: one.task.job_id):
+        yield from parts(list(of_a_job), MOST_CHANGES)
+
+
+def _prepared(
+    ports: Ports, rules: Rules, lease: RoundLease, of_a_job: Sequence[Chosen], known: Known
+) -> Iterator[_Prepared]:
+    """What the releases of a job's tasks need. A task whose outputs are all there ends, and so does a hopeless one."""
+    plan: StoredPlan | None = None
+    for chosen in of_a_job:
+        task = chosen.task
+        try:
+            plan = plan or StoredPlan.read(ports, task.job_id)
+            planned = plan.task(task.task_id)
+            wanted = _wanted(ports, task, planned)
+            if not wanted:
+                lease.keep()
+                if settle(ports, task.job_id, task.task_id, planned.digests):
+                    forget(ports, [(chosen.candidate, task)])
+                continue
+            yield _prepare(ports, rules, chosen, planned.spec, wanted, known)
+        except (PlanLostError, InputMissingError) as error:
             lease.keep()
-            if settle(ports, task.job_id, task.task_id, planned.digests):
-                forget(ports, candidate, task)
-            return None
-        now = ports.clock.now()
-        start_by = now + timedelta(seconds=pool.start_limit_s)
-        ticket = _ticket(
-            ports,
-            rules,
-            spec=planned.spec,
-            release_number=task.release + 1,
-            pool=pool,
-            wanted=wanted,
-            start_by=start_by,
-            known=known,
-        )
-    except (PlanLostError, InputMissingError) as error:
-        lease.keep()
-        give_up(ports, task, Fault(kind=type(error).__name__, message=str(error)[:2000], permanent=True))
-        return None
+            give_up(ports, task, Fault(kind=type(error).__name__, message=str(error)[:2000], permanent=True))
+
+
+def _wanted(ports: Ports, task: TaskRecord, planned: PlannedTask) -> Sequence[str]:
+    """The outputs to make. Before the first run of a task that makes all nobody can have made one: no need to look."""
+    if task.makes_all and task.release == 0:
+        return planned.digests
+    return still_open(ports, task, planned.digests)
+
+
+def _prepare(
+    ports: Ports, rules: Rules, chosen: Chosen, spec: TaskSpec, wanted: Sequence[str], known: Known
+) -> _Prepared:
+    task, pool, decision = chosen.task, chosen.pool, chosen.decision
+    now = ports.clock.now()
+    start_by = now + timedelta(seconds=pool.start_limit_s)
+    number = task.release + 1
+    ticket = _ticket(
+        ports, rules, spec=spec, release_number=number, pool=pool, wanted=wanted, start_by=start_by, known=known
+    )
     active = ActiveRecord(
         job_id=task.job_id,
-        release_key=release_key(task.task_id, ticket.release),
+        release_key=release_key(task.task_id, number),
         task_id=task.task_id,
-        release=ticket.release,
+        release=number,
         pool=pool.name,
         result_version=task.result_version,
         released_at=now,
         start_by=start_by,
         user=task.user,
+        is_cloud=pool.kind == "cloud",
         reserved_eur=decision.cost_eur,
         eur_per_slot_s=pool.run_cost_eur(1.0),
         startup_s=pool.startup_s,
     )
+    return _Prepared(chosen, ticket, active, _as_released(task, decision, ticket, now))
+
+
+def _turned_released(ports: Ports, lease: RoundLease, prepared: Sequence[_Prepared]) -> Iterator[_Prepared]:
+    """Write the active rows, then turn the tasks' rows released. Yields those whose row had not changed meanwhile.
+
+    In one transaction each where there are several; where one of the rows has changed, one after the other.
+    """
+    if not prepared:
+        return
     lease.keep()
-    ports.tables.put(names.TABLE_ACTIVE, active.to_row())
+    put_all(ports.tables, names.TABLE_ACTIVE, [one.active.to_row() for one in prepared])
+    if len(prepared) > 1:
+        lease.keep()
+        try:
+            ports.tables.transact(names.TABLE_TASKS, [Change("replace", one.released.to_row()) for one in prepared])
+        except RowChangedError:
+            pass
+        else:
+            yield from prepared
+            return
+    for one in prepared:
+        lease.keep()
+        try:
+            swap(ports.tables, one.released)
+        except RowChangedError:
+            continue
+        yield one
+
+
+def _send(ports: Ports, lease: RoundLease, prepared: _Prepared) -> None:
+    ticket, released = prepared.ticket, prepared.released
+    blob = names.ticket_blob(released.task_id, ticket.release)
     lease.keep()
-    try:
-        released = swap(ports.tables, _as_released(task, decision, ticket, now))
-    except RowChangedError:
-        return None
+    ports.blobs.write(names.ticket_container(ticket.pool), blob, ticket.to_json().encode())
     lease.keep()
-    ports.blobs.write(
-        names.ticket_container(pool.name),
-        names.ticket_blob(task.task_id, ticket.release),
-        ticket.to_json().encode(),
+    message = Release(task_id=released.task_id, release=ticket.release)
+    ports.queues.send_release(names.pool_queue(ticket.pool, released.result_version), message.to_json())
+    logger.info(
+        "%s", prepared.chosen.decision.sentence, extra={**log_fields("released", released), "pool": ticket.pool}
     )
-    lease.keep()
-    message = Release(task_id=task.task_id, release=ticket.release)
-    ports.queues.send_release(names.pool_queue(pool.name, task.result_version), message.to_json())
-    forget(ports, candidate, task)
-    logger.info("%s", decision.sentence, extra={**log_fields("released", released), "pool": pool.name})
     tell_task(ports, released)
-    return active
 
 
 def _as_released(task: TaskRecord, decision: Decision, ticket: Ticket, now: datetime) -> TaskRecord:

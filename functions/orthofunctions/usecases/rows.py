@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, TypeVar
 
 from orthofunctions.domain.records import ActiveRecord, Record, TaskRecord
-from orthofunctions.ports import RowChangedError, Tables, Value
+from orthofunctions.ports import ANY_ETAG, Change, Row, RowChangedError, Tables, Value
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+
+MOST_CHANGES: Final = 100
+"""In one transaction."""
 
 
 def load(tables: Tables, kind: type[R], partition: str, key: str) -> R | None:
@@ -44,6 +48,41 @@ def remove(tables: Tables, record: Record) -> bool:
     except RowChangedError:
         return False
     return True
+
+
+def put_all(tables: Tables, table: str, rows: Sequence[Row]) -> None:
+    """Write rows of one partition whatever is there: at most as many as a transaction holds."""
+    if len(rows) == 1:
+        tables.put(table, rows[0])
+    else:
+        tables.transact(table, [Change("put", row) for row in rows])
+
+
+def delete_all(tables: Tables, table: str, places: Iterable[tuple[str, str]]) -> None:
+    """Delete rows by partition and key, so many at once as share a partition; absent is no error."""
+    by_partition: dict[str, list[str]] = {}
+    for partition, key in sorted(set(places)):
+        by_partition.setdefault(partition, []).append(key)
+    for partition, keys in by_partition.items():
+        for part in parts(keys, MOST_CHANGES):
+            if len(part) == 1 or not _deleted_at_once(tables, table, partition, part):
+                for key in part:
+                    tables.delete(table, partition, key)
+
+
+def _deleted_at_once(tables: Tables, table: str, partition: str, keys: Sequence[str]) -> bool:
+    """False where one of them is gone: then all the others are still there."""
+    try:
+        tables.transact(table, [Change("delete", Row(partition, key, {}, ANY_ETAG)) for key in keys])
+    except RowChangedError:
+        return False
+    return True
+
+
+def parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """So many items at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def release_key(task_id: str, release: int) -> str:

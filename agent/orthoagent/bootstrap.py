@@ -17,6 +17,7 @@ from orthoagent.adapters.fetch import Fetcher
 from orthoagent.adapters.mqtt import BrokerLine
 from orthoagent.adapters.process import ComputeChild, child_environment
 from orthoagent.adapters.scratch import own_scratch
+from orthoagent.adapters.sites import Sites
 from orthoagent.adapters.storage import Outbox, PoolQueue, Tickets
 from orthoagent.adapters.upload import Uploader
 from orthoagent.errors import AgentError
@@ -46,6 +47,7 @@ async def run_worker(settings: Settings) -> None:
     """
     connection = settings.storage.get_secret_value()
     board = _board(settings)
+    sites = Sites(settings.stores)
     with own_scratch(settings.agent_scratch, settings.agent):
         async with (
             queue_service(connection) as queues,
@@ -59,8 +61,8 @@ async def run_worker(settings: Settings) -> None:
                 renew_every_s=settings.renew_every_s,
                 tickets=Tickets(blobs, settings.pool),
                 outbox=Outbox(queues, names.QUEUE_RESULTS),
-                fetcher=Fetcher(http, parallel=settings.fetch_parallel),
-                uploader=Uploader(http),
+                fetcher=Fetcher(http, sites, parallel=settings.fetch_parallel),
+                uploader=Uploader(http, sites),
                 board=board,
             )
             queue = PoolQueue(queues, names.pool_queue(settings.pool, KERNEL_RESULT_VERSION), lease_s=settings.lease_s)

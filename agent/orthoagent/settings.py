@@ -69,6 +69,10 @@ class Settings(StorageSettings):
         default_factory=lambda: Path.home() / ".cache" / "orthoagent",
         description="node-local folder of compiled kernels; never share one between nodes",
     )
+    stores: dict[Identifier, Folder] = Field(
+        default_factory=dict,
+        description='folders of the site that pools.yaml names as stores, as JSON: {"archive": "/data/archive"}',
+    )
     compute: str = Field(
         default="orthoagent.compute:orthorectify_output",
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",

@@ -23,7 +23,8 @@ from orthoagent.patience import patiently
 from orthoagent.session import Event, State
 from orthoagent.status import Phase, StatusBoard
 from orthocontracts.messages import Fault, Report, Verdict
-from orthocontracts.outputs import FileFacts, FileKind, OutputSpec
+from orthocontracts.outputs import FILE_SUFFIX, FileFacts, FileKind, OutputSpec, file_kinds
+from orthocontracts.tasks import COPY
 from orthocontracts.tickets import MAX_DELIVERIES, Delivery, Ticket
 from orthocontracts.version import KERNEL_RESULT_VERSION
 
@@ -136,6 +137,9 @@ class Work:
         return Event.FETCHED
 
     async def compute(self) -> Event:
+        if self._known_ticket().spec.process == COPY:
+            self._made = dict(self._copies())
+            return Event.CHILD_ENDED
         job = self._job()
         total = sum(output.grid.megapixels for output in job.outputs)
         shares = {output.digest: output.grid.megapixels / total for output in job.outputs}
@@ -160,6 +164,14 @@ class Work:
             self._fault = Fault(kind="ComputeDied", message=death[:2000])
             self._log("child_died", level=logging.ERROR, error=death)
         return Event.CHILD_ENDED
+
+    def _copies(self) -> Iterable[tuple[str, OutputMade]]:
+        """For a copy there is nothing to compute: each output is the files of its image as they were fetched."""
+        spec, inputs = self._known_ticket().spec, self._folder / "in"
+        for source, output in zip(spec.products, spec.outputs, strict=True):
+            if output.digest in self._known_ticket().wanted:
+                files = {kind: inputs / f"{source.ref}{FILE_SUFFIX[kind]}" for kind in file_kinds(spec.options)}
+                yield output.digest, OutputMade(files=files)
 
     def _job(self) -> ComputeJob:
         spec, inputs = self._known_ticket().spec, self._folder / "in"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from rich.table import Table
 from orthoburst.client import Client
 from orthoburst.errors import OrthoburstError
 from orthoburst.job import Job
+from orthoburst.stub import make_stub
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -90,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     fetch = add("fetch", _fetch, "download a job's images")
     fetch.add_argument("job")
     fetch.add_argument("folder")
+    stub = add("stub", _stub, "of a product that stays in the site's archive: the part to upload")
+    stub.add_argument("product", type=Path, help="its folder, below the root")
+    stub.add_argument("into", type=Path, help="folder to make it in")
+    stub.add_argument("--store", required=True, help="name of the archive in pools.yaml")
+    stub.add_argument("--root", type=Path, required=True, help="the archive's folder as it is mounted here")
     pools = add("pools", _pools, "the pools, their workers, how fast and how dear they are; pause and resume them")
     pools.add_argument("action", nargs="?", choices=("pause", "resume"))
     pools.add_argument("pool", nargs="?")
@@ -160,7 +167,10 @@ def _jobs(client: Client, arguments: argparse.Namespace, out: Console) -> int:
 
 def _results(client: Client, arguments: argparse.Namespace, out: Console) -> int:
     results = client.job(arguments.job).results()
-    lines = "\n".join(f"{result.title}  {result.size_bytes / 1e6:.1f} MB\n  {result.image_url}" for result in results)
+    lines = "\n".join(
+        f"{result.title}  {result.size_bytes / 1e6:.1f} MB\n  {result.image_url or 'on site: fetch copies it'}"
+        for result in results
+    )
     _print(out, arguments, [asdict(result) for result in results], lines or "no image yet")
     return 0
 
@@ -207,6 +217,12 @@ def _cancel(client: Client, arguments: argparse.Namespace, out: Console) -> int:
 def _fetch(client: Client, arguments: argparse.Namespace, out: Console) -> int:
     paths = [str(path) for path in client.job(arguments.job).download(arguments.folder)]
     _print(out, arguments, paths, "\n".join(paths) or "no image yet")
+    return 0
+
+
+def _stub(_: Client, arguments: argparse.Namespace, out: Console) -> int:
+    made = make_stub(arguments.product, arguments.into, store=arguments.store, root=arguments.root)
+    _print(out, arguments, str(made), f"{made}: upload it like any product, its manifest last")
     return 0
 
 

@@ -21,7 +21,10 @@ POLL_S = (0.5, 5.0)  # first and slowest: a job of seconds is seen at once, one 
 
 @dataclass(frozen=True)
 class ResultFile:
-    """One file of an image. Its link is signed and expires; ask for the results again for a fresh one."""
+    """One file of an image. Its link is signed and expires; ask for the results again for a fresh one.
+
+    ``url`` is empty for a file that was left on site and of which there is no copy yet, see `Job.copy`.
+    """
 
     url: str
     size_bytes: int
@@ -129,7 +132,7 @@ class Job:
                 digest=output["digest"],
                 title=output["title"],
                 files={
-                    kind: ResultFile(output[kind]["href"], int(output[kind]["size_bytes"]), output[kind]["md5"])
+                    kind: ResultFile(output[kind].get("href", ""), int(output[kind]["size_bytes"]), output[kind]["md5"])
                     for kind in FILE_SUFFIX
                     if kind in output
                 },
@@ -140,7 +143,8 @@ class Job:
     def download(self, folder: str | Path, *, parallel: int = 4) -> list[Path]:
         """Fetch the images, with their masks, STAC Items, browse images and extras beside them.
 
-        Files already there and whole are not fetched again; a cut download is resumed.
+        Files already there and whole are not fetched again; a cut download is resumed. Images that were left on site
+        are copied first.
 
         Returns
         -------
@@ -151,10 +155,16 @@ class Job:
         ------
         DownloadError
             Where a file does not arrive whole.
+        JobFailedError
+            Where images could not be copied from the site.
         """
         into = Path(folder)
         into.mkdir(parents=True, exist_ok=True)
         results = self.results()
+        if any(not file.url for result in results for file in result.files.values()):
+            for copying in self.copy():
+                copying.watch()
+            results = self.results()
         images = [into / f"{result.file_stem}.tif" for result in results]
         with ThreadPoolExecutor(max_workers=parallel) as pool:
             waiting = []
@@ -172,6 +182,11 @@ class Job:
         """For each task: where it ran or waits, why, and the figures of every pool."""
         tasks: list[dict[str, Any]] = self._session.call("GET", f"/jobs/{self.id}/explain")["tasks"]
         return tasks
+
+    def copy(self) -> list[Job]:
+        """Have images that were left on site copied into blob storage: the jobs that do so, if any is needed."""
+        answer = self._session.call("POST", f"/jobs/{self.id}/copies")
+        return [Job(self._session, status) for status in answer["jobs"]]
 
     def retry(self) -> Job:
         """The same request again, as a new job, where this one failed or was cancelled."""

@@ -66,14 +66,19 @@ class RunningTask(Message):
 
 
 class AgentStatus(Message):
-    """Retained on an agent's status topic and forwarded to queue ``capacity``. Its last will says ``offline``."""
+    """Retained on an agent's status topic and forwarded to queue ``capacity``. Its last will says ``offline``.
+
+    ``starting`` is said in a worker's name before it runs, by whoever has submitted it: a pilot that waits in a batch
+    scheduler's queue. ``starts_at`` is when it is expected, where the scheduler says so.
+    """
 
     agent: Identifier
     pool: Identifier
     session: str = Field(max_length=64, description="new at every start of the worker")
     sequence: int = Field(ge=0)
-    state: Literal["online", "draining", "offline"]
+    state: Literal["starting", "online", "draining", "offline"]
     at: UtcTime
+    starts_at: UtcTime | None = None
     slots: int = Field(default=0, ge=0)
     running: tuple[RunningTask, ...] = ()
     walltime_left_s: float | None = None

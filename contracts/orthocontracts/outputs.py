@@ -63,9 +63,9 @@ class OutputSpec(Document):
 
 
 class FileFacts(Document):
-    """A delivered file as its worker measured it while uploading."""
+    """A delivered file as its worker measured it while delivering."""
 
-    blob: str = Field(description="container/path")
+    blob: str = Field(description="container/path, or site://store/path where it stays on site")
     size_bytes: int = Field(ge=1)
     md5: str = Field(pattern=r"^[0-9a-f]{32}$")
 

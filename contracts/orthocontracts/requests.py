@@ -12,8 +12,10 @@ from orthocontracts.model import Document, Identifier, UtcTime
 MAX_PRODUCTS = 16
 MAX_TILES = 200
 
-ProductRef = Annotated[str, StringConstraints(pattern=r"^products/[A-Za-z0-9][A-Za-z0-9._/-]{0,240}$")]
-"""A blob, or the folder of a SAFE, in the container ``products``."""
+ProductRef = Annotated[
+    str, StringConstraints(pattern=r"^(products/[A-Za-z0-9][A-Za-z0-9._/-]{0,240}|catalogue/[0-9a-f]{64})$")
+]
+"""A blob, or the folder of a SAFE, in the container ``products``; for process ``copy`` an image, by its digest."""
 
 AuxRef = Annotated[str, StringConstraints(pattern=r"^aux/[A-Za-z0-9][A-Za-z0-9._/-]{0,240}$")]
 """A blob in the container ``aux``: DEM, geoid, orbit."""
@@ -154,7 +156,9 @@ class Request(Document):
     version: Literal[1] = 1
     request_id: Identifier
     user: Identifier = "local"
-    process: Literal["orthorectify"] = "orthorectify"
+    process: Literal["orthorectify", "copy"] = Field(
+        default="orthorectify", description="copy: images that were left on site, into blob storage"
+    )
     products: tuple[ProductRef, ...] = Field(min_length=1, max_length=MAX_PRODUCTS)
     grid: GridRequest = TileGrid()
     options: Options = Options()
@@ -162,6 +166,14 @@ class Request(Document):
     deadline: UtcTime | None = None
     patience_s: float | None = Field(default=None, ge=0, le=30 * 86_400)
     urgent: bool = False
+
+    @model_validator(mode="after")
+    def _products_fit_the_process(self) -> Self:
+        wanted = "catalogue/" if self.process == "copy" else "products/"
+        wrong = next((ref for ref in self.products if not ref.startswith(wanted)), None)
+        if wrong is not None:
+            raise ValueError(f"process {self.process} takes {wanted}…, not {wrong}")
+        return self
 
     @field_validator("products")
     @classmethod

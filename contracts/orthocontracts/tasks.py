@@ -8,6 +8,9 @@ from orthocontracts.model import Document, Identifier, UtcTime
 from orthocontracts.outputs import OutputSpec, ResolvedTerrain, Source
 from orthocontracts.requests import Options
 
+COPY = "copy"
+"""The process that brings images from a store of a site into blob storage: of each product an output is the copy."""
+
 
 class TaskSpec(Document):
     """What a worker needs to know, apart from where it may read and write (the ticket adds that)."""
@@ -25,6 +28,9 @@ class TaskSpec(Document):
     deadline: UtcTime | None = None
     patience_s: float | None = None
     urgent: bool = False
+    input_bytes_at: dict[str, int] = Field(
+        default_factory=dict, description="of its products, by the store they lie in where that is not blob storage"
+    )
 
     @property
     def megapixels(self) -> float:

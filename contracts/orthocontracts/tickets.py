@@ -21,13 +21,18 @@ class InputFile(Document):
     """
 
     path: str
-    url: str = Field(description="read-only, expiring; a secret: never logged")
+    url: str = Field(
+        description="read-only, expiring; a secret: never logged. site://store/path: a file the worker has at hand"
+    )
     size_bytes: int = Field(ge=0)
     md5: str | None = None
 
 
 class OutputFile(Document):
-    """One file to deliver: where it goes, and the create-only link that lets exactly this file be written once."""
+    """One file to deliver: where it goes, and the create-only link that lets exactly this file be written once.
+
+    Where it is to stay on site, both are ``site://store/path``.
+    """
 
     blob: str
     url: str = Field(description="create-only, expiring; a secret: never logged")

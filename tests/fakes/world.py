@@ -141,7 +141,7 @@ class World:
                 grid=grid,
                 options=options,
                 terrain=ResolvedTerrain(height_m=0.0),
-                trust="local",
+                trust="site",
                 result_version=KERNEL_RESULT_VERSION,
             )
             digest = output_digest(identity)

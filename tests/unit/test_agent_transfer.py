@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from orthoagent.adapters.fetch import Fetcher
+from orthoagent.adapters.sites import Sites
 from orthoagent.adapters.upload import Uploader
 from orthoagent.errors import FaultError
 from orthocontracts.outputs import FileFacts
@@ -51,7 +52,7 @@ def fetch(handler: Handler, folder: Path, *files: dict[str, object], limit_s: fl
             InputFile.model_validate({"size_bytes": len(BODY), "url": f"{address}/{file['path']}?sig=SECRET", **file})
             for file in files
         ]
-        await Fetcher(http, parallel=2, no_progress_limit_s=limit_s).fetch(inputs, folder, told.append)
+        await Fetcher(http, Sites({}), parallel=2, no_progress_limit_s=limit_s).fetch(inputs, folder, told.append)
 
     asyncio.run(serving(handler, use))
     return told
@@ -149,7 +150,9 @@ def put(handler: Handler, path: Path, *, links_s: float = 60) -> FileFacts:
 
     async def use(http: aiohttp.ClientSession, address: str) -> None:
         to = OutputFile(blob="results/t/1/x.tif", url=f"{address}/results/x.tif?sig=SECRET")
-        facts.append(await Uploader(http).put(path, to, until=datetime.now(UTC) + timedelta(seconds=links_s)))
+        facts.append(
+            await Uploader(http, Sites({})).put(path, to, until=datetime.now(UTC) + timedelta(seconds=links_s))
+        )
 
     asyncio.run(serving(handler, use))
     return facts[0]

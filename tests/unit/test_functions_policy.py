@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from statistics import NormalDist
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from orthofunctions.domain.offers import Market, PendingTask
 from orthofunctions.domain.policy import Decision, Ledger, UserLedger, plan_releases
-from orthofunctions.domain.pool_state import Basis, PoolState
+from orthofunctions.domain.pool_state import Basis, Coming, PoolState
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.runtimes import DEADLINE_CONFIDENCE, RunTimes
 
@@ -114,10 +115,35 @@ class TestDecisions:
         assert decision.figures["far"].transfer_s == pytest.approx(100)
         assert decision.figures["far"].cost_eur == pytest.approx(0.3 * 175 / 3600 + 0.08)
         assert placed([one], [far, near], Ledger()) == {"a": "cloud"}  # 175 s of 0.3 against 75 s of 0.5
-        kept_there = task("b", 20, output_bytes=10**9, output_store="site")
-        site = near.spec.model_copy(update={"name": "site", "local": ("blobs", "site")})
-        dear = near.spec.model_copy(update={"egress_eur_per_gb": 0.1})
-        assert placed([kept_there], [cloud(spec=dear), cloud(spec=site)]) == {"b": "site"}
+        large = task("b", 20, output_bytes=10**9)
+        keeps = near.spec.model_copy(update={"name": "keeps", "local": ("blobs", "site"), "results_in": "site"})
+        sends = near.spec.model_copy(update={"local": ("site",), "egress_eur_per_gb": 0.1})
+        assert placed([large], [cloud(spec=sends), cloud(spec=keeps)]) == {"b": "keeps"}
+
+    def test_data_of_a_site_are_read_where_they_lie_or_not_at_all(self) -> None:
+        here = hpc(1, spec=HPC.model_copy(update={"local": ("blobs", "site")}))
+        there = task("a", 0, inputs=(("blobs", 10), ("site", 10**9)), sites=frozenset({"site"}), deadline_s=NOW + 1)
+        assert placed([there], [hpc(5), cloud()]) == {}
+        assert placed([there], [hpc(5), cloud(), hpc(0, spec=here.spec)]) == {}
+        others = [task(f"b{n}", 0) for n in range(2)]
+        pools = [here, cloud()]
+        found = placed([*others, there], pools)
+        assert found["a"] == "hpc", "its slot is not lost to others that may go to the cloud"
+        (decision,) = plan_releases([there], [here, cloud()], Ledger(), NOW)
+        assert (decision.figures["cloud"].free_slots, decision.figures["cloud"].start_in_s) == (0, None)
+
+    def test_a_pilot_that_comes_in_time_is_waited_for(self) -> None:
+        needs_s = HPC.nominal_s(0)
+        urgent = [task(f"t{n}", deadline_s=NOW + 60 + needs_s) for n in range(3)]  # their latest start in the cloud
+
+        def left(at_s: float, slots: int = 2, version: int = 1) -> int:
+            expects = replace(hpc(0), coming=(Coming(NOW + at_s, slots, version),))
+            return len(placed(urgent, [expects, cloud()]))
+
+        assert left(59) == 1, "two wait for its two slots, the third goes"
+        assert left(61) == 3, "it comes too late"
+        assert left(59, version=2) == 3, "it makes another result version"
+        assert len(placed([task("a", 500)], [replace(hpc(0), coming=(Coming(NOW + 1, 9, 1),)), cloud()])) == 1
 
     def test_learned_run_times_move_the_latest_start(self) -> None:
         slow = PoolState(CLOUD, Basis.CONFIGURED, {1: 9}, run_times={"": RunTimes(level=math.log(2), sigma=0.3)})

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orthofunctions.domain.runtimes import MOST_RUNS, PRIOR_SIGMA, Run, RunTimes, learn
+from orthofunctions.domain.runtimes import (
+    MOST_RUNS,
+    PRIOR_SIGMA,
+    RUNS_TO_BELIEVE,
+    Run,
+    RunTimes,
+    expected_startup_s,
+    learn,
+    start_limit_s,
+)
 from orthofunctions.domain.shares import FairClock, next_turn
 
 NOW = 1.7776e9
@@ -45,6 +54,20 @@ class TestTurns:
         turn = next_turn(FairClock(virtual_s, 4, 2), finish_s, weight, run_s, NOW)
         assert turn.at_s >= NOW
         assert turn.finish_s >= turn.tag_s >= max(virtual_s, finish_s)
+
+
+class TestStartUps:
+    def test_what_the_file_says_counts_until_enough_workers_came(self) -> None:
+        slow = [Run(60, 180)] * (RUNS_TO_BELIEVE - 1)
+        assert expected_startup_s(60, learn(slow)) == 60
+        assert 180 <= expected_startup_s(60, learn([*slow, Run(60, 180)])) < 400
+
+    def test_the_limit_is_the_99th_percentile_within_bounds(self) -> None:
+        known = RunTimes(level=math.log(2), sigma=0.1, n_runs=100)
+        assert start_limit_s(100, known, 1800) == pytest.approx(200 * math.exp(0.1 * 2.3263), rel=1e-4)
+        assert start_limit_s(100, known, 150) == 150
+        assert start_limit_s(1, known, 1800) == 60
+        assert start_limit_s(0, known, 1800) == 1800
 
 
 class TestRunTimes:

@@ -16,11 +16,13 @@ from orthocontracts.requests import Options, Request, RequestEnvelope
 from orthocontracts.states import OutputState, TaskState
 from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.domain.records import AgentRecord, DigestRecord
+from orthofunctions.domain.runtimes import RUNS_TO_BELIEVE
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.capacity import note_status
 from orthofunctions.usecases.poison import reconcile_poison
 from orthofunctions.usecases.repair import repair, repair_outputs, sweep_agents, sweep_results
 from orthofunctions.usecases.rows import find
+from orthofunctions.usecases.site import Site
 from orthofunctions.usecases.sweep import sweep
 
 
@@ -61,6 +63,40 @@ class TestRecall:
         assert why == "no worker of pool hpc took it within 300 s"
         assert world.tickets() == []
         assert world.active() == []
+
+    def test_a_cloud_worker_that_does_not_come_is_not_waited_for(self, world: World) -> None:
+        """Start-ups of 10 s: after 60 s the release is taken back, and the next one waits longer."""
+        world.job("one", "A", patience_s=0.0)
+        world.round()
+        world.clock.advance(60)
+        assert sweep(world.ports, world.rules) == 0
+        world.clock.advance(1)
+        assert sweep(world.ports, world.rules) == 1
+        assert only_task(world)[3] == "no worker of pool cloud took it within 60 s"
+        for _ in range(12):
+            world.round()
+            world.clock.advance(61)
+            world.sweep()
+        assert world.tasks()[0].state is TaskState.RELEASED, "60 s are what its workers need, it seems"
+
+    def test_start_ups_are_learned_where_a_worker_had_to_come(self, world: World) -> None:
+        for number in range(RUNS_TO_BELIEVE):
+            world.job(f"job-{number}", "A", Options(resampling="nearest", bands=(f"b{number}",)), patience_s=0.0)
+            world.round()
+            delivery = world.take("cloud")
+            assert delivery is not None
+            world.clock.advance(30)
+            delivery.report("started")
+            world.deliver_results()
+            delivery.succeed()
+            world.deliver_results()
+        cloud = next(
+            state
+            for state in Site.read(world.ports).states(1, world.clock.now(), world.rules)
+            if state.spec.kind == "cloud"
+        )
+        assert 30 <= cloud.spec.startup_s < 60
+        assert "start-up" not in cloud.run_times
 
     def test_run_overdue_is(self, world: World) -> None:
         released(world).report("started")

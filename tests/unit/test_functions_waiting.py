@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from orthofunctions.domain.offers import PendingTask
 from orthofunctions.domain.policy import Ledger, UserLedger, plan_releases
-from orthofunctions.domain.pool_state import Basis, PoolState
+from orthofunctions.domain.pool_state import Basis, Coming, PoolState
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.runtimes import RunTimes
 from orthofunctions.domain.waiting import why_waits
@@ -71,6 +72,12 @@ def test_decisions(one: PendingTask, pools: list[PoolState], ledger: Ledger, say
 @pytest.mark.parametrize(
     ("one", "pools", "ledger", "says"),
     [
+        (
+            task(deadline_s=NOW + 720),
+            [replace(FULL, coming=(Coming(NOW + 100, 2, 1),)), BURST],
+            Ledger(),
+            "hpc: no slot is free; hpc expects a worker at 2026-05-01 12:01:40 UTC, in time for its deadline",
+        ),
         (
             task(),
             [FULL, BURST],

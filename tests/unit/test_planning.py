@@ -26,7 +26,8 @@ def product(stem: str = ROME, ring=ROME_RING, pass_key: str = "p1", content: str
 
 def plan(*products: ProductFacts, limits: Limits = DEFAULTS, **request: Any) -> Plan:
     asked = Request.model_validate({"request_id": "r1", "products": [one.source.ref for one in products], **request})
-    return make_plan("j1", asked, products, ResolvedTerrain(height_m=0.0), limits=limits, now=NOW)
+    terrain = ResolvedTerrain(height_m=0.0)
+    return make_plan("j1", asked, products, terrain, trust="site", limits=limits, now=NOW)
 
 
 def test_one_output_per_tile_the_product_touches_in_tasks_of_a_few() -> None:

@@ -15,6 +15,7 @@ from typing import IO
 
 import aiohttp
 
+from orthoagent.adapters.sites import Sites, lend
 from orthoagent.errors import FaultError
 from orthoagent.logs import log
 from orthoagent.patience import pauses_s
@@ -36,14 +37,20 @@ class Fetcher:
     """Fetches the inputs of a task, a few files at a time."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, *, parallel: int, no_progress_limit_s: float = NO_PROGRESS_LIMIT_S
+        self,
+        http: aiohttp.ClientSession,
+        sites: Sites,
+        *,
+        parallel: int,
+        no_progress_limit_s: float = NO_PROGRESS_LIMIT_S,
     ) -> None:
         self._http = http
+        self._sites = sites
         self._parallel = parallel
         self._no_progress_limit_s = no_progress_limit_s
 
     async def fetch(self, files: Sequence[InputFile], folder: Path, on_bytes: OnBytes) -> None:
-        """Bring every file below ``folder``.
+        """Bring every file below ``folder``; what lies in a store of the site is linked, not copied.
 
         Raises
         ------
@@ -52,12 +59,19 @@ class Fetcher:
             planned, or that does not come.
         """
         paths = [_inside(folder, file.path) for file in files]
-        await asyncio.to_thread(_make_room, folder, sum(file.size_bytes for file in files))
+        lent = {file.path: self._sites.path_of(file.url) for file in files}
+        needed_bytes = sum(file.size_bytes for file in files if lent[file.path] is None)
+        await asyncio.to_thread(_make_room, folder, needed_bytes)
         turns = asyncio.Semaphore(self._parallel)
 
         async def one(file: InputFile, path: Path) -> None:
             async with turns:
-                await self._fetch_one(file, path, on_bytes)
+                source = lent[file.path]
+                if source is None:
+                    await self._fetch_one(file, path, on_bytes)
+                else:
+                    await asyncio.to_thread(lend, source, path, file.size_bytes, file.path)
+                    on_bytes(file.size_bytes)
 
         try:
             async with asyncio.TaskGroup() as group:

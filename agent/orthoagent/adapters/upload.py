@@ -1,4 +1,4 @@
-"""Finished files to their create-only links: one streamed Put Blob each, with its MD5."""
+"""Finished files to their create-only links: one streamed Put Blob each, with its MD5. Or into a store of the site."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
+from orthoagent.adapters.sites import Sites, keep
 from orthoagent.errors import FaultError
 from orthoagent.logs import log
 from orthoagent.patience import pauses_s
@@ -22,11 +23,12 @@ CHUNK_BYTES = 1 << 20
 
 
 class Uploader:
-    def __init__(self, http: aiohttp.ClientSession) -> None:
+    def __init__(self, http: aiohttp.ClientSession, sites: Sites) -> None:
         self._http = http
+        self._sites = sites
 
     async def put(self, path: Path, to: OutputFile, *, until: datetime) -> FileFacts:
-        """Write the file to its blob, trying again until the link expires.
+        """Write the file to its blob, trying again until the link expires; or copy it to its place on site.
 
         Raises
         ------
@@ -34,6 +36,10 @@ class Uploader:
             Where the service refuses it, or the link's time is over.
         """
         size, md5 = await asyncio.to_thread(_measure, path)
+        place = self._sites.path_of(to.url)
+        if place is not None:
+            await asyncio.to_thread(keep, path, place)
+            return FileFacts(blob=to.blob, size_bytes=size, md5=md5.hex())
         headers = {
             "x-ms-blob-type": "BlockBlob",
             "Content-MD5": base64.b64encode(md5).decode(),

@@ -11,6 +11,7 @@ from orthocontracts.states import JobState
 from orthofunctions.api.context import Asked, Caller
 from orthofunctions.api.problems import ProblemError, no_such_job
 from orthofunctions.usecases.cancel import cancel_job
+from orthofunctions.usecases.copy import copy_results
 from orthofunctions.usecases.costs import job_cost
 from orthofunctions.usecases.explain import reasons_to_wait
 from orthofunctions.usecases.jobs import find_job
@@ -81,6 +82,14 @@ def retry(job_id: str, asked: Asked) -> dict[str, Any]:
     except NothingToRetryError as error:
         raise ProblemError(409, "Nothing to retry", str(error)) from error
     return status_document(view_job(ports, job, {}), asked)
+
+
+@router.post("/jobs/{job_id}/copies", status_code=201)
+def copies(job_id: str, asked: Asked) -> dict[str, Any]:
+    """Jobs that copy the job's images into blob storage, where they were left on site. None where all are there."""
+    ports = asked.system.ports
+    jobs = copy_results(ports, _view(job_id, asked).record)
+    return {"jobs": [status_document(view_job(ports, job, {}), asked) for job in jobs]}
 
 
 @router.get("/jobs/{job_id}/explain")

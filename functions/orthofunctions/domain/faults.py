@@ -43,6 +43,12 @@ class UnsafeProductError(PlanError):
     kind = "UnsafeProduct"
 
 
+class NoAccessError(PlanError):
+    """A restricted product, asked for by someone who is not among its readers."""
+
+    kind = "NoAccess"
+
+
 class AuxiliaryMissingError(PlanError):
     """A DEM or geoid that is not in the container ``aux``, or no terrain at all."""
 
@@ -59,6 +65,12 @@ class UnfitOptionError(PlanError):
     """An option that its products cannot have, such as noise removal of an optical image."""
 
     kind = "UnfitOption"
+
+
+class NothingToCopyError(PlanError):
+    """Copies asked for of images that are in blob storage already."""
+
+    kind = "NothingToCopy"
 
 
 class TooLargeError(PlanError):

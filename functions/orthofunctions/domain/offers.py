@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from orthofunctions.domain.pool_state import PoolState
-from orthofunctions.domain.pools import BLOB_STORE
+from orthofunctions.domain.pool_state import Coming, PoolState
 from orthofunctions.domain.runtimes import DEADLINE_CONFIDENCE, RunTimes
 
 _BYTES_PER_GB = 1e9
@@ -39,8 +38,10 @@ class PendingTask:
         When its user's fair share of the centre comes to it, see `shares`; None: when it was created.
     inputs : tuple of (str, int)
         Bytes to be read, by the store they lie in.
-    output_bytes, output_store : int, str
-        What it will make, roughly, and where that is to live.
+    sites : frozenset of str
+        The stores of a site among them: only pools that have all of these at hand can run it.
+    output_bytes : int
+        What it will make, roughly.
     urgent : bool
         May go beyond the month's budget where its user may.
     """
@@ -54,8 +55,8 @@ class PendingTask:
     process: str = ""
     megapixels: float = 0.0
     inputs: tuple[tuple[str, int], ...] = ()
+    sites: frozenset[str] = frozenset()
     output_bytes: int = 0
-    output_store: str = BLOB_STORE
     result_version: int = 0
     urgent: bool = False
 
@@ -101,8 +102,9 @@ class Market:
         self._confidence = confidence
         self._terms: dict[str, list[_Terms]] = {}
         self._rows: dict[str, list[_Row]] = {}
-        self._quickest: dict[tuple[str, int], list[_Terms]] = {}
+        self._quickest: dict[tuple[str, int, frozenset[str]], list[_Terms]] = {}
         self._far: dict[str, bool] = {}
+        self._results_travel = any(pool.spec.results_in not in pool.spec.local for pool in pools)
 
     def offers(self, task: PendingTask, only: Sequence[int] | None = None) -> list[Offer]:
         """Every pool's, or of some; one of the cloud is taken to have no idle worker, so that it first starts one."""
@@ -117,9 +119,7 @@ class Market:
             if second_s > sure_s:  # noqa: PLR1730 (a call of max costs as much as all of this line)
                 sure_s = second_s
             found.append(_offer(Offer, (0.0, median * power_s, sure_s, eur * (startup_s + p90 * power_s))))
-        if any(self._is_far(store) for store, _ in task.inputs) or (
-            task.output_bytes and self._is_far(task.output_store)
-        ):
+        if self._results_travel or any(self._is_far(store) for store, _ in task.inputs):
             return [self._carried(task, *one) for one in zip(terms, found, strict=True)]
         return found
 
@@ -130,10 +130,23 @@ class Market:
             if store not in terms.local:
                 transfer_s += n_bytes * terms.s_per_byte
                 cost_eur += self._egress.get(store, 0.0) * n_bytes / _BYTES_PER_GB
-        if task.output_store not in terms.local:
+        if terms.results_in not in terms.local:
             cost_eur += terms.egress_eur_per_byte * task.output_bytes
         cost_eur += terms.eur_per_s * transfer_s
         return Offer(transfer_s, offer.run_s, offer.sure_s + transfer_s, offer.reserve_eur + cost_eur)
+
+    def reads(self, k: int, task: PendingTask) -> bool:
+        """Whether a pool's workers can read all that the task needs."""
+        return not task.sites or task.sites.issubset(self.pools[k].spec.local)
+
+    def comes_in_time(self, k: int, coming: Coming, task: PendingTask, offer: Offer) -> bool:
+        """Whether a worker that a pool expects would make the task's deadline; ``offer`` is the pool's."""
+        return (
+            task.deadline_s is not None
+            and coming.result_version == task.result_version
+            and coming.at_s + offer.sure_s <= task.deadline_s
+            and self.reads(k, task)
+        )
 
     def _is_far(self, store: str) -> bool:
         """Whether any pool has not the data of a store at hand."""
@@ -155,7 +168,7 @@ class Market:
             if deadline_s is None:
                 found.append(task.due_s - now_s)
                 continue
-            terms = quickest.get((task.process, task.result_version))
+            terms = quickest.get((task.process, task.result_version, task.sites))
             if terms is None:
                 terms = self._find_quickest(task)
             megapixels, inputs, least_s = task.megapixels, task.inputs, math.inf
@@ -197,7 +210,11 @@ class Market:
         counts as due a little too early.
         """
         terms = self._terms_of(task.process)
-        able = [one for one, pool in zip(terms, self.pools, strict=True) if pool.takes(task.result_version)]
+        able = [
+            one
+            for k, (one, pool) in enumerate(zip(terms, self.pools, strict=True))
+            if pool.takes(task.result_version) and self.reads(k, task)
+        ]
         cloud = [one for one in able if one.is_cloud]
         found: list[_Terms] = []
         for megapixels in _SIZES_MPX if able else ():
@@ -205,7 +222,7 @@ class Market:
                 best = min(cloud or able, key=lambda one: one.sure_s(megapixels, far_bytes))
                 if best not in found:
                     found.append(best)
-        self._quickest[task.process, task.result_version] = found
+        self._quickest[task.process, task.result_version, task.sites] = found
         return found
 
 
@@ -224,6 +241,7 @@ class _Terms:
     again_lead_s: float
     again: float
     local: frozenset[str]
+    results_in: str
     s_per_byte: float
     eur_per_s: float
     egress_eur_per_byte: float
@@ -255,6 +273,7 @@ class _Terms:
             again_lead_s=2 * spec.startup_s + RETRY_S if fails else 0.0,
             again=_TWO_ATTEMPTS * level * math.exp(again * times.sigma) if fails else 0.0,
             local=frozenset(spec.local),
+            results_in=spec.results_in,
             s_per_byte=1e-6 / spec.bandwidth_mb_per_s,
             eur_per_s=spec.run_cost_eur(1.0),
             egress_eur_per_byte=spec.egress_eur_per_gb / _BYTES_PER_GB,

@@ -23,6 +23,13 @@ class Surroundings:
     pool_gone: bool
     messages: int
     ticket_there: bool
+    start_limit_s: float
+
+
+def is_unclaimed(task: TaskRecord, limit_s: float, now: datetime) -> bool:
+    """Whether nobody has taken a release within the limit."""
+    waited = None if task.released_at is None else now - task.released_at
+    return task.state is TaskState.RELEASED and waited is not None and waited > timedelta(seconds=limit_s)
 
 
 def why_recall(task: TaskRecord, around: Surroundings, now: datetime, rules: Rules) -> str | None:
@@ -40,8 +47,8 @@ def why_recall(task: TaskRecord, around: Surroundings, now: datetime, rules: Rul
             return "its queue message was never sent, or is lost"
     if around.pool_gone:
         return f"every worker of pool {around.pool.name} has gone"
-    if task.state is TaskState.RELEASED and since_release > timedelta(seconds=around.pool.start_limit_s):
-        return f"no worker of pool {around.pool.name} took it within {around.pool.start_limit_s:g} s"
+    if is_unclaimed(task, around.start_limit_s, now):
+        return f"no worker of pool {around.pool.name} took it within {around.start_limit_s:.0f} s"
     if task.state is TaskState.RUNNING and task.started_at is not None:
         limit_s = rules.time_limit_s + rules.run_grace_s
         if now - task.started_at > timedelta(seconds=limit_s):

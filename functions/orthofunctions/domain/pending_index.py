@@ -12,6 +12,7 @@ and of the tasks' own rows only those that it is about to release.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -28,6 +29,8 @@ PARKED = "b"
 _HOUR = "%Y%m%d%H"
 _MOMENT = "%Y%m%dT%H%M%S%f"
 _NO_PATIENCE_SET = timedelta(0)
+BYTES_PER_PIXEL = 3.0
+"""Of an image with what is beside it, roughly: one band of float32, compressed."""
 
 
 def due_at(task: TaskRecord, patience_s: float) -> datetime:
@@ -65,6 +68,7 @@ def _row(task: TaskRecord, cls: str, moment: datetime) -> Row:
         "process": task.process,
         "megapixels": task.megapixels,
         "input_bytes": task.input_bytes,
+        "input_bytes_at": task.input_bytes_at or None,
         "result_version": task.result_version,
         "urgent": task.urgent,
     }
@@ -86,6 +90,9 @@ def pending_task(row: Row, patience_s: float) -> PendingTask:
     def number(name: str, default: float = 0.0) -> float:
         return float(str(values.get(name, default)))
 
+    there: dict[str, int] = json.loads(str(values.get("input_bytes_at", "{}")))
+    in_blobs = int(number("input_bytes")) - sum(there.values())
+    megapixels = number("megapixels")
     return PendingTask(
         task_id=str(values["task_id"]),
         user=str(values.get("user", "")),
@@ -94,8 +101,10 @@ def pending_task(row: Row, patience_s: float) -> PendingTask:
         deadline_s=moment_s("deadline"),
         turn_s=moment_s("turn_at"),
         process=str(values.get("process", "")),
-        megapixels=number("megapixels"),
-        inputs=((BLOB_STORE, int(number("input_bytes"))),),
+        megapixels=megapixels,
+        inputs=((BLOB_STORE, in_blobs), *there.items()),
+        sites=frozenset(there),
+        output_bytes=int(megapixels * 1e6 * BYTES_PER_PIXEL),
         result_version=int(number("result_version")),
         urgent=bool(values.get("urgent", False)),
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from orthocontracts.digests import output_digest
@@ -18,9 +18,6 @@ from orthofunctions.domain.faults import OffProductError, TooLargeError, UnfitOp
 from orthofunctions.domain.footprints import LonLat, may_touch, tiles_called_for, tiles_touched, utm_bounds
 from orthofunctions.domain.plans import Plan, PlannedOutput
 
-TRUST_SITE = "site"
-"""Everyone whom the site lets in may read container ``products``, so outputs are shared among all."""
-
 
 @dataclass(frozen=True)
 class ProductFacts:
@@ -33,6 +30,8 @@ class ProductFacts:
     footprint_lonlat: tuple[LonLat, ...]
     reach_lonlat: tuple[LonLat, ...]
     """Points whose bounding box holds the whole image, whatever the height of its terrain."""
+    bytes_at: Mapping[str, int] = field(default_factory=dict)
+    """Bytes that lie in stores of a site rather than in blob storage."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,13 @@ def make_plan(
     products: Sequence[ProductFacts],
     terrain: ResolvedTerrain,
     *,
+    trust: str,
     limits: Limits,
     now: datetime,
 ) -> Plan:
     """The plan of a request: one output per pass and grid, tasks of neighbouring outputs of one pass.
+
+    ``trust`` is the scope in which the outputs are shared, see `access`.
 
     Raises
     ------
@@ -86,9 +88,9 @@ def make_plan(
     for of_pass in wanted:
         for group in _grouped(of_pass, limits):
             task_id = task_id_of(job_id, len(tasks) + 1)
-            planned = [_planned(request, one, terrain, task_id) for one in group]
+            planned = [_planned(request, one, terrain, task_id, trust) for one in group]
             outputs += planned
-            sources = {product.source.ref: product.source for one in group for product in one.products}
+            needed = {product.source.ref: product for one in group for product in one.products}
             tasks.append(
                 TaskSpec(
                     task_id=task_id,
@@ -96,7 +98,7 @@ def make_plan(
                     user=request.user,
                     process=request.process,
                     result_version=KERNEL_RESULT_VERSION,
-                    products=tuple(sources[ref] for ref in sorted(sources)),
+                    products=tuple(needed[ref].source for ref in sorted(needed)),
                     terrain=terrain,
                     options=request.options,
                     outputs=tuple(
@@ -106,6 +108,7 @@ def make_plan(
                     deadline=request.deadline,
                     patience_s=request.patience_s,
                     urgent=request.urgent,
+                    input_bytes_at=_bytes_at(needed.values()),
                 )
             )
     return Plan(job_id=job_id, request=request, made_at=now, outputs=tuple(outputs), tasks=tuple(tasks))
@@ -171,14 +174,22 @@ def _grouped(of_pass: Sequence[_Wanted], limits: Limits) -> Iterator[list[_Wante
         yield group
 
 
-def _planned(request: Request, one: _Wanted, terrain: ResolvedTerrain, task_id: str) -> PlannedOutput:
+def _bytes_at(products: Iterable[ProductFacts]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for product in products:
+        for store, n_bytes in product.bytes_at.items():
+            found[store] = found.get(store, 0) + n_bytes
+    return found
+
+
+def _planned(request: Request, one: _Wanted, terrain: ResolvedTerrain, task_id: str, trust: str) -> PlannedOutput:
     identity = OutputIdentity(
         process=request.process,
         products=tuple(product.source for product in one.products),
         grid=one.grid,
         options=request.options,
         terrain=terrain,
-        trust=TRUST_SITE,
+        trust=trust,
         result_version=KERNEL_RESULT_VERSION,
     )
     return PlannedOutput(digest=output_digest(identity), title=one.title, identity=identity, task_id=task_id)

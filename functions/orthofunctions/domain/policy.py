@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from orthofunctions.domain.offers import Market, Offer, PendingTask
-from orthofunctions.domain.pool_state import Basis, PoolState
+from orthofunctions.domain.pool_state import Basis, Coming, PoolState
 from orthofunctions.domain.runtimes import DEADLINE_CONFIDENCE
 
 _CENT_PART: Final = 1e-9
@@ -86,8 +86,9 @@ def plan_releases(
 ) -> list[Decision]:
     """Decide a round.
 
-    1. *Due*: tasks whose latest start has come, the earliest first. Each goes to a free on-prem slot, else to the
-       cheapest cloud pool that makes its deadline, else to the soonest.
+    1. *Due*: tasks whose latest start has come, the earliest first. Each goes to a free on-prem slot; else, where a
+       worker of the centre is expected in time for its deadline, it waits for that; else it goes to the cheapest cloud
+       pool that makes its deadline, else to the soonest.
     2. *Fill*: on-prem slots that are left take the others, the earliest latest start first. Where a task has no
        deadline, or cannot go to the cloud (no room, no money, a quota), its user's turn counts if that is later: fair
        shares hold among those whom no deadline drives to the cloud.
@@ -150,6 +151,7 @@ class _Round:
         self._rooms = [_Room(k, pool) for k, pool in enumerate(market.pools)]
         self._on_prem = [room for room in self._rooms if room.spec.kind == "onprem"]
         self._cloud = [room for room in self._rooms if room.spec.kind == "cloud"]
+        self._coming = [_Expected(room, one, one.slots) for room in self._on_prem for one in room.pool.coming]
         self._money_eur = None if ledger.budget_eur is None else ledger.budget_eur - ledger.committed_eur
         self._taken: dict[str, int] = {}
         self._spent_eur: dict[str, float] = {}
@@ -164,14 +166,19 @@ class _Round:
         return all(room.in_all <= 0 for room in self._rooms)
 
     def place_due(self, task: PendingTask) -> bool:
-        """Rule 1. False: it cannot go to the cloud, so that the centre's slots are not for it before others."""
+        """Rule 1. False: it cannot go to the cloud, so that the centre's slots are not for it before others.
+
+        True also where it waits for a worker of the centre that is on its way.
+        """
         if not self._within_quota(task):
             return False
         offers = self._market.offers(task)
+        if self._awaits_worker(task, offers):
+            return True
         able = [
             room
             for room in self._cloud
-            if room.left(task.result_version) > 0 and self._affords(task, offers[room.k].reserve_eur)
+            if self._can_run(task, room) and self._affords(task, offers[room.k].reserve_eur)
         ]
         if not able:
             return False
@@ -187,7 +194,7 @@ class _Round:
 
     def place_on_prem(self, task: PendingTask, *, in_time_elsewhere: bool = False) -> bool:
         """Rule 2: the pool whose result would be there soonest; idle slots before places in a queue."""
-        able = [room for room in self._on_prem if room.left(task.result_version) > 0]
+        able = [room for room in self._on_prem if self._can_run(task, room)]
         if not able or not self._within_quota(task):
             return False
         best: tuple[tuple[bool, float, int], _Room, Offer] | None = None
@@ -202,6 +209,20 @@ class _Round:
             return False
         self._take(task, best[1], best[2].reserve_eur)
         return True
+
+    def _awaits_worker(self, task: PendingTask, offers: Sequence[Offer]) -> bool:
+        """Whether a worker of the centre comes in time for its deadline: then a slot of it is kept, and it waits."""
+        if task.deadline_s is None or not self._coming or any(self._can_run(task, room) for room in self._on_prem):
+            return False
+        for expected in self._coming:
+            k = expected.room.k
+            if expected.slots > 0 and self._market.comes_in_time(k, expected.coming, task, offers[k]):
+                expected.slots -= 1
+                return True
+        return False
+
+    def _can_run(self, task: PendingTask, room: _Room) -> bool:
+        return room.left(task.result_version) > 0 and (not task.sites or self._market.reads(room.k, task))
 
     def _within_quota(self, task: PendingTask) -> bool:
         user = self._ledger.users.get(task.user)
@@ -229,7 +250,7 @@ class _Round:
 
     def _take(self, task: PendingTask, room: _Room, reserve_eur: float, *, late: bool = False) -> None:
         name, cost_eur = room.name, round(reserve_eur, 6)
-        free = [one.left(task.result_version) for one in self._rooms]
+        free = [one.left(task.result_version) if self._can_run(task, one) else 0 for one in self._rooms]
         start_s = [one.start_s(task) for one in self._rooms]
         seen = _Seen(self._market, task, self._now_s, free, start_s)
         self.decisions.append(Decision(task.task_id, name, cost_eur, _sentence(task, room.pool, cost_eur, late), seen))
@@ -239,6 +260,15 @@ class _Round:
             self._spent_eur[task.user] = self._spent_eur.get(task.user, 0.0) + cost_eur
             if self._money_eur is not None:
                 self._money_eur -= cost_eur
+
+
+@dataclass(slots=True)
+class _Expected:
+    """Slots of a worker that is still to come, and that no task of this round waits for yet."""
+
+    room: _Room
+    coming: Coming
+    slots: int
 
 
 class _Seen(Mapping[str, PoolFigures]):

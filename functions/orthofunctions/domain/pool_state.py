@@ -26,12 +26,21 @@ class Basis(StrEnum):
 
 
 @dataclass(frozen=True)
+class Coming:
+    """Slots of a worker that is expected at a moment, in seconds since the epoch."""
+
+    at_s: float
+    slots: int
+    result_version: int
+
+
+@dataclass(frozen=True)
 class PoolState:
     """A pool in a round: per result version, the slots it has and those our own releases take.
 
     ``busy`` counts releases, not what workers say they run: a worker's status is seconds old, our rows are not.
     ``idle`` are slots of a cloud pool whose workers linger: a release starts there at once. ``run_times`` are what its
-    machine has taught, by process.
+    machine has taught, by process. ``coming`` are slots of workers that wait to be started.
     """
 
     spec: PoolSpec
@@ -40,6 +49,7 @@ class PoolState:
     busy: Mapping[int, int] = field(default_factory=dict)
     idle: Mapping[int, int] = field(default_factory=dict)
     run_times: Mapping[str, RunTimes] = field(default_factory=dict)
+    coming: Sequence[Coming] = ()
 
     def takes(self, result_version: int) -> bool:
         """Whether it has, or would start, workers for a result version."""
@@ -57,7 +67,12 @@ class PoolState:
 
 def is_live(agent: AgentRecord, now: datetime, rules: Rules) -> bool:
     """Whether a worker was heard from lately and did not say it has gone."""
-    return agent.state != "offline" and now - agent.received_at <= timedelta(seconds=rules.aged_out_s)
+    return agent.state in ("online", "draining") and is_fresh(agent, now, rules)
+
+
+def is_fresh(agent: AgentRecord, now: datetime, rules: Rules) -> bool:
+    """Whether what is known of a worker is of late."""
+    return now - agent.received_at <= timedelta(seconds=rules.aged_out_s)
 
 
 def free_slots(agent: AgentRecord) -> int:
@@ -103,11 +118,12 @@ def pool_state(
     if spec.kind == "cloud":
         slots = {current_version: spec.max_slots}
         return PoolState(spec, Basis.CONFIGURED, slots, busy, _lingering(live, busy), times)
+    coming = _coming(agents, now, rules)
     if live:
-        return PoolState(spec, Basis.ADVERTISED, _advertised(live), busy, run_times=times)
-    silent = [agent for agent in agents if agent.state != "offline"]
+        return PoolState(spec, Basis.ADVERTISED, _advertised(live), busy, run_times=times, coming=coming)
+    silent = [agent for agent in agents if agent.state in ("online", "draining")]
     if not silent:
-        return PoolState(spec, Basis.NONE, {}, busy)
+        return PoolState(spec, Basis.NONE, {}, busy, run_times=times, coming=coming)
     silence_s = (now - max(agent.received_at for agent in silent)).total_seconds()
     if silence_s <= rules.last_known_s:
         return PoolState(spec, Basis.LAST_KNOWN, _advertised(silent), busy, run_times=times)
@@ -115,6 +131,17 @@ def pool_state(
         versions = {agent.result_version for agent in silent}
         return PoolState(spec, Basis.ASSUMED, dict.fromkeys(versions, spec.max_slots), busy, run_times=times)
     return PoolState(spec, Basis.NONE, {}, busy)
+
+
+def _coming(agents: Iterable[AgentRecord], now: datetime, rules: Rules) -> tuple[Coming, ...]:
+    """Workers that are expected at a known moment. One that is late counts as not expected at all."""
+    expected = [
+        Coming(agent.starts_at.timestamp(), agent.slots, agent.result_version)
+        for agent in agents
+        if agent.state == "starting" and agent.starts_at is not None and agent.starts_at >= now and agent.slots > 0
+        if is_fresh(agent, now, rules)
+    ]
+    return tuple(sorted(expected, key=lambda one: one.at_s))
 
 
 def _lingering(live: Iterable[AgentRecord], busy: Mapping[int, int]) -> dict[int, int]:

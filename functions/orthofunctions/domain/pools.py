@@ -20,7 +20,10 @@ _DEFAULT_RUN_TIMES = RunTimes()
 
 
 class StoreSpec(Document):
-    """A place where data lies. ``egress_eur_per_gb`` is what it costs to carry a gigabyte out of it."""
+    """A place where data lies. ``egress_eur_per_gb`` is what it costs to carry a gigabyte out of it.
+
+    ``blobs`` is read from everywhere; any other is a folder of a site, which only pools that have it in ``local`` read.
+    """
 
     name: Identifier
     egress_eur_per_gb: float = Field(default=0.0, ge=0)
@@ -32,7 +35,8 @@ class PoolSpec(Document):
     ``max_slots`` is the most that may ever run at once. An on-prem pool's workers advertise what is there now; a cloud
     pool's come when its queue has work. ``start_limit_s`` is how long a release may wait for a worker before it is
     recalled, ``queue_ahead`` how many releases may wait on an on-prem queue so that slots do not idle between tasks.
-    Data of the stores in ``local`` is at hand; all other comes at ``bandwidth_mb_per_s`` a slot.
+    Data of the stores in ``local`` is at hand; what lies in ``blobs`` comes to others at ``bandwidth_mb_per_s`` a slot.
+    ``results_in`` is the store where images of its runs stay, until somebody wants a copy.
     """
 
     name: PoolName
@@ -47,16 +51,12 @@ class PoolSpec(Document):
     run_s_per_megapixel: float = Field(default=0.3, ge=0)
     local: tuple[Identifier, ...] = Field(default=(BLOB_STORE,), description="stores whose data need not travel")
     bandwidth_mb_per_s: float = Field(default=100.0, gt=0, description="of data from elsewhere, for one slot")
-    egress_eur_per_gb: float = Field(default=0.0, ge=0, description="of results that are kept in a store not local")
+    results_in: Identifier = BLOB_STORE
+    egress_eur_per_gb: float = Field(default=0.0, ge=0, description="of results, where their store is not local")
 
     def nominal_s(self, megapixels: float) -> float:
         """What a run of that size takes as the file has it: what learned run times are held against."""
         return self.run_overhead_s + self.run_s_per_megapixel * megapixels
-
-    def transfer_s(self, inputs: tuple[tuple[str, int], ...]) -> float:
-        """Time to bring ``(store, bytes)`` here."""
-        far = sum(n_bytes for store, n_bytes in inputs if store not in self.local)
-        return far / (self.bandwidth_mb_per_s * 1e6)
 
     def run_cost_eur(self, slot_s: float) -> float:
         """What so many seconds of a slot cost in money still to be spent: on-prem slots are paid for."""
@@ -83,6 +83,16 @@ class GroupSpec(ShareSpec):
     members: tuple[str, ...] = ()
 
 
+class RestrictedSpec(Document):
+    """Products whose path begins with ``prefix`` are only for ``readers``, users and groups.
+
+    What is made of them is shared with nobody: two readers who want the same have it made twice.
+    """
+
+    prefix: str = Field(pattern=r"^products/[A-Za-z0-9._/-]*$")
+    readers: tuple[str, ...] = ()
+
+
 class SiteSpec(Document):
     """All that ``settings/pools.yaml`` says."""
 
@@ -92,6 +102,7 @@ class SiteSpec(Document):
     everyone: ShareSpec = ShareSpec()
     users: dict[str, ShareSpec] = Field(default_factory=dict)
     groups: tuple[GroupSpec, ...] = ()
+    restricted: tuple[RestrictedSpec, ...] = ()
 
     @model_validator(mode="after")
     def _names_are_known_and_unique(self) -> Self:
@@ -106,6 +117,8 @@ class SiteSpec(Document):
                 raise ValueError(
                     f"pool {pool.name}: local names the store {unknown[0]!r}; there are {', '.join(sorted(stores))}"
                 )
+            if pool.results_in != BLOB_STORE and pool.results_in not in pool.local:
+                raise ValueError(f"pool {pool.name}: results_in is {pool.results_in!r}, which is not among its local")
         members = [member for group in self.groups for member in group.members]
         twice = sorted({member for member in members if members.count(member) > 1})
         if twice:

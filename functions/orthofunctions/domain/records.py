@@ -123,6 +123,7 @@ class TaskRecord(Record):
     process: str = "default"  # what learned run times are kept under: its radiometry
     megapixels: float = 0.0
     input_bytes: int = 0
+    input_bytes_at: str = ""  # JSON: those of them that lie in stores of a site, by store
     result_version: int = 0
     urgent: bool = False
     makes_all: bool = False  # all its outputs are wanted from it, and before its first run nobody can have made one
@@ -165,6 +166,7 @@ class ActiveRecord(Record):
     end_by: datetime | None = None
     user: str = ""
     is_cloud: bool = False
+    starts_worker: bool = False  # no worker lingered: one has to be started for it
     reserved_eur: float = 0.0
     eur_per_slot_s: float = 0.0
     startup_s: float = 0.0
@@ -225,6 +227,7 @@ class AgentRecord(Record):
     result_version: int = 0
     version: str = ""
     machine: str = ""
+    starts_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ _LEAST_SIGMA = 0.05
 _OUTLIER_MADS = 5.0
 _MAD_TO_SIGMA = 1.4826
 _P90 = statistics.NormalDist().inv_cdf(0.9)
+_P99 = statistics.NormalDist().inv_cdf(0.99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,23 @@ class RunTimes:
     def at(self, nominal_s: float, z: float) -> float:
         """The quantile that lies ``z`` spreads above the middle."""
         return math.exp(self.level + z * self.sigma) * nominal_s**self.power if nominal_s > 0 else 0.0
+
+
+RUNS_TO_BELIEVE = 8
+"""So many start-ups of a pool's workers count for more than what its file says."""
+LEAST_START_LIMIT_S = 60.0
+
+
+def expected_startup_s(configured_s: float, taught: RunTimes) -> float:
+    """How long a worker of a cloud pool takes to come, at the 90th percentile; what is configured until enough came."""
+    return taught.p90_s(configured_s) if taught.n_runs >= RUNS_TO_BELIEVE else configured_s
+
+
+def start_limit_s(configured_s: float, taught: RunTimes, at_most_s: float) -> float:
+    """How long a release waits for a worker that has to be started: the 99th percentile, and at most so long."""
+    if configured_s <= 0:
+        return at_most_s
+    return min(at_most_s, max(LEAST_START_LIMIT_S, taught.at(configured_s, _P99)))
 
 
 def learn(runs: Sequence[Run], n_failed: int = 0) -> RunTimes:

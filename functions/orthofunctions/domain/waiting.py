@@ -28,10 +28,10 @@ def why_waits(
     user = ledger.users.get(task.user)
     if user is not None and user.max_running is not None and user.running >= user.max_running:
         return f"{task.user} may have {user.max_running} tasks at work, and has {user.running}"
-    able = [pool for pool in pools if pool.takes(task.result_version)]
-    if not able:
-        return _without_pools(pools)
     market = Market(pools, ledger.egress_eur_per_gb, confidence)
+    able = [pool for k, pool in enumerate(pools) if pool.takes(task.result_version) and market.reads(k, task)]
+    if not able:
+        return _without_pools(pools, task)
     latest_s = market.latest_starts_s([task], now_s)[0]
     on_prem = [pool for pool in able if pool.spec.kind == "onprem"]
     cloud = [pool for pool in able if pool.spec.kind == "cloud"]
@@ -41,6 +41,8 @@ def why_waits(
     if not cloud:
         turn = _turn(task, now_s)
         return f"{slots}, and there is no cloud pool{turn}"
+    if latest_s <= 0 and (awaited := _awaited(task, market)):
+        return f"{slots}; {awaited}"
     if latest_s > 0:
         reason = "its deadline allows that" if task.deadline_s is not None else "its patience lasts until then"
         return f"{slots}; it goes to the cloud at {_clock(now_s + latest_s)} at the latest: {reason}"
@@ -53,7 +55,18 @@ def why_waits(
     return f"{slots}, and this month's cloud budget{budget} is used up{_turn(task, now_s)}"
 
 
-def _without_pools(pools: Sequence[PoolState]) -> str:
+def _awaited(task: PendingTask, market: Market) -> str:
+    offers = market.offers(task)
+    for k, pool in enumerate(market.pools):
+        for coming in pool.coming:
+            if market.comes_in_time(k, coming, task, offers[k]):
+                return f"{pool.spec.name} expects a worker at {_clock(coming.at_s)}, in time for its deadline"
+    return ""
+
+
+def _without_pools(pools: Sequence[PoolState], task: PendingTask) -> str:
+    if any(pool.takes(task.result_version) for pool in pools):
+        return f"its data lie in store {', '.join(sorted(task.sites))}, which no pool with workers has at hand"
     paused = [pool.spec.name for pool in pools if pool.basis is Basis.PAUSED]
     if paused:
         return f"no pool has workers for it; {', '.join(paused)} is paused"

@@ -82,4 +82,5 @@ def _record(ports: Ports, status: AgentStatus) -> AgentRecord:
         result_version=status.result_version,
         version=status.version,
         machine=status.machine,
+        starts_at=status.starts_at,
     )

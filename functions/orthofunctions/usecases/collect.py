@@ -24,7 +24,7 @@ from orthofunctions.usecases.commit import BAD_DELIVERY, adopt, commit
 from orthofunctions.usecases.digests import Outcome, fail_digest, outcomes
 from orthofunctions.usecases.events import tell_task
 from orthofunctions.usecases.keep import keep_for_operators
-from orthofunctions.usecases.learning import note_run
+from orthofunctions.usecases.learning import note_run, note_startup
 from orthofunctions.usecases.plans import PlanLostError, planned_task
 from orthofunctions.usecases.rows import load, release_key, swap
 from orthofunctions.usecases.site import load_site
@@ -100,6 +100,10 @@ def _note_start(ports: Ports, rules: Rules, task: TaskRecord) -> None:
     if active is None or task.started_at is None:
         return
     end_by = task.started_at + timedelta(seconds=rules.time_limit_s + rules.run_grace_s)
+    if active.starts_worker and active.started_at is None and task.released_at is not None:
+        spec = next((spec for spec in load_site(ports).pools if spec.name == task.pool), None)
+        if spec is not None:
+            note_startup(ports, spec, (task.started_at - task.released_at).total_seconds())
     with contextlib.suppress(RowChangedError):
         swap(ports.tables, active.changed(started_at=task.started_at, end_by=end_by))
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from orthocontracts import names
 from orthocontracts.messages import Fault, Report, Verdict
-from orthocontracts.outputs import CatalogueEntry, FileFacts, FileKind, file_kinds
+from orthocontracts.outputs import CatalogueEntry, FileFacts, FileKind, OutputIdentity, file_kinds
 from orthocontracts.requests import Options
+from orthocontracts.stores import split_site_url
+from orthocontracts.tasks import COPY
 from orthofunctions.domain.cog import HEADER_BYTES, cog_defect
+from orthofunctions.domain.copies import ALWAYS_IN_BLOBS
 from orthofunctions.ports import BlobMissingError, Ports
+from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.digests import commit_digest
 from orthofunctions.usecases.plans import PlannedTask
+from orthofunctions.usecases.site import load_site
 
 BAD_DELIVERY = "BadDelivery"
 
@@ -28,7 +35,12 @@ def commit(ports: Ports, planned: PlannedTask, report: Report, verdict: Verdict)
         return None
     files = verdict.files or {}
     identity = planned.identities[verdict.digest]
-    if defect := _incomplete(identity.options, files) or _defect(ports, report, verdict.digest, files):
+    defect = (
+        _incomplete(identity.options, files)
+        or _defect(ports, report, verdict.digest, files)
+        or _not_the_same(ports, identity, files)
+    )
+    if defect:
         return Fault(kind=BAD_DELIVERY, message=defect)
     entry = CatalogueEntry(
         digest=verdict.digest,
@@ -67,8 +79,17 @@ def _incomplete(options: Options, files: dict[FileKind, FileFacts]) -> str | Non
 def _defect(ports: Ports, report: Report, digest: str, files: dict[FileKind, FileFacts]) -> str | None:
     for kind, said in files.items():
         blob = names.result_blob(report.task_id, report.release, report.delivery, digest, kind)
-        if said.blob != f"{names.CONTAINER_RESULTS}/{blob}":
+        place = None
+        if kind not in ALWAYS_IN_BLOBS:
+            with contextlib.suppress(ValueError):  # then it is not where it belongs
+                place = split_site_url(said.blob)
+        if (place[1] if place else said.blob) != f"{names.CONTAINER_RESULTS}/{blob}":
             return f"{said.blob} is not where this delivery's {kind} belongs"
+        if place is not None:
+            # Nobody here can look at it: what the pool's own worker measured has to do.
+            if not _has_at_hand(ports, report.pool, place[0]):
+                return f"{said.blob}: pool {report.pool} does not have store {place[0]}"
+            continue
         found = ports.blobs.facts(names.CONTAINER_RESULTS, blob)
         if found is None:
             return f"{said.blob} is not there"
@@ -76,6 +97,8 @@ def _defect(ports: Ports, report: Report, digest: str, files: dict[FileKind, Fil
             return f"{said.blob} has {found.size_bytes} bytes; the report says {said.size_bytes}"
         if found.md5 != said.md5:
             return f"{said.blob} has MD5 {found.md5}; the report says {said.md5}"
+    if split_site_url(files["image"].blob) is not None:
+        return None
     image = names.result_blob(report.task_id, report.release, report.delivery, digest, "image")
     try:
         header = ports.blobs.read(names.CONTAINER_RESULTS, image, length=HEADER_BYTES)
@@ -83,3 +106,20 @@ def _defect(ports: Ports, report: Report, digest: str, files: dict[FileKind, Fil
         return str(error)
     defect = cog_defect(header)
     return f"{names.CONTAINER_RESULTS}/{image} {defect}" if defect else None
+
+
+def _not_the_same(ports: Ports, identity: OutputIdentity, files: dict[FileKind, FileFacts]) -> str | None:
+    """For a copy: what differs from its image."""
+    if identity.process != COPY:
+        return None
+    original = read_entry(ports, identity.products[0].ref.removeprefix("catalogue/"))
+    if original is None:
+        return "the image it is a copy of is no longer in the catalogue"
+    for kind, file in original.files.items():
+        if files[kind].md5 != file.md5:
+            return f"{files[kind].blob} has MD5 {files[kind].md5}; its image's {kind} had {file.md5}"
+    return None
+
+
+def _has_at_hand(ports: Ports, pool: str, store: str) -> bool:
+    return any(spec.name == pool and store in spec.local for spec in load_site(ports).pools)

@@ -11,7 +11,7 @@ from datetime import datetime
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.domain.policy import Decision, Ledger, plan_releases
-from orthofunctions.domain.pool_state import PoolState
+from orthofunctions.domain.pool_state import Basis, PoolState
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import BlobMissingError, LeaseHeldError, LeaseLostError, Ports
@@ -66,11 +66,11 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
     waiting: dict[str, Candidate] = {}
     for version in versions:
         free = sum(state.free(version) for state in states)
-        limit = min(rules.max_candidates, 2 * free + LOOK_AHEAD)
+        limit = min(rules.max_candidates, 2 * free + LOOK_AHEAD + _could_come(states))
         waiting |= candidates(ports, rules, version, now, limit)
     users = {one.pending.user for one in waiting.values()}
     ledger = read_ledger(ports, rules, site.settings, site.active, users, now)
-    specs = {spec.name: spec for spec in site.pools}
+    specs = {state.spec.name: state.spec for state in states}
     known: Known = {}
     with ThreadPoolExecutor(rules.parallel_releases, "release") as threads:
         decisions, tasks = _decide(ports, rules, waiting, states, ledger, now, threads)
@@ -90,6 +90,12 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
     advance_clock(ports, site.settings, tags_s, slots, users | {one.user for one in site.active})
     _signal(ports, rules, site, states, released, n_waiting=len(waiting) - len(released))
     return len(released)
+
+
+def _could_come(states: Sequence[PoolState]) -> int:
+    """Slots that pilots could still add to the centre: so many tasks are worth counting as demand."""
+    centre = [state for state in states if state.spec.kind == "onprem" and state.basis is not Basis.PAUSED]
+    return sum(max(0, state.spec.max_slots - sum(state.slots.values())) for state in centre)
 
 
 def _signal(

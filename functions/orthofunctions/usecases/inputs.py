@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from orthocontracts import names
-from orthocontracts.outputs import Source
+from orthocontracts.outputs import FILE_SUFFIX, Source
+from orthocontracts.stores import split_site_url
 from orthocontracts.tasks import TaskSpec
 from orthocontracts.tickets import InputFile
-from orthofunctions.ports import BlobFacts, Ports
+from orthofunctions.domain.faults import BrokenProductError
+from orthofunctions.ports import BlobFacts, BlobMissingError, Ports
+from orthofunctions.usecases.catalogue import read_entry
+from orthofunctions.usecases.folders import SiteMember, members_of_folder
 from orthofunctions.usecases.sidecars import named_sidecar, only_dimap
 
 
@@ -21,7 +26,15 @@ class InputMissingError(Exception):
         self.ref = ref
 
 
-Known = MutableMapping[str, tuple[BlobFacts, ...]]
+@dataclass(frozen=True)
+class _Member:
+    """A file of a source, and where it goes on the worker."""
+
+    path: str
+    where: BlobFacts | SiteMember
+
+
+Known = MutableMapping[str, tuple[_Member, ...]]
 """Files by the source they belong to, as a round has seen them: its tasks share products and DEM."""
 
 
@@ -38,30 +51,54 @@ def input_files(ports: Ports, spec: TaskSpec, expires_at: datetime, known: Known
     for source in sources:
         if source.ref not in known:
             known[source.ref] = tuple(_members(ports, source))
-        for facts in known[source.ref]:
-            path = f"{facts.container}/{facts.name}"
-            files[path] = InputFile(
-                path=path,
-                url=ports.links.read_url(facts.container, facts.name, expires_at),
-                size_bytes=facts.size_bytes,
-                md5=facts.md5,
+        for member in known[source.ref]:
+            where = member.where
+            url = (
+                where.url
+                if isinstance(where, SiteMember)
+                else ports.links.read_url(where.container, where.name, expires_at)
             )
+            files[member.path] = InputFile(path=member.path, url=url, size_bytes=where.size_bytes, md5=where.md5)
     return tuple(files.values())
 
 
-def _members(ports: Ports, source: Source) -> Iterator[BlobFacts]:
+def _members(ports: Ports, source: Source) -> Iterator[_Member]:
     container, name = source.ref.split("/", 1)
     if source.kind == "folder":
-        found = list(ports.blobs.list(container, f"{name}/"))
+        try:
+            found = members_of_folder(ports.blobs, container, name)
+        except (BrokenProductError, BlobMissingError) as error:
+            raise InputMissingError(source.ref) from error
         if not found:
             raise InputMissingError(source.ref)
-        yield from found
+        yield from (_Member(f"{source.ref}/{path}", where) for path, where in found.items())
+        return
+    if container == names.CONTAINER_CATALOGUE:
+        yield from _files_of_entry(ports, source)
         return
     facts = ports.blobs.facts(container, name)
     if facts is None:
         raise InputMissingError(source.ref)
-    yield facts
+    yield _Member(source.ref, facts)
     if container == names.CONTAINER_PRODUCTS and name.lower().endswith((".tif", ".tiff")):
         sidecar = named_sidecar(ports.blobs, container, name) or only_dimap(ports.blobs, container, name)
         if sidecar is not None:
-            yield sidecar
+            yield _Member(f"{container}/{sidecar.name}", sidecar)
+
+
+def _files_of_entry(ports: Ports, source: Source) -> Iterator[_Member]:
+    """The files of an image, each beside ``catalogue/<digest>`` under its kind's suffix."""
+    entry = read_entry(ports, source.ref.partition("/")[2])
+    if entry is None:
+        raise InputMissingError(source.ref)
+    for kind, file in entry.files.items():
+        place = split_site_url(file.blob)
+        where: BlobFacts | SiteMember | None
+        if place is not None:
+            where = SiteMember(*place, file.size_bytes, file.md5)
+        else:
+            container, _, name = file.blob.partition("/")
+            where = ports.blobs.facts(container, name)
+        if where is None:
+            raise InputMissingError(file.blob)
+        yield _Member(f"{source.ref}{FILE_SUFFIX[kind]}", where)

@@ -7,6 +7,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import IO, cast
 
 from orthocontracts import names
@@ -22,6 +23,7 @@ from orthofunctions.domain.faults import (
 from orthofunctions.domain.footprints import SLIVER_M, widened
 from orthofunctions.domain.planning import ProductFacts
 from orthofunctions.ports import BlobFacts, BlobMissingError, Blobs
+from orthofunctions.usecases.folders import SiteMember, members_of_folder
 from orthofunctions.usecases.ranged import RangedBlob
 from orthofunctions.usecases.safexml import MAX_XML_BYTES, parse_xml
 
@@ -44,9 +46,7 @@ def inspect_safe_folder(blobs: Blobs, ref: str) -> ProductFacts:
             f"{ref} has no {MANIFEST}: it has not arrived (the manifest is uploaded last)"
         ) from error
     manifest = _manifest(data, ref)
-    there = {
-        facts.name.removeprefix(f"{folder}/"): facts for facts in blobs.list(names.CONTAINER_PRODUCTS, f"{folder}/")
-    }
+    there, bytes_at = _sizes(blobs, ref)
     for member in manifest.files:
         if not member.path.startswith(DECIDES_PIXELS):
             continue
@@ -55,12 +55,22 @@ def inspect_safe_folder(blobs: Blobs, ref: str) -> ProductFacts:
             raise BrokenProductError(
                 f"{ref} lacks {member.path}, which its manifest lists: upload it, then the manifest"
             )
-        if found.size_bytes != member.size_bytes:
-            wrong = f"{found.size_bytes} bytes, not the {member.size_bytes} of its manifest"
+        if found != member.size_bytes:
+            wrong = f"{found} bytes, not the {member.size_bytes} of its manifest"
             raise BrokenProductError(f"{ref}/{member.path} has {wrong}: upload it again")
     content = _hash(f"{member.path}|{member.size_bytes}|{member.md5}" for member in manifest.files)
-    size_bytes = sum(facts.size_bytes for facts in there.values())
-    return _facts(Source(ref=ref, content=content, size_bytes=size_bytes, kind="folder"), manifest)
+    source = Source(ref=ref, content=content, size_bytes=sum(there.values()), kind="folder")
+    return replace(_facts(source, manifest), bytes_at=bytes_at)
+
+
+def _sizes(blobs: Blobs, ref: str) -> tuple[dict[str, int], dict[str, int]]:
+    """Bytes of a folder's members by path, and of those that lie in stores of a site, by store."""
+    members = members_of_folder(blobs, names.CONTAINER_PRODUCTS, ref.removeprefix("products/"))
+    bytes_at: dict[str, int] = {}
+    for member in members.values():
+        if isinstance(member, SiteMember):
+            bytes_at[member.store] = bytes_at.get(member.store, 0) + member.size_bytes
+    return {path: member.size_bytes for path, member in members.items()}, bytes_at
 
 
 def inspect_safe_zip(blobs: Blobs, ref: str, blob: BlobFacts) -> ProductFacts:

@@ -13,6 +13,8 @@ from orthofunctions.domain.runtimes import MOST_RUNS, Run, RunTimes, learn
 from orthofunctions.ports import Ports, RowChangedError, RowExistsError
 from orthofunctions.usecases.rows import find, load, store
 
+START_UP = "start-up"
+"""Kept beside the processes: how long workers took to come."""
 _TRIES = 3
 
 
@@ -26,15 +28,32 @@ def note_run(ports: Ports, task: TaskRecord, spec: PoolSpec, ended_at: datetime,
     if task.started_at is None:
         return
     took_s = (ended_at - task.started_at).total_seconds()
+    ran = [spec.nominal_s(task.megapixels), took_s, task.megapixels]
+    _note(ports, task.process, spec, ran if well and took_s > 0 else None)
+
+
+def _note(ports: Ports, process: str, spec: PoolSpec, ran: list[float] | None) -> None:
     for _ in range(_TRIES):
-        known = load(ports.tables, LearnedRecord, task.process, machine_of(spec))
-        known = known or LearnedRecord(process=task.process, machine=machine_of(spec))
+        known = load(ports.tables, LearnedRecord, process, machine_of(spec))
+        known = known or LearnedRecord(process=process, machine=machine_of(spec))
         runs = json.loads(known.runs)
-        runs.append([spec.nominal_s(task.megapixels), took_s, task.megapixels] if well and took_s > 0 else None)
+        runs.append(ran)
         after = known.changed(runs=json.dumps(runs[-MOST_RUNS:]))
         with contextlib.suppress(RowChangedError, RowExistsError):
             store(ports.tables, after)
             return
+
+
+def note_startup(ports: Ports, spec: PoolSpec, took_s: float) -> None:
+    """Keep how long a worker of a cloud pool took to come. One that did not come in time took at least as long."""
+    if spec.startup_s > 0 and took_s > 0:
+        _note(ports, START_UP, spec, [spec.startup_s, took_s, 0.0])
+
+
+def startup(records: Sequence[LearnedRecord], spec: PoolSpec) -> RunTimes:
+    """What the start-ups of a pool's workers have taught, against the pool's ``startup_s``."""
+    mine = [one for one in records if one.process == START_UP and one.machine == machine_of(spec)]
+    return learn(*runs_of(mine[0])) if mine else RunTimes()
 
 
 def runs_of(record: LearnedRecord) -> tuple[list[Run], int]:
@@ -45,7 +64,8 @@ def runs_of(record: LearnedRecord) -> tuple[list[Run], int]:
 
 def learned(records: Sequence[LearnedRecord], spec: PoolSpec) -> dict[str, RunTimes]:
     """What a pool's machine has taught, by process."""
-    return {one.process: learn(*runs_of(one)) for one in records if one.machine == machine_of(spec)}
+    mine = (one for one in records if one.machine == machine_of(spec) and one.process != START_UP)
+    return {one.process: learn(*runs_of(one)) for one in mine}
 
 
 def all_learned(ports: Ports) -> tuple[LearnedRecord, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,10 @@ from datetime import UTC, datetime
 from orthocontracts import names
 from orthocontracts.requests import Request
 from orthocontracts.states import OutputState, TaskState
-from orthocontracts.tasks import TaskSpec, job_of_task
-from orthofunctions.domain.faults import AuxiliaryMissingError, PlanError
+from orthocontracts.tasks import COPY, TaskSpec, job_of_task
+from orthofunctions.domain.access import TRUST_SITE, trust_scope
+from orthofunctions.domain.copies import bytes_on_site, make_copy_plan
+from orthofunctions.domain.faults import AuxiliaryMissingError, NothingToCopyError, PlanError, ProductMissingError
 from orthofunctions.domain.planning import Limits, make_plan
 from orthofunctions.domain.plans import Plan
 from orthofunctions.domain.records import JobRecord, TaskRecord
@@ -19,6 +22,7 @@ from orthofunctions.domain.rules import Rules
 from orthofunctions.domain.urgency import hastened
 from orthofunctions.ports import BlobMissingError, Ports, RowChangedError, RowExistsError
 from orthofunctions.usecases.cancel import cancel_job
+from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.claims import Settled, settle_output
 from orthofunctions.usecases.inspect import inspect_products, resolve_terrain
 from orthofunctions.usecases.jobs import MAX_SWAPS, BusyRowError, announce, change_job, fail_job, open_job
@@ -79,6 +83,26 @@ def _plan_once(ports: Ports, job: JobRecord, request: Request, limits: Limits) -
     stored = read_plan(ports, job.job_id)
     if stored is not None:
         return stored
+    plan = (_copies if request.process == COPY else _images)(ports, job.job_id, request, limits)
+    if ports.blobs.create(names.CONTAINER_PLANS, names.plan_blob(job.job_id), plan.to_json().encode()):
+        return plan
+    return _plan_once(ports, job, request, limits)
+
+
+def _copies(ports: Ports, job_id: str, request: Request, limits: Limits) -> Plan:
+    entries = []
+    for ref in request.products:
+        entry = read_entry(ports, ref.removeprefix("catalogue/"))
+        if entry is None or entry.identity.trust not in (TRUST_SITE, f"user:{request.user}"):
+            raise ProductMissingError(f"{ref} is not there")
+        if bytes_on_site(entry):
+            entries.append(entry)
+    if not entries:
+        raise NothingToCopyError("these images are in blob storage already: take the links of their job's results")
+    return make_copy_plan(job_id, request, entries, limits=limits, now=ports.clock.now())
+
+
+def _images(ports: Ports, job_id: str, request: Request, limits: Limits) -> Plan:
     terrain = request.terrain
     if terrain is None:
         order = default_order(ports)
@@ -87,17 +111,15 @@ def _plan_once(ports: Ports, job: JobRecord, request: Request, limits: Limits) -
                 "the request names no terrain, and the site has no default: name a dem or height_m"
             )
         terrain = order.terrain
-    plan = make_plan(
-        job.job_id,
+    return make_plan(
+        job_id,
         request,
         inspect_products(ports.blobs, request.products),
         resolve_terrain(ports.blobs, terrain),
+        trust=trust_scope(load_site(ports), request.user, request.products),
         limits=limits,
         now=ports.clock.now(),
     )
-    if ports.blobs.create(names.CONTAINER_PLANS, names.plan_blob(job.job_id), plan.to_json().encode()):
-        return plan
-    return _plan_once(ports, job, request, limits)
 
 
 def _carry_out(ports: Ports, job: JobRecord, plan: Plan, rules: Rules) -> int:
@@ -170,8 +192,9 @@ def _task(spec: TaskSpec, claimed: Sequence[Settled]) -> TaskRecord:
         urgent=spec.urgent,
         megapixels=sum(output.grid.megapixels for output in spec.outputs if output.digest in digests),
         input_bytes=sum(source.size_bytes for source in spec.products),
+        input_bytes_at=json.dumps(spec.input_bytes_at) if spec.input_bytes_at else "",
         result_version=spec.result_version,
-        process=spec.options.radiometry or "default",
+        process=spec.process if spec.process == COPY else spec.options.radiometry or "default",
         makes_all=len(claimed) == len(spec.outputs) and all(one.first for one in claimed),
     )
 

@@ -20,8 +20,10 @@ from orthocontracts import names
 from orthocontracts.messages import Fault, Release
 from orthocontracts.outputs import FileKind, file_kinds
 from orthocontracts.states import TaskState, move
+from orthocontracts.stores import site_url
 from orthocontracts.tasks import TaskSpec
 from orthocontracts.tickets import MAX_DELIVERIES, Delivery, OutputFile, Ticket
+from orthofunctions.domain.copies import stays_on_site
 from orthofunctions.domain.policy import Decision
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
@@ -140,6 +142,7 @@ def _prepare(
         start_by=start_by,
         user=task.user,
         is_cloud=pool.kind == "cloud",
+        starts_worker=bool(pool.kind == "cloud" and decision.figures[pool.name].start_in_s),
         reserved_eur=decision.cost_eur,
         eur_per_slot_s=pool.run_cost_eur(1.0),
         startup_s=pool.startup_s,
@@ -217,9 +220,13 @@ def _ticket(
     # Late enough for the latest start, and for a second delivery after a first one that ran to its limit.
     expires_at = start_by + timedelta(seconds=2 * (rules.time_limit_s + rules.run_grace_s))
     kinds = file_kinds(spec.options)
+    on_site = stays_on_site(spec.process, pool)
 
     def output_file(delivery: int, digest: str, kind: FileKind) -> OutputFile:
         blob = names.result_blob(spec.task_id, release_number, delivery, digest, kind)
+        if kind in on_site:
+            url = site_url(pool.results_in, f"{names.CONTAINER_RESULTS}/{blob}")
+            return OutputFile(blob=url, url=url)
         return OutputFile(
             blob=f"{names.CONTAINER_RESULTS}/{blob}",
             url=ports.links.create_url(names.CONTAINER_RESULTS, blob, expires_at),

@@ -11,13 +11,13 @@ from datetime import timedelta
 
 from orthocontracts import names
 from orthocontracts.messages import Fault
-from orthocontracts.outputs import CatalogueEntry
 from orthocontracts.states import OutputState, TaskState
 from orthocontracts.tasks import job_of_task
 from orthofunctions.domain.pending_index import index_rows
 from orthofunctions.domain.records import ActiveRecord, AgentRecord, DigestRecord, DigestState, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
-from orthofunctions.ports import BlobMissingError, Ports, RowExistsError
+from orthofunctions.ports import Ports, RowExistsError
+from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.commit import adopt
 from orthofunctions.usecases.digests import STATE_KEY, end_output, fail_digest
 from orthofunctions.usecases.pending import enqueue, wake
@@ -130,8 +130,5 @@ def sweep_agents(ports: Ports) -> None:
 
 def _named_by_catalogue(ports: Ports, digest: str) -> frozenset[str]:
     """The files of an entry. One that cannot be read raises: better to keep files than to delete the wrong ones."""
-    try:
-        text = ports.blobs.read(names.CONTAINER_CATALOGUE, names.catalogue_blob(digest))
-    except BlobMissingError:
-        return frozenset()
-    return frozenset(facts.blob for facts in CatalogueEntry.model_validate_json(text).files.values())
+    entry = read_entry(ports, digest)
+    return frozenset(facts.blob for facts in entry.files.values()) if entry else frozenset()

@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
-from orthocontracts import names
-from orthocontracts.outputs import CatalogueEntry, FileKind
+from orthocontracts.outputs import FileKind
 from orthocontracts.states import OutputState
+from orthocontracts.stores import split_site_url
+from orthofunctions.domain.copies import bytes_on_site, copy_digest
 from orthofunctions.domain.records import OutputRecord
-from orthofunctions.ports import BlobMissingError, Ports
+from orthofunctions.ports import Ports
+from orthofunctions.usecases.catalogue import read_entry
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 OTHER_TYPES: dict[FileKind, str] = {"browse": "image/png", "item": "application/geo+json"}
@@ -19,7 +21,10 @@ PARALLEL_READS = 8
 
 
 def result_links(ports: Ports, outputs: Iterable[OutputRecord], valid: timedelta) -> list[dict[str, Any]]:
-    """One entry per committed output: digest, title, and ``href`` with type, size and MD5 of each of its files."""
+    """One entry per committed output: digest, title, and ``href`` with type, size and MD5 of each of its files.
+
+    A file that lies on site, and of which nobody has asked for a copy yet, has no ``href``.
+    """
     committed = [output for output in outputs if output.state is OutputState.COMMITTED]
     if not committed:
         return []
@@ -30,19 +35,30 @@ def result_links(ports: Ports, outputs: Iterable[OutputRecord], valid: timedelta
 
 
 def _links(ports: Ports, output: OutputRecord, expires_at: datetime) -> dict[str, Any] | None:
-    try:
-        data = ports.blobs.read(names.CONTAINER_CATALOGUE, names.catalogue_blob(output.digest))
-    except BlobMissingError:  # taken out of the catalogue since
+    entry = read_entry(ports, output.digest)
+    if entry is None:  # taken out of the catalogue since
         return None
-    entry = CatalogueEntry.model_validate_json(data)
+    copied = read_entry(ports, copy_digest(entry)) if bytes_on_site(entry) else None
     links: dict[str, Any] = {"digest": output.digest, "title": output.title, "pool": entry.pool}
-    for kind, file in entry.files.items():
-        container, _, name = file.blob.partition("/")
-        links[kind] = {
-            "href": ports.links.read_url(container, name, expires_at),
+    for kind, file in (copied or entry).files.items():
+        facts = {
             "type": OTHER_TYPES.get(kind, COG),
             "blob": file.blob,
             "size_bytes": file.size_bytes,
             "md5": file.md5,
         }
+        if split_site_url(file.blob) is None:
+            container, _, name = file.blob.partition("/")
+            facts["href"] = ports.links.read_url(container, name, expires_at)
+        links[kind] = facts
     return links
+
+
+def kept_on_site(ports: Ports, outputs: Iterable[OutputRecord]) -> list[str]:
+    """Digests of committed outputs that lie on site and of which there is no copy yet."""
+    found = []
+    for output in outputs:
+        entry = read_entry(ports, output.digest) if output.state is OutputState.COMMITTED else None
+        if entry is not None and bytes_on_site(entry) and read_entry(ports, copy_digest(entry)) is None:
+            found.append(output.digest)
+    return found

@@ -12,8 +12,9 @@ from orthofunctions.domain.pool_state import PoolState, free_slots, is_live, poo
 from orthofunctions.domain.pools import PoolsFileError, PoolSpec, SiteSpec, parse_site
 from orthofunctions.domain.records import ActiveRecord, AgentRecord, LearnedRecord
 from orthofunctions.domain.rules import Rules
+from orthofunctions.domain.runtimes import expected_startup_s, start_limit_s
 from orthofunctions.ports import BlobMissingError, Ports
-from orthofunctions.usecases.learning import all_learned, learned
+from orthofunctions.usecases.learning import all_learned, learned, startup
 from orthofunctions.usecases.pause import paused_pools
 from orthofunctions.usecases.rows import find
 
@@ -85,7 +86,7 @@ class Site:
     def states(self, current_version: int, now: datetime, rules: Rules) -> list[PoolState]:
         return [
             pool_state(
-                spec,
+                self._as_taught(spec),
                 agents=self.agents_of(spec.name),
                 active=[one for one in self.active if one.pool == spec.name],
                 current_version=current_version,
@@ -96,6 +97,18 @@ class Site:
             )
             for spec in self.pools
         ]
+
+    def _as_taught(self, spec: PoolSpec) -> PoolSpec:
+        if spec.kind == "onprem":
+            return spec
+        taught = expected_startup_s(spec.startup_s, startup(self.learned, spec))
+        return spec.model_copy(update={"startup_s": taught})
+
+    def start_limit_s(self, spec: PoolSpec) -> float:
+        """How long a release may wait for a worker of a pool before it is recalled."""
+        if spec.kind == "onprem":
+            return spec.start_limit_s
+        return start_limit_s(spec.startup_s, startup(self.learned, spec), spec.start_limit_s)
 
     def versions(self, current_version: int, now: datetime, rules: Rules) -> list[int]:
         """Result versions that some worker may make: ours, and those of live workers."""

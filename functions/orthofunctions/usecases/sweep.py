@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from orthocontracts import names
 from orthocontracts.states import TaskState
 from orthocontracts.tasks import job_of_task
-from orthofunctions.domain.overdue import Surroundings, why_recall
+from orthofunctions.domain.overdue import Surroundings, is_unclaimed, why_recall
 from orthofunctions.domain.pool_state import is_live, pool_gone
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
+from orthofunctions.usecases.learning import note_startup
 from orthofunctions.usecases.ledger import settle_release
 from orthofunctions.usecases.recall import recall
 from orthofunctions.usecases.rows import remove
@@ -52,6 +53,7 @@ def sweep(ports: Ports, rules: Rules) -> int:
         assert task is not None
         if lengths.results == 0 and (why := _why_recall(ports, rules, site, lengths, task)):
             n_recalled += recall(ports, rules, task, why)
+            _learn_from_waiting(ports, site, active, task)
         elif _worker_gone(site, task, ports.clock.now(), rules):
             orphans[active.pool] = orphans.get(active.pool, 0) + 1
     for pool, waiting in orphans.items():
@@ -89,6 +91,13 @@ def _clear_away(ports: Ports, rules: Rules, active: ActiveRecord, task: TaskReco
     remove(ports.tables, active)
 
 
+def _learn_from_waiting(ports: Ports, site: Site, active: ActiveRecord, task: TaskRecord) -> None:
+    """A worker that did not come in time took at least as long: else the limit would never grow."""
+    spec, now = site.spec(task.pool), ports.clock.now()
+    if spec is not None and active.starts_worker and is_unclaimed(task, site.start_limit_s(spec), now):
+        note_startup(ports, spec, (now - active.released_at).total_seconds())
+
+
 def _why_recall(ports: Ports, rules: Rules, site: Site, lengths: Lengths, task: TaskRecord) -> str | None:
     assert task.pool is not None
     spec = site.spec(task.pool)
@@ -100,6 +109,7 @@ def _why_recall(ports: Ports, rules: Rules, site: Site, lengths: Lengths, task: 
         # A queue we did not measure counts as full: the active row named another pool.
         messages=lengths.of_pools.get(queue, 1),
         ticket_there=ticket is not None,
+        start_limit_s=site.start_limit_s(spec) if spec is not None else 0.0,
     )
     return why_recall(task, around, ports.clock.now(), rules)
 

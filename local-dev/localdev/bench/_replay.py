@@ -143,7 +143,7 @@ class _Replay:
         task = PendingTask(
             str(k), self._arrivals.user[k], now_s, self._site.patience_s,
             None if math.isinf(deadline_s) else deadline_s, now_s if turn_s is None else turn_s, _PROCESS,
-            self._arrivals.estimate_s[k], (), 0, "blobs", _VERSION,
+            self._arrivals.estimate_s[k], (), frozenset(), 0, _VERSION,
         )  # fmt: skip
         self._pending[k] = task
         heapq.heappush(self._by_due, (self._due_s(task), k))

@@ -171,7 +171,7 @@ def make_job(ports: Ports, request_id: str, n_tasks: int) -> None:
         grid = GridSpec(epsg=32633, left=left, top=10.0, spacing=1.0, n_rows=1000, n_cols=1000)
         identity = OutputIdentity(
             process="orthorectify", products=(source,), grid=grid, options=Options(),
-            terrain=ResolvedTerrain(height_m=0.0), trust="local", result_version=KERNEL_RESULT_VERSION,
+            terrain=ResolvedTerrain(height_m=0.0), trust="site", result_version=KERNEL_RESULT_VERSION,
         )  # fmt: skip
         digest = output_digest(identity)
         planned.append(PlannedOutput(digest=digest, title="bench", identity=identity, task_id=task_id))

@@ -214,7 +214,7 @@ def round_input() -> tuple[list[PoolState], list[PendingTask]]:
         PendingTask(
             f"task-{k}", f"user-{k % 300}", -3600.0 * rng.random(), 20_000.0,
             43_200.0 * rng.random() if k % 3 else None, 4000.0 * rng.random(),
-            "ortho", 1000.0 * rng.random(), (("blobs", 10**9),), 10**8, "blobs", 1,
+            "ortho", 1000.0 * rng.random(), (("blobs", 10**9),), frozenset(), 10**8, 1,
         )
         for k in range(N_PENDING)
     ]  # fmt: skip

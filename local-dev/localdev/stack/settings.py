@@ -10,10 +10,12 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 
 from orthocontracts import names
+from orthofunctions.domain.pools import BLOB_STORE
 
 if TYPE_CHECKING:
     from localdev.stack.stack import StackSpec
 
+SITE_STORE = "site"
 # What a small cloud machine costs, so that the figures in a decision are those of a real site.
 PRICE_PER_SLOT_HOUR_EUR = 0.20
 
@@ -33,7 +35,10 @@ def pools_file(spec: StackSpec) -> dict[str, Any]:
         "startup_s": spec.cloud_startup_s,
         "price_per_slot_hour_eur": PRICE_PER_SLOT_HOUR_EUR,
     }
-    return {"version": 1, "pools": [hpc, *([cloud] if spec.cloud_limit else [])]}
+    if spec.site_store is not None:
+        hpc |= {"local": [BLOB_STORE, SITE_STORE], "results_in": SITE_STORE}
+    stores = [{"name": BLOB_STORE}, *([{"name": SITE_STORE}] if spec.site_store else [])]
+    return {"version": 1, "stores": stores, "pools": [hpc, *([cloud] if spec.cloud_limit else [])]}
 
 
 def write_setting(connection: str, name: str, content: dict[str, Any]) -> None:

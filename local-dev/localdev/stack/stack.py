@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Self
 from localdev.servers import Azurite, Broker, Server
 from localdev.servers.process import free_ports
 from localdev.stack.cloud import CloudPool
-from localdev.stack.settings import write_pools
+from localdev.stack.settings import SITE_STORE, write_pools
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
 
@@ -46,6 +47,8 @@ class StackSpec:
         How long messages that a killed functions host had taken stay hidden (Azure: 10 minutes).
     api_port : int, optional
         Loopback port of the HTTP door; a free one by default.
+    site_store : Path, optional
+        A folder that on-prem agents have as store "site", and where their images stay.
     worker, functions : mapping
         Further environment of workers and functions host (tests shorten intervals with it).
     """
@@ -60,6 +63,7 @@ class StackSpec:
     lease_s: int = 60
     host_lease_s: float = 60.0
     api_port: int | None = None
+    site_store: Path | None = None
     worker: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
 
@@ -187,8 +191,13 @@ class Stack:
                 "ORTHOAGENT_POOL": pool,
                 "ORTHOAGENT_SLOTS": str(1 if in_cloud else self.spec.slots),
                 "ORTHOAGENT_LINGER_S": str(self.spec.cloud_linger_s),
+                **self._stores(pool),
             },
         )
+
+    def _stores(self, pool: str) -> dict[str, str]:
+        store = self.spec.site_store
+        return {"ORTHOAGENT_STORES": json.dumps({SITE_STORE: str(store)})} if store and pool == HPC_POOL else {}
 
     def _worker_environment(self) -> dict[str, str]:
         return {

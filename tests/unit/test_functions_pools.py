@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orthofunctions.domain.pool_state import Basis, PoolState, pool_gone, pool_state
+from orthofunctions.domain.pool_state import Basis, Coming, PoolState, pool_gone, pool_state
 from orthofunctions.domain.pools import DEFAULT_SITE, PoolsFileError, PoolSpec, parse_site
 from orthofunctions.domain.records import ActiveRecord, AgentRecord
 from orthofunctions.domain.rules import Rules
@@ -69,6 +69,19 @@ class TestCapacity:
             (Basis.ASSUMED, 10),
             (Basis.NONE, 0),
         ]
+
+    def test_pilots_in_a_schedulers_queue_are_expected_but_take_nothing(self) -> None:
+        soon, late, silent, running = (
+            agent("a", state="starting").changed(starts_at=NOW + timedelta(seconds=90)),
+            agent("b", state="starting").changed(starts_at=NOW - timedelta(seconds=1)),
+            agent("c", state="starting", silent_s=100).changed(starts_at=NOW + timedelta(seconds=90)),
+            agent("d", state="starting"),
+        )
+        state = hpc_state(soon, late, silent, running)
+        assert (state.basis, state.free(1)) == (Basis.NONE, 0)
+        assert state.coming == (Coming(NOW.timestamp() + 90, 2, 1),)
+        assert hpc_state(soon, agent("e")).free(1) == 2
+        assert not pool_gone(HPC, [soon, agent("f", state="offline", silent_s=99)], NOW, RULES)
 
     def test_goodbye_is_not_silence(self) -> None:
         assert hpc_state(agent("a", state="offline")).free(1) == 0

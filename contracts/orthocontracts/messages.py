@@ -87,6 +87,12 @@ class AgentStatus(Message):
     machine: str = Field(default="", max_length=100)
 
 
+class Statuses(Message):
+    """Statuses of several agents in one message of queue ``capacity``."""
+
+    statuses: tuple[AgentStatus, ...] = Field(min_length=1)
+
+
 class Control(Message):
     """functions → agent."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from typing import Final
+
 from orthocontracts.outputs import FILE_SUFFIX, FileKind
 
 QUEUE_REQUESTS = "requests"
@@ -52,11 +55,19 @@ TABLES = (
     TABLE_SHARES,
 )
 
+AGENT_PAGES: Final = 256
+"""Rows that a pool's workers are spread over: forty to a row where there are ten thousand."""
+
 BLOB_DEFAULT_ORDER = "default_order.json"
 BLOB_POOLS = "pools.yaml"
 BLOB_POOLS_IN_FORCE = "pools-in-force.yaml"
 BLOB_DISPATCH_LEASE = "dispatch.lease"
 BLOB_DISPATCH_MARK = "dispatch.mark"
+
+
+def agent_page(agent: str) -> str:
+    """The row of table ``agents`` that holds a worker, among others. Whoever sends many statuses sends page by page."""
+    return f"{zlib.crc32(agent.encode()) % AGENT_PAGES:03d}"
 
 
 def poison_queue(queue: str) -> str:

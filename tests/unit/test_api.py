@@ -20,12 +20,13 @@ from orthocontracts.states import OutputState, TaskState
 from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.api.app import create_app
 from orthofunctions.bootstrap import System
-from orthofunctions.domain.records import ActiveRecord, AgentRecord, LearnedRecord, OutputRecord, TaskRecord
+from orthofunctions.domain.records import ActiveRecord, LearnedRecord, OutputRecord, TaskRecord
 from orthofunctions.settings import Settings
 from orthofunctions.usecases.capacity import note_status
 from orthofunctions.usecases.ledger import reserve, settle_release
 from orthofunctions.usecases.plan import plan_request, read_plan
-from orthofunctions.usecases.rows import find, load, swap
+from orthofunctions.usecases.roster import find_agent
+from orthofunctions.usecases.rows import find, swap
 from orthofunctions.usecases.submit import read_request
 from orthofunctions.usecases.tasks import give_up
 
@@ -300,7 +301,7 @@ def test_pools_show_live_workers_and_what_waits(client: AsgiClient, system: Syst
     assert isinstance(system.ports.clock, ManualClock)
     system.ports.clock.advance(3600)
     assert client.get("/pools").json()["pools"][0]["agents"] == 0
-    assert load(system.ports.tables, AgentRecord, "hpc", "a1") is not None
+    assert find_agent(system.ports, "hpc", "a1") is not None
 
 
 def test_messages_nobody_could_use_are_shown(client: AsgiClient, system: System) -> None:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Collection
 from datetime import timedelta
 
 import pytest
 
 from fakes.world import Delivery, World, run_to_the_end
 from orthocontracts import names
-from orthocontracts.messages import AgentStatus, Control
+from orthocontracts.messages import AgentStatus, Control, Statuses
 from orthocontracts.outputs import file_kinds
 from orthocontracts.requests import Options, Request, RequestEnvelope
 from orthocontracts.states import OutputState, TaskState
 from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.domain.records import AgentRecord, DigestRecord
 from orthofunctions.domain.runtimes import RUNS_TO_BELIEVE
+from orthofunctions.ports import Ports
+from orthofunctions.usecases import capacity
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.capacity import note_status
 from orthofunctions.usecases.poison import reconcile_poison
 from orthofunctions.usecases.repair import repair, repair_outputs, sweep_agents, sweep_results
+from orthofunctions.usecases.roster import all_agents
 from orthofunctions.usecases.rows import find
 from orthofunctions.usecases.site import Site
 from orthofunctions.usecases.sweep import sweep
@@ -249,7 +253,7 @@ class TestRepair:
         world.status("node-2")
         world.clock.advance(10_000)
         sweep_agents(world.ports)
-        assert [agent.agent for agent in find(world.ports.tables, AgentRecord)] == ["node-2"]
+        assert [agent.agent for agent in all_agents(world.ports)] == ["node-2"]
 
 
 class TestCancel:
@@ -311,7 +315,11 @@ def status(world: World, **fields: object) -> AgentStatus:
 
 
 def known(world: World) -> AgentRecord | None:
-    return next(find(world.ports.tables, AgentRecord), None)
+    return next(all_agents(world.ports), None)
+
+
+def of_pool(world: World, pool: str) -> list[AgentRecord]:
+    return [agent for agent in all_agents(world.ports) if agent.pool == pool]
 
 
 class TestCapacity:
@@ -383,6 +391,42 @@ class TestCapacity:
         record = known(world)
         assert record is not None
         assert record.state == "online"
+
+    def test_several_in_one_message_are_as_if_they_had_come_one_by_one(self, world: World) -> None:
+        def several(*statuses: AgentStatus) -> str:
+            return Statuses(statuses=statuses).to_json()
+
+        first = [status(world, agent=f"node-{n:03d}", slots=n) for n in range(1, 150)]
+        note_status(world.ports, several(*first, status(world, agent="far", pool="cloud")))
+        assert {one.agent: one.slots for one in of_pool(world, "hpc")} == {one.agent: one.slots for one in first}
+        assert [one.agent for one in of_pool(world, "cloud")] == ["far"]
+        assert world.queues.length(names.QUEUE_DISPATCH) == 1
+        older, newer, gone = (
+            status(world, agent="node-001", sequence=4, slots=99),
+            status(world, agent="node-002", sequence=6, slots=99),
+            status(world, agent="node-003", sequence=6, slots=0, state="offline"),
+        )
+        note_status(world.ports, several(gone, newer, older))
+        slots = {one.agent: one.slots for one in of_pool(world, "hpc")}
+        assert (slots["node-001"], slots["node-002"], slots["node-003"]) == (1, 99, 0)
+        encoded = base64.b64encode(several(newer, gone).encode()).decode()
+        note_status(world.ports, json.dumps({"specversion": "1.0", "data_base64": encoded}))
+
+    def test_where_a_row_changes_meanwhile_the_others_are_not_lost(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        both = [status(world, agent=name) for name in ("node-1", "node-2")]
+        read = capacity.pages
+
+        def beside_another(ports: Ports, pool: str, keys: Collection[str]) -> object:
+            found = read(ports, pool, keys)
+            monkeypatch.setattr(capacity, "pages", read)
+            note_status(ports, status(world, agent="node-1", sequence=9, slots=7).to_json())
+            return found
+
+        monkeypatch.setattr(capacity, "pages", beside_another)
+        note_status(world.ports, Statuses(statuses=tuple(both)).to_json())
+        assert {one.agent: one.slots for one in all_agents(world.ports)} == {"node-1": 7, "node-2": 2}
 
     def test_it_wakes_the_dispatcher_only_when_that_matters(self, world: World) -> None:
         def wakes_after(**fields: object) -> int:

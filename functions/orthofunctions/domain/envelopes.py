@@ -40,6 +40,12 @@ def status_text(body: str) -> str | None:
     return body
 
 
+def is_several(text: str) -> bool:
+    """Whether unwrapped JSON holds the statuses of several workers."""
+    message = json.loads(text)
+    return isinstance(message, dict) and "statuses" in message
+
+
 def _decoded(text: Any) -> str | None:
     try:
         decoded = base64.b64decode(text, validate=True).decode()

@@ -207,12 +207,8 @@ class SubscriberRecord(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentRecord(Record):
-    """Last status of one worker, as queue ``capacity`` brought it."""
-
-    TABLE = names.TABLE_AGENTS
-    PARTITION = "pool"
-    KEY = "agent"
+class AgentRecord:
+    """Last status of one worker, as queue ``capacity`` brought it. Many share a row of table ``agents``."""
 
     pool: str
     agent: str
@@ -228,6 +224,9 @@ class AgentRecord(Record):
     version: str = ""
     machine: str = ""
     starts_at: datetime | None = None
+
+    def changed(self, **changes: Any) -> AgentRecord:
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,51 +1,94 @@
-"""Workers' statuses, from queue ``capacity`` into one row per worker."""
+"""Workers' statuses, from queue ``capacity`` into the roster."""
 
 from __future__ import annotations
 
 import json
 import logging
+import threading
+from collections.abc import Collection, Mapping, Sequence
 
 from pydantic import ValidationError
 
 from orthocontracts import names
-from orthocontracts.messages import AgentStatus
-from orthofunctions.domain.envelopes import NoStatusError, status_text
+from orthocontracts.messages import AgentStatus, Statuses
+from orthofunctions.domain.envelopes import NoStatusError, is_several, status_text
 from orthofunctions.domain.pool_state import free_slots
 from orthofunctions.domain.records import AgentRecord
-from orthofunctions.ports import Ports, RowChangedError, RowExistsError
+from orthofunctions.ports import Ports, RowChangedError
 from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.pending import wake
-from orthofunctions.usecases.rows import load, store
+from orthofunctions.usecases.roster import Page, pages, store_pages
 
 logger = logging.getLogger(__name__)
 
-_TRIES = 10
+_TRIES = 20
+_one_at_a_time = threading.RLock()
+"""The host runs many messages at a time. Those that change the same pages would only make each other try again."""
 
 
 def note_status(ports: Ports, body: str) -> None:
     """Take in one message of queue ``capacity``; the dispatcher is woken where it may release more, or must recall."""
     try:
-        text = status_text(body)
-        if text is None:
-            return  # a retained status being cleared
-        status = AgentStatus.model_validate_json(text)
+        statuses = _statuses(body)
     except (NoStatusError, ValidationError) as error:
         keep_for_operators(ports, names.QUEUE_CAPACITY, body, f"not a status: {error}")
         return
+    by_pool: dict[str, dict[str, AgentStatus]] = {}
+    for status in statuses:
+        by_pool.setdefault(status.pool, {})[status.agent] = status
+    with _one_at_a_time:
+        reasons = [reason for pool, of_pool in by_pool.items() for reason in _note(ports, pool, of_pool.values())]
+    if reasons:
+        wake(ports, reasons[0] if len(reasons) == 1 else f"{reasons[0]} and {len(reasons) - 1} more")
+
+
+def _statuses(body: str) -> Sequence[AgentStatus]:
+    text = status_text(body)
+    if text is None:
+        return ()  # a retained status being cleared
+    if is_several(text):
+        return Statuses.model_validate_json(text).statuses
+    return (AgentStatus.model_validate_json(text),)
+
+
+def _note(ports: Ports, pool: str, statuses: Collection[AgentStatus]) -> list[str]:
+    """Change the rows of a pool's workers. Returns what matters to the dispatcher."""
+    by_page: dict[str, list[AgentStatus]] = {}
+    for status in statuses:
+        by_page.setdefault(names.agent_page(status.agent), []).append(status)
+    reasons = _try_to_note(ports, pool, by_page)
+    if reasons is not None:
+        return reasons
+    return [reason for key, of_page in by_page.items() for reason in _note_page(ports, pool, key, of_page)]
+
+
+def _note_page(ports: Ports, pool: str, key: str, statuses: Sequence[AgentStatus]) -> list[str]:
     for _ in range(_TRIES):
-        before = load(ports.tables, AgentRecord, status.pool, status.agent)
-        after = newer(before, _record(ports, status))
-        if after is None:
-            return
-        try:
-            store(ports.tables, after)
-        except (RowChangedError, RowExistsError):
-            continue
-        if _matters(before, after):
-            logger.info("%s is %s", after.agent, after.state, extra={"action": "capacity", "pool": after.pool})
-            wake(ports, f"{after.agent} {after.state}")
-        return
-    raise RowChangedError(f"the row of {status.agent} kept changing")
+        reasons = _try_to_note(ports, pool, {key: statuses})
+        if reasons is not None:
+            return reasons
+    raise RowChangedError(f"page {key} of pool {pool} kept changing")
+
+
+def _try_to_note(ports: Ports, pool: str, by_page: Mapping[str, Sequence[AgentStatus]]) -> list[str] | None:
+    """All at once. None where others changed one of the pages meanwhile."""
+    found = pages(ports, pool, by_page)
+    changed: dict[str, Page] = {}
+    moved: list[tuple[AgentRecord | None, AgentRecord]] = []
+    for key, statuses in by_page.items():
+        for status in statuses:
+            before = found[key].agents.get(status.agent)
+            after = newer(before, _record(ports, status))
+            if after is not None:
+                found[key].agents[status.agent] = after
+                changed[key] = found[key]
+                moved.append((before, after))
+    if not store_pages(ports, list(changed.values())):
+        return None
+    matter = [after for before, after in moved if _matters(before, after)]
+    for one in matter:
+        logger.info("%s is %s", one.agent, one.state, extra={"action": "capacity", "pool": pool})
+    return [f"{one.agent} {one.state}" for one in matter]
 
 
 def newer(before: AgentRecord | None, status: AgentRecord) -> AgentRecord | None:
@@ -58,7 +101,7 @@ def newer(before: AgentRecord | None, status: AgentRecord) -> AgentRecord | None
         return status
     same = status.session == before.session
     is_newer = status.sequence > before.sequence if same else status.at > before.at
-    return status.changed(etag=before.etag) if is_newer else None
+    return status if is_newer else None
 
 
 def _matters(before: AgentRecord | None, after: AgentRecord) -> bool:

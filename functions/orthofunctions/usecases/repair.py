@@ -7,6 +7,7 @@ repeats.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 from orthocontracts import names
@@ -14,14 +15,15 @@ from orthocontracts.messages import Fault
 from orthocontracts.states import OutputState, TaskState
 from orthocontracts.tasks import job_of_task
 from orthofunctions.domain.pending_index import index_rows
-from orthofunctions.domain.records import ActiveRecord, AgentRecord, DigestRecord, DigestState, OutputRecord, TaskRecord
+from orthofunctions.domain.records import ActiveRecord, DigestRecord, DigestState, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, RowExistsError
 from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.commit import adopt
 from orthofunctions.usecases.digests import STATE_KEY, end_output, fail_digest
 from orthofunctions.usecases.pending import enqueue, wake
-from orthofunctions.usecases.rows import find, load, release_key, remove
+from orthofunctions.usecases.roster import all_pages, store_pages
+from orthofunctions.usecases.rows import find, load, release_key
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.tasks import UNDER_RELEASE, load_task
 
@@ -123,9 +125,10 @@ def sweep_results(ports: Ports, rules: Rules) -> int:
 
 def sweep_agents(ports: Ports) -> None:
     """Forget workers nobody has heard from for a day."""
-    for agent in find(ports.tables, AgentRecord):
-        if ports.clock.now() - agent.received_at > AGENT_KEPT:
-            remove(ports.tables, agent)
+    for page in list(all_pages(ports)):
+        kept = {name: one for name, one in page.agents.items() if ports.clock.now() - one.received_at <= AGENT_KEPT}
+        if len(kept) < len(page.agents):  # where it changes meanwhile the next sweep looks again
+            store_pages(ports, [replace(page, agents=kept)])
 
 
 def _named_by_catalogue(ports: Ports, digest: str) -> frozenset[str]:

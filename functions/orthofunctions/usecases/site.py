@@ -16,6 +16,7 @@ from orthofunctions.domain.runtimes import expected_startup_s, start_limit_s
 from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.learning import all_learned, learned, startup
 from orthofunctions.usecases.pause import paused_pools
+from orthofunctions.usecases.roster import all_agents
 from orthofunctions.usecases.rows import find
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class Site:
     def read(cls, ports: Ports) -> Site:
         return cls(
             settings=load_site(ports),
-            agents=tuple(find(ports.tables, AgentRecord)),
+            agents=tuple(all_agents(ports)),
             active=tuple(find(ports.tables, ActiveRecord)),
             learned=all_learned(ports),
             paused=paused_pools(ports),

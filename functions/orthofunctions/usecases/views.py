@@ -16,6 +16,7 @@ from orthofunctions.domain.pool_state import is_live
 from orthofunctions.domain.records import AgentRecord, JobRecord, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
+from orthofunctions.usecases.roster import all_agents
 from orthofunctions.usecases.rows import find, load
 
 PARALLEL_JOBS = 8
@@ -85,7 +86,7 @@ class JobView:
 
 def live_agents(ports: Ports, rules: Rules) -> list[AgentRecord]:
     now = ports.clock.now()
-    return [agent for agent in find(ports.tables, AgentRecord) if is_live(agent, now, rules)]
+    return [agent for agent in all_agents(ports) if is_live(agent, now, rules)]
 
 
 def running_tasks(agents: Iterable[AgentRecord]) -> dict[str, RunningTask]:

@@ -33,6 +33,7 @@ from orthofunctions.usecases.claims import settle_output
 from orthofunctions.usecases.dispatch import dispatch
 from orthofunctions.usecases.jobs import open_job
 from orthofunctions.usecases.pending import enqueue
+from orthofunctions.usecases.roster import Page, store_pages
 from orthofunctions.usecases.rows import delete_all, find, parts, put_all, swap
 
 N_RELEASES, CLIENTS, TIMES = 160, 8, 3
@@ -154,7 +155,7 @@ def _prepare(ports: Ports) -> None:
         pool=POOL, agent="worker", session="s", sequence=1, state="online", slots=N_RELEASES, at=now, received_at=now,
         result_version=KERNEL_RESULT_VERSION,
     )  # fmt: skip
-    ports.tables.put(names.TABLE_AGENTS, worker.to_row())
+    store_pages(ports, [Page(POOL, names.agent_page(worker.agent), {worker.agent: worker})])
 
 
 def make_job(ports: Ports, request_id: str, n_tasks: int) -> None:

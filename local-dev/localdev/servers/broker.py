@@ -80,6 +80,7 @@ class Broker(Server):
             f"persistence_location {self.folder}/",
             "persistence_file mosquitto.db",
             "autosave_interval 5",
+            "max_queued_messages 100000",  # who listens to all agents gets all their statuses at once
             "log_dest stderr",
             "log_type information",
             "connection_messages false",

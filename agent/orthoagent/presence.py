@@ -28,13 +28,13 @@ LONGEST_PAUSE_S = 3.0
 MOST_IN_A_MESSAGE = 100
 """As many as a table's transaction changes."""
 MOST_BYTES = 40_000
-GATHER_NEWS_S, GATHER_MUCH_NEWS_S = 0.2, 1.0
+GATHER_NEWS_S, GATHER_MUCH_NEWS_S = 0.1, 0.5
 """How long news wait for others; and where many came last time, as when ten thousand agents start."""
 MUCH = 50
 GATHER_S = 5.0
 """How long a status that brings no news may wait for others. Much less than a keepalive."""
 REPEAT_S = 40.0
-"""What brings no news is passed on only so often: of statuses each 30 s, every other. Silence is three that are missing."""
+"""What brings no news is passed on only so often: of statuses each 30 s every other. Three missing mean silence."""
 FEW_AGENTS = 50
 """With so few nothing waits."""
 

@@ -33,7 +33,11 @@ class Tally:
 
     def note_outline(self, mask: NDArray[np.uint8], row0: int, col0: int) -> None:
         """Take in the outline of a block's mask ``(rows, cols)`` whose first pixel is ``row0, col0``."""
-        for row in {*range(0, mask.shape[0], _ROWS_APART), mask.shape[0] - 1}:
+        with_data = np.flatnonzero(np.bitwise_or.reduce(mask, axis=1) & _VALID)
+        if not with_data.size:
+            return
+        first, last = int(with_data[0]), int(with_data[-1])
+        for row in sorted({*range(first, last, _ROWS_APART), last}):
             cols = np.flatnonzero(mask[row] & _VALID)
             if cols.size:
                 self.outline += [(row0 + row, col0 + int(cols[0])), (row0 + row, col0 + int(cols[-1]))]

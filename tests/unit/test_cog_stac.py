@@ -18,6 +18,7 @@ from orthokernel import EmptyIntersectionError, Grid, OrthoResult, Terrain, open
 from orthokernel.cog import as_stored, output_names
 from orthokernel.errors import OptionError, OutputError, RadiometryError
 from orthokernel.stac import mgrs_tile
+from orthokernel.tally import Tally
 from reference.rpc_image import place_grid, write_rpc_image
 
 
@@ -185,3 +186,16 @@ def test_integers_keep_no_data_apart() -> None:
 def test_a_tile_is_known_by_its_grid() -> None:
     assert mgrs_tile(Grid.mgrs("33TTG", 60.0)) == (33, "T", "TG")
     assert mgrs_tile(place_grid()) is None
+
+
+@pytest.mark.parametrize("rows", [slice(70, 71), slice(3, 60), slice(0, 200)])
+def test_the_outline_reaches_the_first_and_the_last_row_with_data(rows: slice) -> None:
+    """However few they are, and wherever they lie between the rows that are looked at."""
+    mask = np.zeros((200, 50), np.uint8)
+    mask[rows, 7:20] = 1
+    mask[:, 30:] = 2  # terrain flags, no data
+    tally = Tally()
+    tally.note_outline(mask, 1000, 100)
+    found = np.array(tally.outline)
+    assert (found[:, 0].min(), found[:, 0].max()) == (1000 + rows.start, 1000 + rows.stop - 1)
+    assert (found[:, 1].min(), found[:, 1].max()) == (107, 119)

@@ -79,7 +79,12 @@ def free_slots(agent: AgentRecord) -> int:
     """Slots of a worker that run nothing, by its own word; none while it drains."""
     if agent.state != "online":
         return 0
-    return max(0, agent.slots - len(json.loads(agent.running)))
+    return max(0, agent.slots - n_running(agent))
+
+
+def n_running(agent: AgentRecord) -> int:
+    """Tasks it says it runs."""
+    return 0 if agent.running == "[]" else len(json.loads(agent.running))
 
 
 def pool_gone(spec: PoolSpec, agents: Iterable[AgentRecord], now: datetime, rules: Rules) -> bool:
@@ -153,6 +158,6 @@ def _advertised(agents: Iterable[AgentRecord]) -> dict[int, int]:
     slots: dict[int, int] = {}
     for agent in agents:
         # What a draining worker still runs is in ``busy``, so it must be in the slots too.
-        usable = agent.slots if agent.state == "online" else len(json.loads(agent.running))
+        usable = agent.slots if agent.state == "online" else n_running(agent)
         slots[agent.result_version] = slots.get(agent.result_version, 0) + usable
     return slots

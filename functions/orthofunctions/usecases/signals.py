@@ -16,6 +16,8 @@ DEMAND_HOLDS_S = 120.0
 
 def ring(ports: Ports, rules: Rules, site: Site, pool: str, waiting: int) -> None:
     """Ring just as many workers as it takes to pick up what waits on a pool's queue."""
+    if waiting <= 0:
+        return
     for agent in site.idle_agents(pool, ports.clock.now(), rules):
         if waiting <= 0:
             return

@@ -37,6 +37,7 @@ TABLE_OUTPUTS = "outputs"
 TABLE_TASKS = "tasks"
 TABLE_ACTIVE = "active"
 TABLE_DIGESTS = "digests"
+TABLE_HOLDERS = "holders"
 TABLE_AGENTS = "agents"
 TABLE_PENDING = "pending"
 TABLE_LEDGER = "ledger"
@@ -48,6 +49,7 @@ TABLES = (
     TABLE_TASKS,
     TABLE_ACTIVE,
     TABLE_DIGESTS,
+    TABLE_HOLDERS,
     TABLE_AGENTS,
     TABLE_PENDING,
     TABLE_LEDGER,

@@ -52,8 +52,8 @@ class Blobs(Protocol):
 
     def write(self, container: str, name: str, data: bytes) -> None: ...
 
-    def delete(self, container: str, name: str) -> None:
-        """Delete; a blob that is not there is no error."""
+    def delete(self, container: str, name: str, *, etag: str | None = None) -> None:
+        """Delete; a blob that is not there is no error. With an ETag, one that has another is left."""
         ...
 
     def list(self, container: str, prefix: str = "") -> Iterator[BlobFacts]: ...

@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     keep_results_s: float = Field(
         default=_RULES.keep_results_s, ge=0, description="How long delivered files that nothing names are kept."
     )
+    keep_jobs_s: float | None = Field(
+        default=_RULES.keep_jobs_s,
+        ge=0,
+        description="How long a job is kept that is over; its results as long as any job that has them. "
+        "For ever where not set.",
+    )
     max_candidates: int = Field(default=_RULES.max_candidates, ge=1, description="Pending tasks a round looks at.")
     deadline_confidence: float = Field(
         default=_RULES.deadline_confidence,

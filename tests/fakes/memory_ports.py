@@ -77,8 +77,10 @@ class MemoryBlobs:
         )
         self._blobs[container, name] = (data, facts)
 
-    def delete(self, container: str, name: str) -> None:
-        self._blobs.pop((container, name), None)
+    def delete(self, container: str, name: str, *, etag: str | None = None) -> None:
+        facts = self.facts(container, name)
+        if facts is not None and etag in (None, facts.etag):
+            del self._blobs[container, name]
 
     def list(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
         for (where, name), (_, facts) in sorted(self._blobs.items()):

@@ -70,6 +70,19 @@ class TestBlobs:
             ports.blobs.read(name, "x")
         ports.blobs.delete(name, "x")
 
+    def test_a_blob_is_deleted_only_as_it_was_seen(self, ports: Ports, name: str) -> None:
+        ports.blobs.write(name, "x", b"1")
+        seen = ports.blobs.facts(name, "x")
+        assert seen is not None
+        ports.blobs.write(name, "x", b"2")
+        ports.blobs.delete(name, "x", etag=seen.etag)
+        assert ports.blobs.read(name, "x") == b"2"
+        newer = ports.blobs.facts(name, "x")
+        assert newer is not None
+        ports.blobs.delete(name, "x", etag=newer.etag)
+        assert ports.blobs.facts(name, "x") is None
+        ports.blobs.delete(name, "x", etag=newer.etag)
+
     def test_a_lease_has_one_holder(self, ports: Ports, name: str) -> None:
         lease = ports.blobs.acquire_lease(name, "lease", 15)
         with pytest.raises(LeaseHeldError):

@@ -8,7 +8,12 @@ from typing import Any
 
 import requests
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import (
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
 from azure.storage.blob import (
     BlobClient,
     BlobLeaseClient,
@@ -72,9 +77,12 @@ class AzureBlobs:
     def write(self, container: str, name: str, data: bytes) -> None:
         self._upload(container, name, data, overwrite=True)
 
-    def delete(self, container: str, name: str) -> None:
-        with contextlib.suppress(ResourceNotFoundError):
-            self._blob(container, name).delete_blob()
+    def delete(self, container: str, name: str, *, etag: str | None = None) -> None:
+        condition: dict[str, Any] = (
+            {} if etag is None else {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+        )
+        with contextlib.suppress(ResourceNotFoundError, ResourceModifiedError):
+            self._blob(container, name).delete_blob(**condition)
 
     def list(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
         try:

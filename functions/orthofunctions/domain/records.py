@@ -177,6 +177,8 @@ class DigestState(StrEnum):
     COMMITTED = "committed"
     FAILED = "failed"
     ABANDONED = "abandoned"
+    EXPIRED = "expired"  # no job holds it any longer; whoever comes now still finds it
+    GONE = "gone"  # its catalogue entry is being deleted
 
 
 @dataclass(frozen=True, kw_only=True)

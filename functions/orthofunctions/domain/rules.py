@@ -33,6 +33,8 @@ class Rules:
         slots it has; then as full.
     keep_results_s : float
         How long files that no catalogue entry names are kept after their last write.
+    keep_jobs_s : float or None
+        How long a job is kept that is over; its results as long as any job that has them. None: for ever.
     max_candidates : int
         Pending tasks a round looks at; the most urgent first.
     deadline_confidence : float
@@ -53,6 +55,7 @@ class Rules:
     keepalive_s: float = 30.0
     last_known_s: float = 300.0
     keep_results_s: float = 86_400.0
+    keep_jobs_s: float | None = None
     max_candidates: int = 1000
     deadline_confidence: float = DEADLINE_CONFIDENCE
     parallel_releases: int = 8

@@ -9,6 +9,7 @@ from orthocontracts.states import OutputState
 from orthofunctions.domain.plans import PlannedOutput
 from orthofunctions.domain.records import DigestRecord, DigestState, JobRecord, OutputRecord, SubscriberRecord
 from orthofunctions.ports import Change, Ports, RowChangedError, RowExistsError
+from orthofunctions.usecases.expire import hold, kept
 from orthofunctions.usecases.jobs import BusyRowError
 
 MAX_TRIES = 20
@@ -34,11 +35,12 @@ def settle_output(ports: Ports, job: JobRecord, planned: PlannedOutput) -> Settl
     catalogue has the output) or after it (and tells the subscriber).
     """
     output = _own_row(ports, job, planned)
+    hold(ports, planned.digest, job.job_id)
     for _ in range(MAX_TRIES):
         if output.state is not OutputState.WANTED:
             return Settled(output)
         try:
-            if _in_catalogue(ports, planned):
+            if _in_catalogue(ports, planned) and kept(ports, planned.digest):
                 output = _changed(ports, output.changed(state=OutputState.COMMITTED, task_id=""))
                 continue
             digest = _subscribe(ports, job, planned)
@@ -77,10 +79,10 @@ def _subscribe(ports: Ports, job: JobRecord, planned: PlannedOutput) -> DigestRe
         ports.tables.transact(DigestRecord.TABLE, [Change("insert", claim.to_row()), Change("put", subscriber)])
         return claim
     digest = DigestRecord.from_row(row)
-    if digest.state is DigestState.COMMITTED and _in_catalogue(ports, planned):
+    if digest.state in (DigestState.COMMITTED, DigestState.EXPIRED) and _in_catalogue(ports, planned):
         raise RowChangedError("committed since we looked into the catalogue")
     if digest.task_id != planned.task_id and digest.state is not DigestState.OPEN:
-        # failed or abandoned; or committed, and its catalogue item is gone
+        # failed, abandoned or expired; or committed, and its catalogue item is gone
         digest = digest.changed(state=DigestState.OPEN, task_id=planned.task_id, claims=digest.claims + 1)
     ports.tables.transact(DigestRecord.TABLE, [Change("replace", digest.to_row()), Change("put", subscriber)])
     return digest

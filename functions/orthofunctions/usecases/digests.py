@@ -55,7 +55,9 @@ def commit_digest(ports: Ports, digest: str) -> None:
     """The output is in the catalogue: tell everyone who waits for it. Any number of times."""
     while True:
         record = load(ports.tables, DigestRecord, digest, STATE_KEY)
-        if record is None or _close(ports, record, DigestState.COMMITTED, OutputState.COMMITTED, None):
+        if record is None or record.state in (DigestState.EXPIRED, DigestState.GONE):
+            return  # nobody waits for it
+        if _close(ports, record, DigestState.COMMITTED, OutputState.COMMITTED, None):
             return
 
 

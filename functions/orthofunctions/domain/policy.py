@@ -153,6 +153,7 @@ class _Round:
         self._cloud = [room for room in self._rooms if room.spec.kind == "cloud"]
         self._coming = [_Expected(room, one, one.slots) for room in self._on_prem for one in room.pool.coming]
         self._money_eur = None if ledger.budget_eur is None else ledger.budget_eur - ledger.committed_eur
+        self._standings: dict[int, tuple[list[int], list[float]]] = {}
         self._taken: dict[str, int] = {}
         self._spent_eur: dict[str, float] = {}
 
@@ -175,26 +176,25 @@ class _Round:
         offers = self._market.offers(task)
         if self._awaits_worker(task, offers):
             return True
-        able = [
-            room
-            for room in self._cloud
-            if self._can_run(task, room) and self._affords(task, offers[room.k].reserve_eur)
-        ]
+        able = [room for room in self._able(self._cloud, task) if self._affords(task, offers[room.k].reserve_eur)]
         if not able:
             return False
         in_time = [room for room in able if self._in_time(task, room, offers[room.k]) is not False]
         if self.place_on_prem(task, in_time_elsewhere=bool(in_time)):
             return True
         if in_time:
-            chosen = min(in_time, key=lambda room: (offers[room.k].reserve_eur, room.start_s(task)))
+            chosen = min(in_time, key=lambda room: (offers[room.k].reserve_eur, room.start_s(task.result_version)))
         else:
-            chosen = min(able, key=lambda room: room.start_s(task) + offers[room.k].transfer_s + offers[room.k].run_s)
+            chosen = min(
+                able,
+                key=lambda room: room.start_s(task.result_version) + offers[room.k].transfer_s + offers[room.k].run_s,
+            )
         self._take(task, chosen, offers[chosen.k].reserve_eur, late=not in_time)
         return True
 
     def place_on_prem(self, task: PendingTask, *, in_time_elsewhere: bool = False) -> bool:
         """Rule 2: the pool whose result would be there soonest; idle slots before places in a queue."""
-        able = [room for room in self._on_prem if self._can_run(task, room)]
+        able = self._able(self._on_prem, task)
         if not able or not self._within_quota(task):
             return False
         best: tuple[tuple[bool, float, int], _Room, Offer] | None = None
@@ -212,7 +212,7 @@ class _Round:
 
     def _awaits_worker(self, task: PendingTask, offers: Sequence[Offer]) -> bool:
         """Whether a worker of the centre comes in time for its deadline: then a slot of it is kept, and it waits."""
-        if task.deadline_s is None or not self._coming or any(self._can_run(task, room) for room in self._on_prem):
+        if task.deadline_s is None or not self._coming or self._able(self._on_prem, task):
             return False
         for expected in self._coming:
             k = expected.room.k
@@ -221,8 +221,19 @@ class _Round:
                 return True
         return False
 
-    def _can_run(self, task: PendingTask, room: _Room) -> bool:
-        return room.left(task.result_version) > 0 and (not task.sites or self._market.reads(room.k, task))
+    def _able(self, rooms: Sequence[_Room], task: PendingTask) -> list[_Room]:
+        """Those that have a slot left and can read all that the task needs."""
+        left, _ = self._standing(task.result_version)
+        able = [room for room in rooms if left[room.k] > 0]
+        return [room for room in able if self._market.reads(room.k, task)] if task.sites else able
+
+    def _standing(self, version: int) -> tuple[list[int], list[float]]:
+        """By pool: slots left for a result version, and until a run begins there. Kept up to date by `_take`."""
+        found = self._standings.get(version)
+        if found is None:
+            found = [room.left(version) for room in self._rooms], [room.start_s(version) for room in self._rooms]
+            self._standings[version] = found
+        return found
 
     def _within_quota(self, task: PendingTask) -> bool:
         user = self._ledger.users.get(task.user)
@@ -245,16 +256,18 @@ class _Round:
     def _in_time(self, task: PendingTask, room: _Room, offer: Offer) -> bool | None:
         if task.deadline_s is None:
             return None
-        saved_s = room.spec.startup_s - room.start_s(task)
+        saved_s = room.spec.startup_s - room.start_s(task.result_version)
         return offer.sure_s - saved_s <= task.deadline_s - self._now_s + _CENT_PART
 
     def _take(self, task: PendingTask, room: _Room, reserve_eur: float, *, late: bool = False) -> None:
         name, cost_eur = room.name, round(reserve_eur, 6)
-        free = [one.left(task.result_version) if self._can_run(task, one) else 0 for one in self._rooms]
-        start_s = [one.start_s(task) for one in self._rooms]
-        seen = _Seen(self._market, task, self._now_s, free, start_s)
+        left, start_s = self._standing(task.result_version)
+        free = [n if self._market.reads(k, task) else 0 for k, n in enumerate(left)] if task.sites else left.copy()
+        seen = _Seen(self._market, task, self._now_s, free, start_s.copy())
         self.decisions.append(Decision(task.task_id, name, cost_eur, _sentence(task, room.pool, cost_eur, late), seen))
         room.take(task.result_version)
+        for version, (all_left, all_start_s) in self._standings.items():
+            all_left[room.k], all_start_s[room.k] = room.left(version), room.start_s(version)
         self._taken[task.user] = self._taken.get(task.user, 0) + 1
         if cost_eur > 0:
             self._spent_eur[task.user] = self._spent_eur.get(task.user, 0.0) + cost_eur
@@ -326,9 +339,9 @@ class _Room:
         """Whether a worker is there that would take a release at once."""
         return bool(self._idle) and self._idle.get(version, 0) > 0
 
-    def start_s(self, task: PendingTask) -> float:
-        """Until a released task's run begins."""
-        return 0.0 if self.lingers(task.result_version) else self.startup_s
+    def start_s(self, version: int) -> float:
+        """Until the run of a released task begins."""
+        return 0.0 if self.lingers(version) else self.startup_s
 
     def take(self, version: int) -> None:
         """One fewer."""

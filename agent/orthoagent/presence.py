@@ -95,7 +95,7 @@ class Presence:
             log("status_of_another", level=logging.ERROR, topic=str(message.topic), agent=status.agent)
             return
         said, now_s, few = self._said.get(status.agent), time.monotonic(), len(self._said) <= FEW_AGENTS
-        if said is not None and not few and status.agent not in self._waiting and _is_stale_news(said, status):
+        if said is not None and not few and status.agent not in self._waiting and _was_just_said(said, status):
             return
         self._waiting[status.agent] = status
         if not _repeats(said, status):
@@ -174,7 +174,7 @@ def _message(batch: list[AgentStatus]) -> str:
     return batch[0].to_json() if len(batch) == 1 else Statuses(statuses=tuple(batch)).to_json()
 
 
-def _is_stale_news(said: AgentStatus, now: AgentStatus) -> bool:
+def _was_just_said(said: AgentStatus, now: AgentStatus) -> bool:
     """Whether a status says just what was said a moment ago."""
     passing = {"sequence": now.sequence, "at": now.at, "walltime_left_s": now.walltime_left_s}
     return (now.at - said.at).total_seconds() < REPEAT_S and said.model_copy(update=passing) == now

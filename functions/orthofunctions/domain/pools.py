@@ -125,6 +125,9 @@ class SiteSpec(Document):
             raise ValueError(f"user {twice[0]!r} is a member of two groups")
         return self
 
+    def pool(self, name: str | None) -> PoolSpec | None:
+        return next((pool for pool in self.pools if pool.name == name), None)
+
     def group_of(self, user: str) -> GroupSpec | None:
         return next((group for group in self.groups if user in group.members), None)
 

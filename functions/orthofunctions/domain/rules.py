@@ -40,7 +40,7 @@ class Rules:
     deadline_confidence : float
         How sure a task that goes to the cloud at its latest start is to make its deadline.
     parallel_releases : int
-        Releases a round carries out at the same time, each some ten calls of storage.
+        Releases a round carries out at the same time, each some six calls of storage.
     month_budget_eur : float or None
         Cloud money that may be reserved in a month; None for no limit.
     """

@@ -40,7 +40,7 @@ def settle_output(ports: Ports, job: JobRecord, planned: PlannedOutput) -> Settl
         if output.state is not OutputState.WANTED:
             return Settled(output)
         try:
-            if _in_catalogue(ports, planned) and kept(ports, planned.digest):
+            if kept(ports, planned.digest):
                 output = _changed(ports, output.changed(state=OutputState.COMMITTED, task_id=""))
                 continue
             digest = _subscribe(ports, job, planned)

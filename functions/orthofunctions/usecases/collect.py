@@ -101,7 +101,7 @@ def _note_start(ports: Ports, rules: Rules, task: TaskRecord) -> None:
         return
     end_by = task.started_at + timedelta(seconds=rules.time_limit_s + rules.run_grace_s)
     if active.starts_worker and active.started_at is None and task.released_at is not None:
-        spec = next((spec for spec in load_site(ports).pools if spec.name == task.pool), None)
+        spec = load_site(ports).pool(task.pool)
         if spec is not None:
             note_startup(ports, spec, (task.started_at - task.released_at).total_seconds())
     with contextlib.suppress(RowChangedError):
@@ -162,7 +162,7 @@ def _learn(ports: Ports, report: Report, task: TaskRecord, *, well: bool) -> Non
     """Keep how long the run took, or that it failed. What failed for good, on a bad product, teaches nothing."""
     if not is_current(report, task):
         return
-    spec = next((spec for spec in load_site(ports).pools if spec.name == task.pool), None)
+    spec = load_site(ports).pool(task.pool)
     if spec is not None:
         note_run(ports, task, spec, ports.clock.now(), well=well)
 

@@ -122,4 +122,5 @@ def _not_the_same(ports: Ports, identity: OutputIdentity, files: dict[FileKind, 
 
 
 def _has_at_hand(ports: Ports, pool: str, store: str) -> bool:
-    return any(spec.name == pool and store in spec.local for spec in load_site(ports).pools)
+    spec = load_site(ports).pool(pool)
+    return spec is not None and store in spec.local

@@ -17,11 +17,11 @@ from orthocontracts.states import OutputState
 from orthofunctions.domain.records import DigestRecord, DigestState, JobRecord, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, Row, RowChangedError
+from orthofunctions.usecases.digests import STATE_KEY
 from orthofunctions.usecases.rows import delete_all, find, load, remove, swap
 
 logger = logging.getLogger(__name__)
 
-_STATE = "state"
 _TRIES = 20
 
 
@@ -31,15 +31,15 @@ def hold(ports: Ports, digest: str, job_id: str) -> None:
 
 
 def kept(ports: Ports, digest: str) -> bool:
-    """Whether an output that is in the catalogue stays there, now that its new job holds it.
+    """Whether an output is in the catalogue and stays there, now that its new job holds it.
 
     One that was about to expire is taken back. One that is gone already is deleted here: then it is to be made anew.
     """
     for _ in range(_TRIES):
         facts = ports.blobs.facts(names.CONTAINER_CATALOGUE, names.catalogue_blob(digest))
-        record = load(ports.tables, DigestRecord, digest, _STATE)
         if facts is None:
             return False
+        record = load(ports.tables, DigestRecord, digest, STATE_KEY)
         if record is None or record.state not in (DigestState.EXPIRED, DigestState.GONE):
             return True
         if record.state is DigestState.GONE:
@@ -85,7 +85,7 @@ def expire_job(ports: Ports, job: JobRecord) -> bool:
 def _let_go(ports: Ports, digest: str, job_id: str) -> None:
     ports.tables.delete(names.TABLE_HOLDERS, digest, job_id)
     facts = ports.blobs.facts(names.CONTAINER_CATALOGUE, names.catalogue_blob(digest))
-    record = load(ports.tables, DigestRecord, digest, _STATE)
+    record = load(ports.tables, DigestRecord, digest, STATE_KEY)
     if record is None or facts is None or _is_held(ports, digest):
         return
     if record.state is DigestState.COMMITTED:

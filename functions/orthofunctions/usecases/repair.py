@@ -52,7 +52,7 @@ def _make_active_again(ports: Ports, rules: Rules, task: TaskRecord) -> int:
     settled = ports.clock.now() - timedelta(seconds=rules.write_grace_s)
     if task.released_at is None or task.released_at > settled or task.pool is None:
         return 0
-    spec = next((one for one in load_site(ports).pools if one.name == task.pool), None)
+    spec = load_site(ports).pool(task.pool)
     active = ActiveRecord(
         job_id=task.job_id,
         release_key=release_key(task.task_id, task.release),

@@ -79,7 +79,7 @@ class Site:
         return self.settings.pools
 
     def spec(self, pool: str | None) -> PoolSpec | None:
-        return next((spec for spec in self.pools if spec.name == pool), None)
+        return self.settings.pool(pool)
 
     def agents_of(self, pool: str) -> list[AgentRecord]:
         return [agent for agent in self.agents if agent.pool == pool]

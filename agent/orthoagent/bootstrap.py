@@ -14,17 +14,20 @@ import aiohttp
 from orthoagent import logs
 from orthoagent.adapters.clients import blob_service, queue_service
 from orthoagent.adapters.fetch import Fetcher
+from orthoagent.adapters.kept import KeptInputs
 from orthoagent.adapters.mqtt import BrokerLine
 from orthoagent.adapters.process import ComputeChild, child_environment
 from orthoagent.adapters.scratch import own_scratch
 from orthoagent.adapters.sites import Sites
 from orthoagent.adapters.storage import Outbox, PoolQueue, Tickets
 from orthoagent.adapters.upload import Uploader
+from orthoagent.adapters.watch import SlotLimits
 from orthoagent.errors import AgentError
 from orthoagent.health import health_page
 from orthoagent.presence import Presence
 from orthoagent.settings import Settings, StorageSettings, available_cores
 from orthoagent.status import StatusBoard
+from orthoagent.vitals import Vitals
 from orthoagent.work import Workplace
 from orthoagent.worker import Pace, Worker
 from orthocontracts import names
@@ -48,6 +51,7 @@ async def run_worker(settings: Settings) -> None:
     connection = settings.storage.get_secret_value()
     board = _board(settings)
     sites = Sites(settings.stores)
+    vitals, limits = Vitals(), _limits(settings)
     with own_scratch(settings.agent_scratch, settings.agent):
         async with (
             queue_service(connection) as queues,
@@ -61,15 +65,19 @@ async def run_worker(settings: Settings) -> None:
                 renew_every_s=settings.renew_every_s,
                 tickets=Tickets(blobs, settings.pool),
                 outbox=Outbox(queues, names.QUEUE_RESULTS),
-                fetcher=Fetcher(http, sites, parallel=settings.fetch_parallel),
+                fetcher=Fetcher(http, sites, _kept_inputs(settings), parallel=settings.fetch_parallel),
                 uploader=Uploader(http, sites),
                 board=board,
+                limits=limits,
+                vitals=vitals,
             )
             queue = PoolQueue(queues, names.pool_queue(settings.pool, KERNEL_RESULT_VERSION), lease_s=settings.lease_s)
-            worker = Worker(queue, _slots(settings), place, _pace(settings))
+            worker = Worker(queue, _slots(settings, limits), place, _pace(settings))
             line = _line(settings, board, worker)
             _end_on_signals(worker)
-            async with health_page(settings.health_port, worker.vitals, board, lambda: line is not None and line.is_up):
+            async with health_page(
+                settings.health_host, settings.health_port, vitals, board, lambda: line is not None and line.is_up
+            ):
                 await _run_together(worker, line)
 
 
@@ -110,7 +118,27 @@ def _board(settings: Settings) -> StatusBoard:
     )
 
 
-def _slots(settings: Settings) -> list[ComputeChild]:
+def _limits(settings: Settings) -> SlotLimits:
+    return SlotLimits(
+        memory_bytes=_bytes(settings.slot_memory_gb),
+        scratch_bytes=_bytes(settings.slot_scratch_gb),
+        silence_s=settings.silence_s,
+    )
+
+
+def _bytes(gigabytes: float | None) -> int | None:
+    return None if gigabytes is None else int(gigabytes * 1e9)
+
+
+def _kept_inputs(settings: Settings) -> KeptInputs | None:
+    if not settings.inputs_gb:
+        return None
+    kept = KeptInputs(settings.kept_inputs, int(settings.inputs_gb * 1e9))
+    kept.open()
+    return kept
+
+
+def _slots(settings: Settings, limits: SlotLimits) -> list[ComputeChild]:
     environment = child_environment(
         os.environ,
         numba_cache=settings.numba_cache,
@@ -122,6 +150,7 @@ def _slots(settings: Settings) -> list[ComputeChild]:
             number,
             settings.compute,
             environment=environment,
+            limits=limits,
             warm=settings.warm,
             jobs_per_process=settings.child_tasks,
         )

@@ -39,6 +39,9 @@ def main() -> None:
     # The worker decides when to stop: a batch scheduler signals every process of the job.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        # Where memory runs out it is this process that goes, not its worker.
+        Path("/proc/self/oom_score_adj").write_text("500")
     lines = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()

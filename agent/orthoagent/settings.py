@@ -46,8 +46,9 @@ class StorageSettings(BaseSettings):
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
     health_port: int | None = Field(
-        default=None, ge=0, le=65535, description="loopback port of /healthz and /metrics; none by default"
+        default=None, ge=0, le=65535, description="port of /healthz and /metrics; none by default"
     )
+    health_host: str = Field(default="127.0.0.1", description="address that port is opened on")
 
 
 class Settings(StorageSettings):
@@ -72,6 +73,20 @@ class Settings(StorageSettings):
     stores: dict[Identifier, Folder] = Field(
         default_factory=dict,
         description='folders of the site that pools.yaml names as stores, as JSON: {"archive": "/data/archive"}',
+    )
+    inputs_gb: float = Field(
+        default=20,
+        ge=0,
+        description="gigabytes of inputs kept beside scratch for further tasks, for all agents there; 0 keeps none",
+    )
+    slot_scratch_gb: float | None = Field(
+        default=None, gt=0, description="most gigabytes of scratch one task may have; no limit but the disk by default"
+    )
+    slot_memory_gb: float | None = Field(
+        default=None, gt=0, description="most gigabytes of memory one task may use; no limit by default"
+    )
+    silence_s: float = Field(
+        default=600, gt=0, description="seconds without progress after which a running kernel is stopped as hung"
     )
     compute: str = Field(
         default="orthoagent.compute:orthorectify_output",
@@ -114,6 +129,11 @@ class Settings(StorageSettings):
     @property
     def agent_scratch(self) -> Path:
         return self.scratch / self.agent
+
+    @property
+    def kept_inputs(self) -> Path:
+        """Beside the agents' own folders, whose names begin otherwise."""
+        return self.scratch / ".inputs"
 
     @property
     def numba_cache(self) -> Path:

@@ -16,12 +16,14 @@ from orthoagent.adapters.fetch import Fetcher
 from orthoagent.adapters.process import ComputeChild
 from orthoagent.adapters.storage import Outbox, Tickets
 from orthoagent.adapters.upload import Uploader
+from orthoagent.adapters.watch import SlotLimits
 from orthoagent.childwords import ComputeJob, Failed, Made, OutputMade, Progress
 from orthoagent.errors import FaultError, TicketUnreadableError
 from orthoagent.logs import log
 from orthoagent.patience import patiently
 from orthoagent.session import Event, State
 from orthoagent.status import Phase, StatusBoard
+from orthoagent.vitals import Vitals
 from orthocontracts.messages import Fault, Report, Verdict
 from orthocontracts.outputs import FILE_SUFFIX, FileFacts, FileKind, OutputSpec, file_kinds
 from orthocontracts.tasks import COPY
@@ -42,6 +44,8 @@ class Workplace:
     fetcher: Fetcher
     uploader: Uploader
     board: StatusBoard
+    limits: SlotLimits
+    vitals: Vitals
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,9 @@ class Work:
         began_s = time.monotonic()
         try:
             await asyncio.to_thread(self.tidy)
-            await self._place.fetcher.fetch(ticket.inputs, self._folder / "in", on_bytes)
+            fetched = await self._place.fetcher.fetch(
+                ticket.inputs, self._folder / "in", on_bytes, limit_bytes=self._place.limits.scratch_bytes
+            )
         except FaultError as error:
             self._fault = error.fault
             return Event.FETCH_FAILED
@@ -133,7 +139,13 @@ class Work:
                 kind=type(error).__name__, message=f"the worker's scratch folder cannot be used: {error.strerror}"
             )
             return Event.FETCH_FAILED
-        self._figures |= {"fetch_s": _since(began_s), "fetched_bytes": float(got_bytes)}
+        self._place.vitals.fetched_bytes += fetched.fetched_bytes
+        self._place.vitals.local_bytes += fetched.local_bytes
+        self._figures |= {
+            "fetch_s": _since(began_s),
+            "fetched_bytes": float(fetched.fetched_bytes),
+            "local_bytes": float(fetched.local_bytes),
+        }
         return Event.FETCHED
 
     async def compute(self) -> Event:
@@ -157,12 +169,14 @@ class Work:
         self.show("compute")
         began_s = time.monotonic()
         try:
-            death = await self._slot.run(job, on_line)
+            fault = await self._slot.run(job, on_line)
         finally:
             self._figures["compute_s"] = _since(began_s)
-        if death is not None:
-            self._fault = Fault(kind="ComputeDied", message=death[:2000])
-            self._log("child_died", level=logging.ERROR, error=death)
+            self._place.vitals.compute_s += _since(began_s)
+        if fault is not None:
+            self._fault = fault
+            self._place.vitals.count_lost_child(fault.kind)
+            self._log("child_died", level=logging.ERROR, kind=fault.kind, error=fault.message)
         return Event.CHILD_ENDED
 
     def _copies(self) -> Iterable[tuple[str, OutputMade]]:

@@ -8,33 +8,19 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from orthoagent.adapters.process import ComputeChild
 from orthoagent.adapters.storage import Lease, PoolQueue
 from orthoagent.delivery import DeliveryRun
 from orthoagent.errors import StorageSilentError
 from orthoagent.logs import log
-from orthoagent.session import State
 from orthoagent.work import Workplace
 from orthocontracts.messages import Control
 
 ABORT_LIMIT_S = 2.0
 HAND_BACK_LIMIT_S = 10.0
 """How long handing back may take once the grace is over."""
-
-
-@dataclass
-class Vitals:
-    """What the health page shows."""
-
-    storage_answers: bool = False
-    ready: bool = False
-    taken: int = 0
-    ended: dict[State, int] = field(default_factory=dict)
-
-    def count(self, state: State) -> None:
-        self.ended[state] = self.ended.get(state, 0) + 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +49,7 @@ class Worker:
         self._grace: asyncio.TimerHandle | None = None
         self._starting: asyncio.Future[list[None]] | None = None
         self.doorbell_works: Callable[[], bool] = lambda: False
-        self.vitals = Vitals()
+        self._vitals = place.vitals
 
     # What others may tell the worker. None of these waits.
 
@@ -155,7 +141,7 @@ class Worker:
             if not self._ending:
                 raise
             return False
-        self.vitals.ready = True
+        self._vitals.ready = True
         self._place.board.open(len(self._slots))
         log("worker_ready", queue=self._queue.name, slots=len(self._slots))
         if self._pace.walltime_s is not None:
@@ -179,7 +165,7 @@ class Worker:
             now_s = time.monotonic()
             if self._ending and not self._runs:
                 return
-            if found or self._runs or not self.vitals.storage_answers:
+            if found or self._runs or not self._vitals.storage_answers:
                 empty_since_s = None
             elif empty_since_s is None:
                 empty_since_s = now_s
@@ -208,10 +194,10 @@ class Worker:
         try:
             lease = await self._queue.take()
         except StorageSilentError as error:
-            self.vitals.storage_answers = False
+            self._vitals.storage_answers = False
             log("storage_silent", level=logging.WARNING, doing="take a message", error=str(error))
             return False
-        self.vitals.storage_answers = True
+        self._vitals.storage_answers = True
         if lease is None:
             return False
         if self._draining:
@@ -225,7 +211,7 @@ class Worker:
     def _start(self, lease: Lease) -> None:
         slot = self._free.pop()
         run = DeliveryRun(lease, slot, self._place)
-        self.vitals.taken += 1
+        self._vitals.taken += 1
         log("taken", logging.INFO, slot=slot.slot, **run.id.for_logs)
         task = asyncio.create_task(self._carry_out(run, slot), name=f"delivery {run.id.task_id}")
         self._runs[task] = run
@@ -233,7 +219,7 @@ class Worker:
 
     async def _carry_out(self, run: DeliveryRun, slot: ComputeChild) -> None:
         try:
-            self.vitals.count(await run.run())
+            self._vitals.count_end(await run.run())
         except Exception as error:
             # One delivery's trouble is not the others': its message comes back to some worker.
             log("delivery_broke", level=logging.ERROR, **run.id.for_logs, error=repr(error))

@@ -26,6 +26,7 @@ class InputFile(Document):
     )
     size_bytes: int = Field(ge=0)
     md5: str | None = None
+    etag: str | None = Field(default=None, description="of the version that is meant, where its server has one")
 
 
 class OutputFile(Document):

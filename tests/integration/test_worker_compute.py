@@ -14,8 +14,10 @@ import rasterio
 
 from localdev.scene import RpcSpec, Scene, SceneSpec, make_rpc_image, make_sentinel1
 from orthoagent.adapters.process import ComputeChild
+from orthoagent.adapters.watch import SlotLimits
 from orthoagent.childwords import ComputeJob, Failed, Made, OutputOrder, Progress
 from orthoagent.compute import finish, orthorectify_output
+from orthocontracts.messages import Fault
 from orthocontracts.outputs import GridSpec, OutputSpec, file_kinds
 from orthocontracts.requests import Options
 
@@ -41,11 +43,16 @@ def test_the_kernel_makes_what_it_can_and_says_what_it_cannot(tmp_path: Path) ->
     lines: list[Progress | Made | Failed] = []
     open_files: list[str] = []
 
-    async def run() -> str | None:
+    async def run() -> Fault | None:
         # The compile cache of the other tests, beside the sources: compiling anew takes half a minute.
         environment = {**os.environ, "NUMBA_NUM_THREADS": "1"}
         child = ComputeChild(
-            0, "orthoagent.compute:orthorectify_output", environment=environment, warm=False, jobs_per_process=10
+            0,
+            "orthoagent.compute:orthorectify_output",
+            environment=environment,
+            limits=SlotLimits(),
+            warm=False,
+            jobs_per_process=10,
         )
         try:
             death = await child.run(job, lines.append)

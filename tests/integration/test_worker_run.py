@@ -124,6 +124,48 @@ def test_a_task_over_its_limit_is_stopped(served: tuple[Storage, Agent]) -> None
 
 
 @pytest.mark.parametrize(
+    ("end", "limit", "kind"),
+    [
+        ("hang", {"silence_s": 1.5}, "Hung"),
+        ("eat memory", {"slot_memory_gb": 0.3}, "OutOfMemory"),
+        ("fill scratch", {"slot_scratch_gb": 0.05}, "ScratchLimit"),
+    ],
+)
+def test_a_kernel_that_hangs_or_takes_more_than_its_slot_has_fails_that_attempt_only(
+    storage: Storage, start: Start, end: str, limit: dict[str, float], kind: str
+) -> None:
+    agent = start(**limit)
+    task = storage.release({"end": {"33TUG": end}}, tiles=("33TTG", "33TUG"))
+    child = agent.child_pid(task)
+    finished = storage.report(task, "finished")
+    assert [verdict.fault is None for verdict in finished.verdicts] == [True, False]
+    (fault,) = storage.faults(finished)
+    assert (fault.kind, fault.permanent) == (kind, False)
+    assert not is_alive(child)
+    after = storage.release({"steps": []})
+    assert not storage.faults(storage.report(after, "finished"))
+    assert agent.process.poll() is None
+
+
+def test_a_task_whose_inputs_are_more_than_a_slot_may_store_is_not_fetched(storage: Storage, start: Start) -> None:
+    start(slot_scratch_gb=1e-7)
+    (fault,) = storage.faults(storage.report(storage.release({"steps": [1.0] * 100}), "finished"))
+    assert fault.kind == "ScratchLimit"
+    assert "ORTHOAGENT_SLOT_SCRATCH_GB" in fault.message
+
+
+def test_a_task_starts_within_50_ms_and_needs_no_second_fetch_of_its_inputs(storage: Storage, start: Start) -> None:
+    start()
+    figures = []
+    for _ in range(5):
+        finished = storage.report(storage.release({"steps": [], "same": True}), "finished")
+        figures.append(finished.figures)
+    assert [one["local_bytes"] > 0 for one in figures] == [False, True, True, True, True]
+    # From the fetched inputs to the child's last word: it writes four small files meanwhile.
+    assert sorted(one["compute_s"] for one in figures[1:])[1] < 0.05, figures
+
+
+@pytest.mark.parametrize(
     ("script", "given", "kind"),
     [
         ({"end": "disk full"}, {}, "DiskFull"),

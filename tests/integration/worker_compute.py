@@ -42,6 +42,15 @@ def act(order: OutputOrder, progress: Callable[[float], None]) -> OutputMade:
             raise BrokenProductError(f"{order.products[0]}: a truncated annotation")
         case "disk full":
             raise OSError(errno.ENOSPC, "No space left on device", str(order.out))
+        case "hang":
+            time.sleep(600)
+        case "eat memory":
+            eaten = bytearray(400_000_000)
+            time.sleep(600)
+            del eaten
+        case "fill scratch":
+            order.out.with_suffix(".big").write_bytes(b"x" * 60_000_000)
+            time.sleep(600)
         case "secrets":
             raise RuntimeError(" ".join(name for name in os.environ if name.startswith("ORTHOAGENT_")) or "none")
     order.out.write_bytes(f"image of {order.grid.tile}".encode() * 1000)

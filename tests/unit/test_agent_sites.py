@@ -29,7 +29,7 @@ def fetch(sites: Sites, url: str, into: Path, size_bytes: int = 6) -> list[int]:
     async def run() -> None:
         async with aiohttp.ClientSession() as http:
             file = InputFile(path="products/a/b.tiff", url=url, size_bytes=size_bytes)
-            await Fetcher(http, sites, parallel=1).fetch([file], into, told.append)
+            await Fetcher(http, sites, None, parallel=1).fetch([file], into, told.append)
 
     asyncio.run(run())
     return told

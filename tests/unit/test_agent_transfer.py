@@ -52,7 +52,7 @@ def fetch(handler: Handler, folder: Path, *files: dict[str, object], limit_s: fl
             InputFile.model_validate({"size_bytes": len(BODY), "url": f"{address}/{file['path']}?sig=SECRET", **file})
             for file in files
         ]
-        await Fetcher(http, Sites({}), parallel=2, no_progress_limit_s=limit_s).fetch(inputs, folder, told.append)
+        await Fetcher(http, Sites({}), None, parallel=2, no_progress_limit_s=limit_s).fetch(inputs, folder, told.append)
 
     asyncio.run(serving(handler, use))
     return told

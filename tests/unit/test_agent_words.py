@@ -22,7 +22,7 @@ from orthoagent.patience import pauses_s
 from orthoagent.session import State
 from orthoagent.settings import Settings
 from orthoagent.status import StatusBoard
-from orthoagent.worker import Vitals
+from orthoagent.vitals import Vitals
 from orthocontracts.requests import Options, Radiometry
 from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthokernel import orthorectify
@@ -192,8 +192,8 @@ def test_pauses_grow_to_a_limit_and_differ() -> None:
 
 def test_metrics_are_lines_prometheus_reads() -> None:
     vitals = Vitals(storage_answers=True, taken=3)
-    vitals.count(State.DONE)
-    vitals.count(State.DONE)
+    vitals.count_end(State.DONE)
+    vitals.count_end(State.DONE)
     text = metrics_text(vitals, board(), broker_up=False)
     assert 'orthoagent_ended_total{how="done"} 2' in text
     assert all(line.startswith("#") or len(line.rsplit(" ", 1)) == 2 for line in text.splitlines())

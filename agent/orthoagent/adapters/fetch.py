@@ -10,11 +10,13 @@ import logging
 import shutil
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 import aiohttp
 
+from orthoagent.adapters.kept import KeptInputs
 from orthoagent.adapters.sites import Sites, lend
 from orthoagent.errors import FaultError
 from orthoagent.logs import log
@@ -29,6 +31,17 @@ SPARE_BYTES = 64 << 20
 OnBytes = Callable[[int], None]
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """Bytes that came over the network, and bytes that were there already: in a store of the site, or kept."""
+
+    fetched_bytes: int = 0
+    local_bytes: int = 0
+
+    def __add__(self, other: Fetched) -> Fetched:
+        return Fetched(self.fetched_bytes + other.fetched_bytes, self.local_bytes + other.local_bytes)
+
+
 class _Cut(Exception):  # noqa: N818
     """The transfer broke off; what arrived is kept and the rest is asked for."""
 
@@ -40,45 +53,83 @@ class Fetcher:
         self,
         http: aiohttp.ClientSession,
         sites: Sites,
+        kept: KeptInputs | None,
         *,
         parallel: int,
         no_progress_limit_s: float = NO_PROGRESS_LIMIT_S,
     ) -> None:
         self._http = http
         self._sites = sites
+        self._kept = kept
         self._parallel = parallel
         self._no_progress_limit_s = no_progress_limit_s
 
-    async def fetch(self, files: Sequence[InputFile], folder: Path, on_bytes: OnBytes) -> None:
-        """Bring every file below ``folder``; what lies in a store of the site is linked, not copied.
+    async def fetch(
+        self, files: Sequence[InputFile], folder: Path, on_bytes: OnBytes, *, limit_bytes: int | None = None
+    ) -> Fetched:
+        """Bring every file below ``folder``; what lies in a store of the site, or is kept, is linked, not copied.
 
         Raises
         ------
         FaultError
-            For a path that leaves the folder, a full disk, a file that is gone, of another size or content than
-            planned, or that does not come.
+            For a path that leaves the folder, more than ``limit_bytes``, a full disk, a file that is gone, of another
+            size or content than planned, or that does not come.
         """
         paths = [_inside(folder, file.path) for file in files]
         lent = {file.path: self._sites.path_of(file.url) for file in files}
-        needed_bytes = sum(file.size_bytes for file in files if lent[file.path] is None)
-        await asyncio.to_thread(_make_room, folder, needed_bytes)
+        to_store = [file for file in files if lent[file.path] is None]
+        await asyncio.to_thread(self._make_room, folder, to_store, limit_bytes)
         turns = asyncio.Semaphore(self._parallel)
 
-        async def one(file: InputFile, path: Path) -> None:
+        async def one(file: InputFile, path: Path) -> Fetched:
             async with turns:
                 source = lent[file.path]
                 if source is None:
-                    await self._fetch_one(file, path, on_bytes)
-                else:
-                    await asyncio.to_thread(lend, source, path, file.size_bytes, file.path)
-                    on_bytes(file.size_bytes)
+                    return await self._bring(file, path, on_bytes)
+                await asyncio.to_thread(lend, source, path, file.size_bytes, file.path)
+                on_bytes(file.size_bytes)
+                return Fetched(local_bytes=file.size_bytes)
 
         try:
             async with asyncio.TaskGroup() as group:
-                for file, path in zip(files, paths, strict=True):
-                    group.create_task(one(file, path))
+                tasks = [group.create_task(one(file, path)) for file, path in zip(files, paths, strict=True)]
         except* (FaultError, OSError) as several:
             raise _first_fault(several, folder) from several
+        return sum((task.result() for task in tasks), Fetched())
+
+    def _make_room(self, folder: Path, files: Sequence[InputFile], limit_bytes: int | None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        whole_bytes = sum(file.size_bytes for file in files)
+        if limit_bytes is not None and whole_bytes > limit_bytes:
+            raise FaultError(
+                "ScratchLimit",
+                f"the inputs are {whole_bytes / 1e6:.0f} MB, a slot of this worker may have {limit_bytes / 1e6:.0f} MB "
+                "of scratch (ORTHOAGENT_SLOT_SCRATCH_GB)",
+            )
+        kept = self._kept
+        needed_bytes = SPARE_BYTES + sum(file.size_bytes for file in files if not (kept and kept.has(file)))
+        free_bytes = shutil.disk_usage(folder).free
+        if needed_bytes > free_bytes and kept is not None:
+            kept.make_room(needed_bytes - free_bytes)
+            free_bytes = shutil.disk_usage(folder).free
+        if needed_bytes > free_bytes:
+            raise FaultError(
+                "DiskFull",
+                f"the inputs need {needed_bytes / 1e6:.0f} MB of scratch, {free_bytes / 1e6:.0f} MB are free",
+            )
+
+    async def _bring(self, file: InputFile, path: Path, on_bytes: OnBytes) -> Fetched:
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        if self._kept is None:
+            await self._fetch_one(file, path, on_bytes)
+            return Fetched(fetched_bytes=file.size_bytes)
+        async with self._kept.turn(file):
+            if await asyncio.to_thread(self._kept.lend, file, path):
+                on_bytes(file.size_bytes)
+                return Fetched(local_bytes=file.size_bytes)
+            await self._fetch_one(file, path, on_bytes)
+            await asyncio.to_thread(self._kept.keep, file, path)
+        return Fetched(fetched_bytes=file.size_bytes)
 
     async def _fetch_one(self, file: InputFile, path: Path, on_bytes: OnBytes) -> None:
         for attempt in (1, 2):
@@ -91,9 +142,9 @@ class Fetcher:
 
     async def _download(self, file: InputFile, path: Path, on_bytes: OnBytes) -> str:
         """Hex MD5 of the complete file."""
-        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
         digest = hashlib.md5(usedforsecurity=False)
-        got, etag, last_byte_at, pauses = 0, None, time.monotonic(), pauses_s()
+        got, last_byte_at, pauses = 0, time.monotonic(), pauses_s()
+        etag = f'"{file.etag}"' if file.etag else None
         with await asyncio.to_thread(path.open, "wb") as out:
             while True:
                 before = got
@@ -127,8 +178,8 @@ class Fetcher:
         headers = {"Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
-            if etag is not None:
-                headers["If-Match"] = etag
+        if etag is not None:
+            headers["If-Match"] = etag
         try:
             async with self._http.get(file.url, headers=headers) as answer:
                 _check_answer(file, answer, start)
@@ -145,7 +196,7 @@ def _check_answer(file: InputFile, answer: aiohttp.ClientResponse, start: int) -
     if status in {404, 410}:
         raise FaultError("InputMissing", f"{file.path}: it is no longer there (status {status})", permanent=True)
     if status == 412:
-        raise FaultError("InputChanged", f"{file.path}: it was replaced while it was fetched")
+        raise FaultError("InputChanged", f"{file.path}: it was replaced since the task was released")
     if status in {401, 403}:
         raise FaultError("InputRefused", f"{file.path}: the link is refused (status {status}): it may have expired")
     if status == 416 or (status == 206 and not start):
@@ -176,15 +227,6 @@ def _inside(folder: Path, path: str) -> Path:
     if parts.is_absolute() or not parts.parts or ".." in parts.parts or "\0" in path:
         raise FaultError("UnsafePath", f"{path!r} leaves the task's folder", permanent=True)
     return folder.joinpath(*parts.parts)
-
-
-def _make_room(folder: Path, needed_bytes: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if needed_bytes + SPARE_BYTES > free:
-        raise FaultError(
-            "DiskFull", f"the inputs need {needed_bytes / 1e6:.0f} MB of scratch, {free / 1e6:.0f} MB are free"
-        )
 
 
 def _first_fault(several: BaseExceptionGroup[FaultError | OSError], folder: Path) -> FaultError:

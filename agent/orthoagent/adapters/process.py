@@ -14,9 +14,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from orthoagent.adapters.watch import SlotLimits, Watch
 from orthoagent.childwords import CHILD_LINE, ComputeJob, End, Failed, Made, Progress, Ready
 from orthoagent.errors import AgentError
 from orthoagent.logs import log, redact
+from orthocontracts.messages import Fault
 
 LINE_LIMIT_BYTES = 4 * 1024 * 1024
 START_LIMIT_S = 600.0
@@ -33,11 +35,19 @@ class ComputeChild:
     """Runs jobs one after the other; a fresh process after a kill, a crash, or ``jobs_per_process`` jobs."""
 
     def __init__(
-        self, slot: int, compute: str, *, environment: Mapping[str, str], warm: bool, jobs_per_process: int
+        self,
+        slot: int,
+        compute: str,
+        *,
+        environment: Mapping[str, str],
+        limits: SlotLimits,
+        warm: bool,
+        jobs_per_process: int,
     ) -> None:
         self.slot = slot
         self._command = [sys.executable, "-m", "orthoagent.child", compute, *(["--warm"] if warm else [])]
         self._environment = dict(environment)
+        self._limits = limits
         self._jobs_per_process = jobs_per_process
         self._jobs = 0
         self._process: asyncio.subprocess.Process | None = None
@@ -83,8 +93,8 @@ class ComputeChild:
             raise ChildDoesNotStartError(f"the compute child of slot {self.slot} {why}")
         log("child_ready", level=logging.DEBUG, slot=self.slot, pid=process.pid)
 
-    async def run(self, job: ComputeJob, on_line: OnLine) -> str | None:
-        """Run one job, passing on each line. None, or how the child died in the middle of it.
+    async def run(self, job: ComputeJob, on_line: OnLine) -> Fault | None:
+        """Run one job, passing on each line. None, or how the child died in the middle of it, or was made to.
 
         Cancelling this kills the child's process group.
         """
@@ -92,28 +102,46 @@ class ComputeChild:
             try:
                 await self.start()
             except ChildDoesNotStartError as error:
-                return str(error)
-            process = self._process
-            assert process is not None
-            assert process.stdin is not None
-            self._jobs += 1
-            with contextlib.suppress(ConnectionError):  # then reading tells how it ended
-                process.stdin.write(job.model_dump_json().encode() + b"\n")
-                await process.stdin.drain()
-            while True:
-                line = await self._read_line(process)
-                if line is None:
-                    return f"the compute child {await self._ended(process)}"
-                if isinstance(line, End):
-                    break
-                if not isinstance(line, Ready):
-                    on_line(line)
+                return _died(str(error))
+            fault = await self._run_watched(job, on_line)
         except BaseException:
             await self.kill()
             raise
-        if self._jobs >= self._jobs_per_process:
+        self._jobs += 1
+        if fault is not None or self._jobs >= self._jobs_per_process:
             await self.kill()
-        return None
+        return fault
+
+    async def _run_watched(self, job: ComputeJob, on_line: OnLine) -> Fault | None:
+        process = self._process
+        assert process is not None
+        watch = Watch(self._limits, process.pid, job.folder)
+        watching = asyncio.create_task(watch.broken(), name=f"slot-{self.slot}-watch")
+        talking = asyncio.create_task(self._talk(process, job, on_line, watch), name=f"slot-{self.slot}-talk")
+        try:
+            await asyncio.wait({watching, talking}, return_when=asyncio.FIRST_COMPLETED)
+            # Of both at once the job's own end counts.
+            return await (talking if talking.done() else watching)
+        finally:
+            watching.cancel()
+            talking.cancel()
+
+    async def _talk(
+        self, process: asyncio.subprocess.Process, job: ComputeJob, on_line: OnLine, watch: Watch
+    ) -> Fault | None:
+        assert process.stdin is not None
+        with contextlib.suppress(ConnectionError):  # then reading tells how it ended
+            process.stdin.write(job.model_dump_json().encode() + b"\n")
+            await process.stdin.drain()
+        while True:
+            line = await self._read_line(process)
+            if line is None:
+                return _died(f"the compute child {await self._ended(process)}")
+            if isinstance(line, End):
+                return None
+            watch.heard()
+            if not isinstance(line, Ready):
+                on_line(line)
 
     async def kill(self) -> None:
         """End the whole process group now and wait until it is gone."""
@@ -164,6 +192,10 @@ class ComputeChild:
                 if text:
                     self._last_words.append(text[:300])
                     log("child_said", level=logging.DEBUG, slot=self.slot, text=text[:2000])
+
+
+def _died(how: str) -> Fault:
+    return Fault(kind="ComputeDied", message=how[:2000])
 
 
 def describe_exit(code: int | None) -> str:

@@ -53,12 +53,13 @@ def input_files(ports: Ports, spec: TaskSpec, expires_at: datetime, known: Known
             known[source.ref] = tuple(_members(ports, source))
         for member in known[source.ref]:
             where = member.where
-            url = (
-                where.url
-                if isinstance(where, SiteMember)
-                else ports.links.read_url(where.container, where.name, expires_at)
+            if isinstance(where, SiteMember):
+                url, etag = where.url, None
+            else:
+                url, etag = ports.links.read_url(where.container, where.name, expires_at), where.etag
+            files[member.path] = InputFile(
+                path=member.path, url=url, size_bytes=where.size_bytes, md5=where.md5, etag=etag
             )
-            files[member.path] = InputFile(path=member.path, url=url, size_bytes=where.size_bytes, md5=where.md5)
     return tuple(files.values())
 
 

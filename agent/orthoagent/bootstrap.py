@@ -7,6 +7,7 @@ import contextlib
 import os
 import platform
 import signal
+from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 import aiohttp
@@ -22,10 +23,11 @@ from orthoagent.adapters.sites import Sites
 from orthoagent.adapters.storage import Outbox, PoolQueue, Tickets
 from orthoagent.adapters.upload import Uploader
 from orthoagent.adapters.watch import SlotLimits
+from orthoagent.doctor import Finding, examine
 from orthoagent.errors import AgentError
 from orthoagent.health import health_page
 from orthoagent.presence import Presence
-from orthoagent.settings import Settings, StorageSettings, available_cores
+from orthoagent.settings import BrokerSettings, Settings, StorageSettings, available_cores
 from orthoagent.status import StatusBoard
 from orthoagent.vitals import Vitals
 from orthoagent.work import Workplace
@@ -104,6 +106,13 @@ async def _run_together(worker: Worker, line: BrokerLine | None) -> None:
         line.close()
         await asyncio.wait({talking}, timeout=GOODBYE_LIMIT_S)
         talking.cancel()
+
+
+async def run_doctor(settings: Settings, dem: str | None) -> AsyncIterator[Finding]:
+    """``orthoagent doctor``."""
+    # Only the first slot's child: they are all alike.
+    async for finding in examine(settings, dem, lambda: _slots(settings, _limits(settings))[0]):
+        yield finding
 
 
 def _board(settings: Settings) -> StatusBoard:
@@ -192,5 +201,5 @@ def _end_on_signals(worker: Worker) -> None:
         loop.add_signal_handler(signum, worker.end, f"received {signum.name}")
 
 
-def set_up_logs(settings: StorageSettings) -> None:
+def set_up_logs(settings: BrokerSettings) -> None:
     logs.set_up(settings.log_level)

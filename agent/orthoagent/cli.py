@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import sys
 import textwrap
-from collections.abc import Coroutine, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from orthoagent.bootstrap import run_presence, run_worker, set_up_logs
+from orthoagent import operate
+from orthoagent.bootstrap import run_doctor, run_presence, run_worker, set_up_logs
 from orthoagent.errors import AgentError, RightsError
 from orthoagent.logs import log, redact
-from orthoagent.settings import Settings, StorageSettings
+from orthoagent.settings import BrokerSettings, Settings, StorageSettings
 
 EXIT_FAILED, EXIT_SETTINGS, EXIT_RIGHTS = 1, 2, 3
+
+S = TypeVar("S", bound=BrokerSettings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 a clean end, 1 a failure, 2 unusable settings, 3 the broker denies this agent."""
     parsed = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = parsed.run
     try:
-        if parsed.command == "run":
-            given = {"until_empty": parsed.until_empty or None, "linger_s": parsed.linger}
-            settings = Settings(**{name: value for name, value in given.items() if value is not None})
-            set_up_logs(settings)
-            return _run(run_worker(settings))
-        presence = StorageSettings()
-        set_up_logs(presence)
-        return _run(run_presence(presence))
+        return command(parsed)
     except ValidationError as error:
         # Not pydantic's own text: it quotes what was given, secrets included.
         for item in error.errors(include_input=False, include_url=False):
@@ -40,7 +39,86 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_SETTINGS
 
 
-def _run(program: Coroutine[Any, Any, None]) -> int:
+def _work(parsed: argparse.Namespace) -> int:
+    given = {"until_empty": parsed.until_empty or None, "linger_s": parsed.linger}
+    settings = _read(Settings, **{name: value for name, value in given.items() if value is not None})
+    return _run(run_worker(settings), is_daemon=True)
+
+
+def _presence(_: argparse.Namespace) -> int:
+    return _run(run_presence(_read(StorageSettings)), is_daemon=True)
+
+
+def _doctor(parsed: argparse.Namespace) -> int:
+    return _run(_examine(_read(Settings), parsed))
+
+
+async def _examine(settings: Settings, parsed: argparse.Namespace) -> None:
+    findings = []
+    async for finding in run_doctor(settings, parsed.dem):
+        findings.append(finding)
+        if not parsed.json:
+            _say(str(finding))
+    if parsed.json:
+        _say(json.dumps([asdict(finding) for finding in findings]))
+    failed = [finding.check for finding in findings if finding.mark == "fail"]
+    if failed:
+        raise AgentError(f"not fit for work yet: {', '.join(failed)}")
+
+
+def _status(parsed: argparse.Namespace) -> int:
+    async def show() -> None:
+        broker, timeout_s = _broker()
+        statuses = await operate.show_status(broker, timeout_s, parsed.pool)
+        if parsed.json:
+            _say(json.dumps([status.model_dump(mode="json") for status in statuses]))
+            return
+        if not statuses:
+            where = f" of pool {parsed.pool}" if parsed.pool else ""
+            raise AgentError(f"no agent{where} has a status, or this login may not read them")
+        _say(operate.table(statuses))
+
+    return _run(show())
+
+
+def _drain_or_resume(parsed: argparse.Namespace) -> int:
+    async def order() -> None:
+        if bool(parsed.agents) == bool(parsed.pool):
+            raise AgentError(f"name the agents to {parsed.command}, or --pool POOL for all of a pool")
+        broker, timeout_s = _broker()
+        agents = await operate.drain_or_resume(broker, timeout_s, parsed.command, parsed.agents, parsed.pool)
+        _say(f"{parsed.command}: {', '.join(agents) or 'nobody runs there'}")
+
+    return _run(order())
+
+
+def _hand_back(parsed: argparse.Namespace) -> int:
+    async def order() -> None:
+        agents = await operate.hand_back(*_broker(), parsed.tasks)
+        _say(f"stopped on {', '.join(agents)}; the dispatcher places the work anew")
+
+    return _run(order())
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _read(kind: type[S], **given: Any) -> S:
+    settings = kind(**given)
+    set_up_logs(settings)
+    return settings
+
+
+def _broker() -> tuple[SecretStr, float]:
+    settings = _read(BrokerSettings)
+    if settings.broker is None:
+        raise AgentError("ORTHOAGENT_BROKER is not set: agents are seen and steered through the broker")
+    return settings.broker, settings.echo_timeout_s
+
+
+def _run(program: Coroutine[Any, Any, None], *, is_daemon: bool = False) -> int:
     failure: BaseException | None = None
     try:
         asyncio.run(program)
@@ -50,7 +128,8 @@ def _run(program: Coroutine[Any, Any, None]) -> int:
         failure = failure.exceptions[0]
     if failure is None:
         return 0
-    log("failed", level=logging.CRITICAL, error=str(failure), kind=type(failure).__name__)
+    if is_daemon:
+        log("failed", level=logging.CRITICAL, error=str(failure), kind=type(failure).__name__)
     sys.stderr.write(f"orthoagent: {redact(str(failure))}\n")
     return EXIT_RIGHTS if isinstance(failure, RightsError) else EXIT_FAILED
 
@@ -69,7 +148,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--until-empty", action="store_true", help="leave when the queue stays empty (cloud containers)")
     run.add_argument("--linger", type=float, metavar="SECONDS", help="for how long it must stay empty")
-    commands.add_parser("presence", help="forward the agents' statuses from the broker into queue capacity")
+    run.set_defaults(run=_work)
+    doctor = commands.add_parser("doctor", help="check what a worker on this node needs, and say what to fix")
+    doctor.add_argument("--dem", metavar="FILE", help="a DEM to open: a path, or site://STORE/PATH")
+    doctor.add_argument("--json", action="store_true", help="a JSON list on standard output")
+    doctor.set_defaults(run=_doctor)
+    presence = commands.add_parser("presence", help="forward the agents' statuses from the broker into queue capacity")
+    presence.set_defaults(run=_presence)
+    status = commands.add_parser("status", help="what the agents say of themselves, through the broker")
+    status.add_argument("--pool", help="only of this pool")
+    status.add_argument("--json", action="store_true", help="a JSON list on standard output")
+    status.set_defaults(run=_status)
+    for name, meaning in (("drain", "let agents take nothing more"), ("resume", "let drained agents take work again")):
+        order = commands.add_parser(name, help=f"{meaning}, through the broker")
+        order.add_argument("agents", nargs="*", metavar="AGENT")
+        order.add_argument("--pool", help="all that run in this pool")
+        order.set_defaults(run=_drain_or_resume)
+    cancel = commands.add_parser(
+        "cancel",
+        help="stop runs of tasks where they are, through the broker",
+        description="Stop runs of tasks and hand the work back: the dispatcher places it anew. "
+        "What is to be cancelled for good is cancelled with `orthoburst cancel`.",
+    )
+    cancel.add_argument("tasks", nargs="+", metavar="TASK")
+    cancel.set_defaults(run=_hand_back)
     return parser
 
 

@@ -28,15 +28,11 @@ def _absolute(path: Path) -> Path:
 Folder = Annotated[Path, AfterValidator(_absolute)]
 
 
-class StorageSettings(BaseSettings):
-    """What every command of ``orthoagent`` needs."""
+class BrokerSettings(BaseSettings):
+    """What every command of ``orthoagent`` takes."""
 
     model_config = SettingsConfigDict(env_prefix="ORTHOAGENT_", extra="ignore", frozen=True)
 
-    storage: SecretStr = Field(
-        description="connection string of the storage account, with a key or with BlobEndpoint=, QueueEndpoint= and "
-        "SharedAccessSignature= (queues: process and add; blobs: read)"
-    )
     broker: SecretStr | None = Field(
         default=None,
         description="mqtt://user:password@host:port (mqtts:// for TLS); without it the worker polls and says nothing",
@@ -45,6 +41,15 @@ class StorageSettings(BaseSettings):
         default=10, gt=0, description="how long a first publish may take to come back before rights count as denied"
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+
+class StorageSettings(BrokerSettings):
+    """What ``orthoagent presence`` needs on top."""
+
+    storage: SecretStr = Field(
+        description="connection string of the storage account, with a key or with BlobEndpoint=, QueueEndpoint= and "
+        "SharedAccessSignature= (queues: process and add; blobs: read)"
+    )
     health_port: int | None = Field(
         default=None, ge=0, le=65535, description="port of /healthz and /metrics; none by default"
     )

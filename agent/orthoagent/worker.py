@@ -64,9 +64,18 @@ class Worker:
             case "resume":
                 self.resume()
             case "cancel":
-                for run in self._runs.values():
-                    if run.id.task_id == message.task_id and message.release in {None, run.id.release}:
-                        run.cancel()
+                for run in self._runs_meant(message):
+                    run.cancel()
+            case "hand_back":
+                for run in self._runs_meant(message):
+                    run.hand_back("an operator stopped this run")
+
+    def _runs_meant(self, message: Control) -> list[DeliveryRun]:
+        return [
+            run
+            for run in self._runs.values()
+            if run.id.task_id == message.task_id and message.release in {None, run.id.release}
+        ]
 
     def drain(self, reason: str) -> None:
         """Take nothing more; what runs may finish within the grace, then it is handed back."""

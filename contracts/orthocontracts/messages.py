@@ -94,9 +94,13 @@ class Statuses(Message):
 
 
 class Control(Message):
-    """functions → agent."""
+    """functions, or an operator → agent.
 
-    action: Literal["drain", "resume", "cancel"]
+    ``cancel`` is for a release that counts no longer: its run is dropped without a word. ``hand_back`` stops a run that
+    does count, and returns the work to the dispatcher.
+    """
+
+    action: Literal["drain", "resume", "cancel", "hand_back"]
     task_id: Identifier | None = None
     release: int | None = None
 

@@ -35,7 +35,8 @@ def page() -> str:
             "## Functions\n",
             _table(FunctionSettings, "ORTHOBURST_"),
             "\n## Workers\n",
-            "`orthoagent run` takes all of them; `orthoagent presence` those from `STORAGE` to `HEALTH_PORT`.\n",
+            "`orthoagent run` and `doctor` take all of them, `presence` those down to `HEALTH_HOST`; `status`, "
+            "`drain`, `resume` and `cancel` those down to `LOG_LEVEL`.\n",
             _table(WorkerSettings, "ORTHOAGENT_"),
             "\n" + CLIENT,
         ]

@@ -33,6 +33,10 @@ class TaskSpec(Document):
     )
 
     @property
+    def digests(self) -> tuple[str, ...]:
+        return tuple(output.digest for output in self.outputs)
+
+    @property
     def megapixels(self) -> float:
         return sum(output.grid.megapixels for output in self.outputs)
 

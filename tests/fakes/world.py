@@ -171,7 +171,7 @@ class World:
                 created_at=now,
                 result_version=KERNEL_RESULT_VERSION,
                 makes_all=len(claimed) == len(outputs) and all(one.first for one in claimed),
-                **task_fields,
+                **{"spec": spec.to_json(), **task_fields},
             )
             enqueue(self.ports, task)
             self.ports.tables.insert(names.TABLE_TASKS, task.to_row())

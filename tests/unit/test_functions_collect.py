@@ -84,8 +84,26 @@ class TestTicket:
         assert world.take() is None
         assert [output.state for output in world.outputs()] == [OutputState.FAILED]
 
-    def test_a_plan_that_is_gone_ends_the_task(self, world: World) -> None:
+    def test_a_jobs_only_task_is_released_the_first_time_without_its_plan(self, world: World) -> None:
         task_id = world.job("one", "A")
+        plan = names.plan_blob(world.task(task_id).job_id)
+        kept = world.blobs.read(names.CONTAINER_PLANS, plan)
+        world.blobs.delete(names.CONTAINER_PLANS, plan)
+        world.status("node-1")
+        world.round()
+        delivery = world.take()
+        assert delivery is not None
+        world.blobs.write(names.CONTAINER_PLANS, plan, kept)
+        delivery.give_back()
+        world.deliver_results()
+        again = take_again(world)
+        assert again.ticket.release == 2, "and by its plan from then on"
+        again.succeed()
+        world.deliver_results()
+        assert world.task(task_id).state is TaskState.SUCCEEDED
+
+    def test_a_plan_that_is_gone_ends_the_task(self, world: World) -> None:
+        task_id = world.job("one", "A", spec=None)
         world.blobs.delete(names.CONTAINER_PLANS, names.plan_blob(world.task(task_id).job_id))
         world.status("node-1")
         world.round()

@@ -249,8 +249,9 @@ def split_job(world: World, n_tasks: int) -> list[str]:
     stored = plan.model_copy(update={"tasks": specs}).to_json().encode()
     world.blobs.write(names.CONTAINER_PLANS, names.plan_blob(task.job_id), stored)
     for one in ids:
-        enqueue(world.ports, task.changed(task_id=one))
-        world.ports.tables.put(names.TABLE_TASKS, task.changed(task_id=one).to_row())
+        part = task.changed(task_id=one, spec=None)
+        enqueue(world.ports, part)
+        world.ports.tables.put(names.TABLE_TASKS, part.to_row())
     return ids
 
 

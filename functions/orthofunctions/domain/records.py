@@ -129,6 +129,7 @@ class TaskRecord(Record):
     makes_all: bool = False  # all its outputs are wanted from it, and before its first run nobody can have made one
     turn_at: datetime | None = None  # when its user's fair share comes to it
     fair_tag_s: float = 0.0
+    spec: str | None = None  # JSON of a job's only task, until its first release: that need not read the plan
 
     release: int = 0
     pool: str | None = None

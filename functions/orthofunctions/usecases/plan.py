@@ -35,6 +35,8 @@ from orthofunctions.usecases.upload import default_order
 logger = logging.getLogger(__name__)
 
 PARALLEL_OUTPUTS = 8
+LONGEST_SPEC = 24_000
+"""Characters of a specification that a task's row may carry: a property of a row holds 32,768."""
 
 
 def plan_request(ports: Ports, request: Request, limits: Limits, rules: Rules) -> JobRecord:
@@ -132,7 +134,8 @@ def _carry_out(ports: Ports, job: JobRecord, plan: Plan, rules: Rules) -> int:
     for joined in sorted({one.output.task_id for one in wanted} - own):
         _hasten(ports, joined, plan, rules)
     claimed = {spec.task_id: [one for one in wanted if one.output.task_id == spec.task_id] for spec in plan.tasks}
-    tasks = [_task(spec, claimed[spec.task_id]) for spec in plan.tasks if claimed[spec.task_id]]
+    alone = len(plan.tasks) == 1
+    tasks = [_task(spec, claimed[spec.task_id], alone=alone) for spec in plan.tasks if claimed[spec.task_id]]
     for task in _with_turns(ports, job.user, tasks):
         _make_task(ports, task)
         made += 1
@@ -180,8 +183,9 @@ def _with_turns(ports: Ports, user: str, tasks: Sequence[TaskRecord]) -> list[Ta
     ]
 
 
-def _task(spec: TaskSpec, claimed: Sequence[Settled]) -> TaskRecord:
+def _task(spec: TaskSpec, claimed: Sequence[Settled], *, alone: bool) -> TaskRecord:
     digests = {one.output.digest for one in claimed}
+    text = spec.to_json() if alone else ""
     return TaskRecord(
         job_id=spec.job_id,
         task_id=spec.task_id,
@@ -195,6 +199,7 @@ def _task(spec: TaskSpec, claimed: Sequence[Settled]) -> TaskRecord:
         input_bytes_at=json.dumps(spec.input_bytes_at) if spec.input_bytes_at else "",
         result_version=spec.result_version,
         process=spec.process if spec.process == COPY else spec.options.radiometry or "default",
+        spec=text if 0 < len(text) <= LONGEST_SPEC else None,
         makes_all=len(claimed) == len(spec.outputs) and all(one.first for one in claimed),
     )
 

@@ -27,7 +27,7 @@ class PlannedTask:
 
     @property
     def digests(self) -> tuple[str, ...]:
-        return tuple(output.digest for output in self.spec.outputs)
+        return self.spec.digests
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from orthofunctions.usecases.events import tell_task
 from orthofunctions.usecases.inputs import InputMissingError, Known, input_files
 from orthofunctions.usecases.lease import RoundLease
 from orthofunctions.usecases.pending import Candidate, forget
-from orthofunctions.usecases.plans import PlanLostError, PlannedTask, StoredPlan
+from orthofunctions.usecases.plans import PlanLostError, StoredPlan
 from orthofunctions.usecases.rows import MOST_CHANGES, parts, put_all, release_key, swap
 from orthofunctions.usecases.tasks import give_up, log_fields, settle
 
@@ -100,25 +100,28 @@ def _prepared(
     for chosen in of_a_job:
         task = chosen.task
         try:
-            plan = plan or StoredPlan.read(ports, task.job_id)
-            planned = plan.task(task.task_id)
-            wanted = _wanted(ports, task, planned)
+            if task.spec is not None:
+                spec = TaskSpec.model_validate_json(task.spec)
+            else:
+                plan = plan or StoredPlan.read(ports, task.job_id)
+                spec = plan.task(task.task_id).spec
+            wanted = _wanted(ports, task, spec)
             if not wanted:
                 lease.keep()
-                if settle(ports, task.job_id, task.task_id, planned.digests):
+                if settle(ports, task.job_id, task.task_id, spec.digests):
                     forget(ports, [(chosen.candidate, task)])
                 continue
-            yield _prepare(ports, rules, chosen, planned.spec, wanted, known)
+            yield _prepare(ports, rules, chosen, spec, wanted, known)
         except (PlanLostError, InputMissingError) as error:
             lease.keep()
             give_up(ports, task, Fault(kind=type(error).__name__, message=str(error)[:2000], permanent=True))
 
 
-def _wanted(ports: Ports, task: TaskRecord, planned: PlannedTask) -> Sequence[str]:
+def _wanted(ports: Ports, task: TaskRecord, spec: TaskSpec) -> Sequence[str]:
     """The outputs to make. Before the first run of a task that makes all nobody can have made one: no need to look."""
     if task.makes_all and task.release == 0:
-        return planned.digests
-    return still_open(ports, task, planned.digests)
+        return spec.digests
+    return still_open(ports, task, spec.digests)
 
 
 def _prepare(
@@ -202,6 +205,7 @@ def _as_released(task: TaskRecord, decision: Decision, ticket: Ticket, now: date
         agent=None,
         not_before=None,
         decision=decision.to_json(),
+        spec=None,
         reserved_eur=decision.cost_eur,
     )
 

@@ -190,6 +190,7 @@ def make_job(ports: Ports, request_id: str, n_tasks: int) -> None:
         task = TaskRecord(
             job_id=job.job_id, task_id=output.task_id, user=job.user, created_at=now, megapixels=1.0, input_bytes=6,
             result_version=KERNEL_RESULT_VERSION, makes_all=settled.first,
+            spec=specs[0].to_json() if n_tasks == 1 else None,
         )  # fmt: skip
         enqueue(ports, task)
         ports.tables.insert(names.TABLE_TASKS, task.to_row())

@@ -70,6 +70,7 @@ class World:
         self.ports.blobs.write(names.CONTAINER_SETTINGS, names.BLOB_POOLS, pools)
         self.ports.blobs.write("products", "image.tif", b"pixels")
         self.ports.blobs.write("products", "image_RPC.TXT", b"rpc")
+        self.clock.advance(1)  # so that they are older than every plan
 
     def make_ports(self) -> Ports:
         return memory_ports(self.clock)

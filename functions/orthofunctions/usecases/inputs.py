@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,10 +11,12 @@ from orthocontracts.outputs import FILE_SUFFIX, Source
 from orthocontracts.stores import split_site_url
 from orthocontracts.tasks import TaskSpec
 from orthocontracts.tickets import InputFile
-from orthofunctions.domain.faults import BrokenProductError
+from orthofunctions.domain.faults import BrokenProductError, PlanError
 from orthofunctions.ports import BlobFacts, BlobMissingError, Ports
 from orthofunctions.usecases.catalogue import read_entry
+from orthofunctions.usecases.contents import content_of
 from orthofunctions.usecases.folders import SiteMember, members_of_folder
+from orthofunctions.usecases.inspect import inspect_product
 from orthofunctions.usecases.sidecars import named_sidecar, only_dimap
 
 
@@ -23,6 +25,14 @@ class InputMissingError(Exception):
 
     def __init__(self, ref: str) -> None:
         super().__init__(f"{ref} is gone: it was there when the request was planned. Upload it and request again.")
+        self.ref = ref
+
+
+class InputReplacedError(Exception):
+    """A product or auxiliary file has other content than when the task was planned: its images would be misnamed."""
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(f"{ref} was replaced after the request was planned: request again what is there now.")
         self.ref = ref
 
 
@@ -45,12 +55,15 @@ def input_files(ports: Ports, spec: TaskSpec, expires_at: datetime, known: Known
     ------
     InputMissingError
         Where one is gone.
+    InputReplacedError
+        Where one is not what was planned.
     """
     sources = [*spec.products, *(one for one in (spec.terrain.dem, spec.terrain.geoid) if one is not None)]
     files = {}
     for source in sources:
         if source.ref not in known:
             known[source.ref] = tuple(_members(ports, source))
+        _check_unchanged(ports, source, known[source.ref], spec.created_at)
         for member in known[source.ref]:
             where = member.where
             if isinstance(where, SiteMember):
@@ -61,6 +74,25 @@ def input_files(ports: Ports, spec: TaskSpec, expires_at: datetime, known: Known
                 path=member.path, url=url, size_bytes=where.size_bytes, md5=where.md5, etag=etag
             )
     return tuple(files.values())
+
+
+def _check_unchanged(ports: Ports, source: Source, members: Sequence[_Member], planned_at: datetime) -> None:
+    """Look again at what was written since the plan: the same bytes may have been uploaded once more."""
+    blobs = [member.where for member in members if isinstance(member.where, BlobFacts)]
+    # The service tells whole seconds.
+    if all(blob.last_modified < planned_at.replace(microsecond=0) for blob in blobs):
+        return
+    container = source.ref.partition("/")[0]
+    if container == names.CONTAINER_PRODUCTS:
+        try:
+            now = inspect_product(ports.blobs, source.ref).source
+        except PlanError as error:
+            raise InputReplacedError(source.ref) from error
+        changed = now.content != source.content
+    else:
+        changed = container == names.CONTAINER_AUX and [source.content] != [content_of(blob) for blob in blobs]
+    if changed:
+        raise InputReplacedError(source.ref)
 
 
 def _members(ports: Ports, source: Source) -> Iterator[_Member]:

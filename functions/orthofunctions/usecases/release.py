@@ -31,7 +31,7 @@ from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Change, Ports, RowChangedError
 from orthofunctions.usecases.collect import still_open
 from orthofunctions.usecases.events import tell_task
-from orthofunctions.usecases.inputs import InputMissingError, Known, input_files
+from orthofunctions.usecases.inputs import InputMissingError, InputReplacedError, Known, input_files
 from orthofunctions.usecases.lease import RoundLease
 from orthofunctions.usecases.pending import Candidate, forget
 from orthofunctions.usecases.plans import PlanLostError, StoredPlan
@@ -112,7 +112,7 @@ def _prepared(
                     forget(ports, [(chosen.candidate, task)])
                 continue
             yield _prepare(ports, rules, chosen, spec, wanted, known)
-        except (PlanLostError, InputMissingError) as error:
+        except (PlanLostError, InputMissingError, InputReplacedError) as error:
             lease.keep()
             give_up(ports, task, Fault(kind=type(error).__name__, message=str(error)[:2000], permanent=True))
 

@@ -150,6 +150,7 @@ def _prepare(ports: Ports) -> None:
     ports.blobs.write(names.CONTAINER_SETTINGS, names.BLOB_POOLS, pools.to_json().encode())
     ports.blobs.write(names.CONTAINER_PRODUCTS, "image.tif", b"pixels")
     ports.blobs.write(names.CONTAINER_PRODUCTS, "image_RPC.TXT", b"rpc")
+    time.sleep(1.0)  # what is younger than a plan is looked at again, in whole seconds
     now = ports.clock.now()
     worker = AgentRecord(
         pool=POOL, agent="worker", session="s", sequence=1, state="online", slots=N_RELEASES, at=now, received_at=now,

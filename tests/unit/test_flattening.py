@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from rasterio.transform import from_origin
 
+from orthokernel.ellipsoid import geodetic_to_ecef
 from orthokernel.flattening import (
     LAYOVER,
     LEAST_AREA,
@@ -132,7 +133,7 @@ def test_nodes_agree_with_the_model(mountains: Terrain) -> None:
     assert np.median(np.abs(found - height)) < 0.06
     # The look angle by the triangle of Earth's centre, satellite and ground.
     for k in range(0, 800, 37):
-        x = np.array(solver.geodetic_to_ecef.py_func(lon[k], lat[k], height[k]))
+        x = np.array(geodetic_to_ecef.py_func(lon[k], lat[k], height[k]))
         range_m = np.interp(sample[k], np.arange(800), slant_m) if 0 < sample[k] < 799 else None
         if range_m is None:
             continue

@@ -11,6 +11,7 @@ import numpy as np
 from numba import get_num_threads
 from numpy.typing import ArrayLike, NDArray
 
+from orthokernel.ellipsoid import geodetic_to_ecef
 from orthokernel.sensor import BreakLines
 from orthokernel.sentinel1 import solver
 from orthokernel.sentinel1.annotation import Annotation, GeolocationGrid
@@ -158,7 +159,7 @@ def fit_tau_mid_s(grid: GeolocationGrid, line_interval_s: float) -> float:
 
 def _fit_time_seed(grid: GeolocationGrid) -> Float64Array:
     """``(4,)``: zero-Doppler time as a linear function of 1 and Earth-fixed coordinates: where Newton starts."""
-    to_ecef = solver.geodetic_to_ecef.py_func  # 210 points: compiling would take longer
+    to_ecef = geodetic_to_ecef.py_func  # 210 points: compiling would take longer
     xyz = np.array([to_ecef(*point) for point in zip(grid.lon_deg, grid.lat_deg, grid.height_m, strict=True)])
     design = np.column_stack([np.ones(len(xyz)), xyz])
     scale = np.abs(design).max(axis=0)

@@ -1,0 +1,1 @@
+"""Sentinel-2: the rigorous geometry of level 1B."""

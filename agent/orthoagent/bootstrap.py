@@ -13,7 +13,7 @@ from importlib.metadata import version
 import aiohttp
 
 from orthoagent import logs
-from orthoagent.adapters.clients import blob_service, queue_service
+from orthoagent.adapters.clients import open_storage
 from orthoagent.adapters.fetch import Fetcher
 from orthoagent.adapters.kept import KeptInputs
 from orthoagent.adapters.mqtt import BrokerLine
@@ -50,30 +50,29 @@ async def run_worker(settings: Settings) -> None:
     AgentError
         Where its scratch folder is in use or its compute child does not start.
     """
-    connection = settings.storage.get_secret_value()
     board = _board(settings)
     sites = Sites(settings.stores)
     vitals, limits = Vitals(), _limits(settings)
     with own_scratch(settings.agent_scratch, settings.agent):
         async with (
-            queue_service(connection) as queues,
-            blob_service(connection) as blobs,
-            aiohttp.ClientSession(timeout=_TRANSFER_TIMEOUT, auto_decompress=False) as http,
+            open_storage(settings) as storage,
+            aiohttp.ClientSession(timeout=_TRANSFER_TIMEOUT, auto_decompress=False, trust_env=True) as http,
         ):
             place = Workplace(
                 agent=settings.agent,
                 pool=settings.pool,
                 scratch=settings.agent_scratch,
                 renew_every_s=settings.renew_every_s,
-                tickets=Tickets(blobs, settings.pool),
-                outbox=Outbox(queues, names.QUEUE_RESULTS),
+                tickets=Tickets(storage.container(names.ticket_container(settings.pool))),
+                outbox=Outbox(storage.queue(names.QUEUE_RESULTS)),
                 fetcher=Fetcher(http, sites, _kept_inputs(settings), parallel=settings.fetch_parallel),
                 uploader=Uploader(http, sites),
                 board=board,
                 limits=limits,
                 vitals=vitals,
             )
-            queue = PoolQueue(queues, names.pool_queue(settings.pool, KERNEL_RESULT_VERSION), lease_s=settings.lease_s)
+            name = names.pool_queue(settings.pool, KERNEL_RESULT_VERSION)
+            queue = PoolQueue(storage.queue(name), lease_s=settings.lease_s)
             worker = Worker(queue, _slots(settings, limits), place, _pace(settings))
             line = _line(settings, board, worker)
             _end_on_signals(worker)
@@ -87,8 +86,9 @@ async def run_presence(settings: StorageSettings) -> None:
     """``orthoagent presence``: forwards until it is told to end."""
     if settings.broker is None:
         raise AgentError("ORTHOAGENT_BROKER is not set: presence has nothing to forward")
-    async with queue_service(settings.storage.get_secret_value()) as queues:
-        presence = Presence(settings.broker, Outbox(queues, names.QUEUE_CAPACITY), timeout_s=settings.echo_timeout_s)
+    async with open_storage(settings) as storage:
+        outbox = Outbox(storage.queue(names.QUEUE_CAPACITY))
+        presence = Presence(settings.broker_address(), outbox, timeout_s=settings.echo_timeout_s)
         task = asyncio.create_task(presence.run(), name="presence")
         for signum in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signum, task.cancel)
@@ -182,9 +182,10 @@ def _line(settings: Settings, board: StatusBoard, worker: Worker) -> BrokerLine 
     if settings.broker is None:
         return None
     line = BrokerLine(
-        settings.broker,
+        settings.broker_address(),
         board,
         agent=settings.agent,
+        pool=settings.pool,
         echo_timeout_s=settings.echo_timeout_s,
         # A container's id never comes back: its retained status would stay for ever.
         clear_on_exit=settings.until_empty,

@@ -12,13 +12,14 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from orthoagent import operate
 from orthoagent.bootstrap import run_doctor, run_presence, run_worker, set_up_logs
 from orthoagent.errors import AgentError, RightsError
 from orthoagent.logs import log, redact
 from orthoagent.settings import BrokerSettings, Settings, StorageSettings
+from orthocontracts.brokers import BrokerAddress
 
 EXIT_FAILED, EXIT_SETTINGS, EXIT_RIGHTS = 1, 2, 3
 
@@ -34,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValidationError as error:
         # Not pydantic's own text: it quotes what was given, secrets included.
         for item in error.errors(include_input=False, include_url=False):
-            name = "_".join(str(part) for part in item["loc"]).upper()
-            sys.stderr.write(f"orthoagent: ORTHOAGENT_{name}: {item['msg']}\n")
+            name = "".join(f"ORTHOAGENT_{str(part).upper()}: " for part in item["loc"][:1])
+            sys.stderr.write(f"orthoagent: {name}{item['msg']}\n")
         return EXIT_SETTINGS
 
 
@@ -111,11 +112,11 @@ def _read(kind: type[S], **given: Any) -> S:
     return settings
 
 
-def _broker() -> tuple[SecretStr, float]:
+def _broker() -> tuple[BrokerAddress, float]:
     settings = _read(BrokerSettings)
     if settings.broker is None:
         raise AgentError("ORTHOAGENT_BROKER is not set: agents are seen and steered through the broker")
-    return settings.broker, settings.echo_timeout_s
+    return settings.broker_address(), settings.echo_timeout_s
 
 
 def _run(program: Coroutine[Any, Any, None], *, is_daemon: bool = False) -> int:

@@ -22,7 +22,7 @@ import aiohttp
 import aiomqtt
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from orthoagent.adapters.clients import blob_service, queue_service
+from orthoagent.adapters.clients import open_storage
 from orthoagent.adapters.mqtt import client_for, subscribe
 from orthoagent.adapters.process import ChildDoesNotStartError, ComputeChild
 from orthoagent.adapters.sites import Sites
@@ -82,6 +82,8 @@ async def examine(
     for name, check in checks:
         try:
             yield await check(settings)
+        except AgentError as error:
+            yield Finding(name, "fail", str(error), "see docs/security.md")
         except Exception as error:
             yield Finding(name, "fail", f"{type(error).__name__}: {error}", "this check itself broke: tell us")
 
@@ -166,8 +168,8 @@ async def _stores(settings: Settings) -> Finding:
 
 
 async def _clock(settings: Settings) -> Finding:
-    async with blob_service(settings.storage.get_secret_value()) as blobs:
-        address = blobs.url
+    async with open_storage(settings) as storage:
+        address = storage.container(names.ticket_container(settings.pool)).url
     try:
         async with aiohttp.ClientSession(trust_env=True) as http, http.get(address) as answer:
             theirs = parsedate_to_datetime(answer.headers["Date"])
@@ -186,8 +188,8 @@ async def _clock(settings: Settings) -> Finding:
 async def _queue(settings: Settings) -> Finding:
     """Ask to delete a message that is not there: who may not is told so first."""
     name = names.pool_queue(settings.pool, KERNEL_RESULT_VERSION)
-    async with queue_service(settings.storage.get_secret_value()) as queues:
-        queue = queues.get_queue_client(name)
+    async with open_storage(settings) as storage:
+        queue = storage.queue(name)
         return await _ask(
             "queue",
             f"{name}: this worker may take messages",
@@ -198,8 +200,8 @@ async def _queue(settings: Settings) -> Finding:
 
 async def _tickets(settings: Settings) -> Finding:
     name = names.ticket_container(settings.pool)
-    async with blob_service(settings.storage.get_secret_value()) as blobs:
-        blob = blobs.get_blob_client(name, names.ticket_blob(NOBODY, 1))
+    async with open_storage(settings) as storage:
+        blob = storage.container(name).get_blob_client(names.ticket_blob(NOBODY, 1))
         return await _ask(
             "tickets",
             f"{name}: this worker may read tickets",
@@ -210,8 +212,8 @@ async def _tickets(settings: Settings) -> Finding:
 
 async def _results(settings: Settings) -> Finding:
     """Ask to add a message that would be gone before it can be seen: who may not add is told so first."""
-    async with queue_service(settings.storage.get_secret_value()) as queues:
-        queue = queues.get_queue_client(names.QUEUE_RESULTS)
+    async with open_storage(settings) as storage:
+        queue = storage.queue(names.QUEUE_RESULTS)
         return await _ask(
             "results",
             f"{names.QUEUE_RESULTS}: this worker may report",
@@ -228,7 +230,7 @@ async def _ask(check: str, ok: str, call: Callable[[], Awaitable[object]], *, mi
         code = str(getattr(error, "error_code", "") or "")
         code = getattr(code, "value", code)
         if error.status_code in {401, 403}:
-            return Finding(check, "fail", f"refused ({error.status_code} {code})", "see infra/README.md for its rights")
+            return Finding(check, "fail", f"refused ({error.status_code} {code})", "see docs/security.md for its rights")
         if code in {"QueueNotFound", "ContainerNotFound"}:
             return Finding(check, "warn", f"there is none yet ({code})", missing)
         if error.status_code is not None and error.status_code >= 500:
@@ -248,7 +250,7 @@ async def _broker(settings: Settings) -> Finding:
     began_s = time.monotonic()
     try:
         client = client_for(
-            settings.broker, identifier=f"orthodoctor-{os.urandom(4).hex()}", timeout_s=settings.echo_timeout_s
+            settings.broker_address(), identifier=f"orthodoctor-{os.urandom(4).hex()}", timeout_s=settings.echo_timeout_s
         )
         async with client:
             await subscribe(client, topic, names.topic_control(settings.agent), names.topic_doorbell(settings.agent))

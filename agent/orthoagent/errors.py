@@ -18,7 +18,11 @@ class StorageSilentError(AgentError):
 
 
 class TicketUnreadableError(AgentError):
-    """A ticket that is there but says nothing this worker understands."""
+    """A ticket that is there but says nothing this worker understands; its token is what hands the work back."""
+
+    def __init__(self, message: str, token: str = "") -> None:
+        super().__init__(message)
+        self.token = token
 
 
 class RightsError(AgentError):

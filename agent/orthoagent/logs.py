@@ -14,6 +14,7 @@ _LOGGER = logging.getLogger("orthoagent")
 _SECRETS = (
     (re.compile(r"(?i)\b(sig=)[^&\s'\"]+"), r"\1***"),
     (re.compile(r"(?i)\b(AccountKey=|SharedAccessSignature=)[^;\s'\"]+"), r"\1***"),
+    (re.compile(r"(?i)(\btoken\W{1,5})[0-9a-f]{16,}"), r"\1***"),
     (re.compile(r"(?i)(\w+://[^\s:/@]+:)[^\s@/]+@"), r"\1***@"),
 )
 

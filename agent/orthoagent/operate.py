@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import aiomqtt
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from orthoagent.adapters.mqtt import client_for, subscribe
 from orthoagent.errors import AgentError
 from orthocontracts import names
+from orthocontracts.brokers import BrokerAddress
 from orthocontracts.messages import AgentStatus, Control
 
 QUIET_S = 0.5
@@ -76,7 +77,7 @@ class Crew:
 
 
 @contextlib.asynccontextmanager
-async def crew(broker: SecretStr, timeout_s: float) -> AsyncIterator[Crew]:
+async def crew(broker: BrokerAddress, timeout_s: float) -> AsyncIterator[Crew]:
     """The agents that the broker knows, kept up to date.
 
     Raises
@@ -100,14 +101,14 @@ async def crew(broker: SecretStr, timeout_s: float) -> AsyncIterator[Crew]:
         raise AgentError(f"the broker cannot be asked: {error}") from error
 
 
-async def show_status(broker: SecretStr, timeout_s: float, pool: str | None) -> list[AgentStatus]:
+async def show_status(broker: BrokerAddress, timeout_s: float, pool: str | None) -> list[AgentStatus]:
     """The last status of every agent, or of a pool's, by name."""
     async with crew(broker, timeout_s) as found:
         return sorted(_of_pool(found, pool), key=lambda status: (status.pool, status.agent))
 
 
 async def drain_or_resume(
-    broker: SecretStr, timeout_s: float, action: Literal["drain", "resume"], agents: Sequence[str], pool: str | None
+    broker: BrokerAddress, timeout_s: float, action: Literal["drain", "resume"], agents: Sequence[str], pool: str | None
 ) -> list[str]:
     """Tell agents, by name or all that run in a pool; returns those that obeyed.
 
@@ -130,7 +131,7 @@ async def drain_or_resume(
     return chosen
 
 
-async def hand_back(broker: SecretStr, timeout_s: float, tasks: Sequence[str]) -> list[str]:
+async def hand_back(broker: BrokerAddress, timeout_s: float, tasks: Sequence[str]) -> list[str]:
     """Have runs of tasks stopped and handed back, each by the agent that runs it; returns those agents.
 
     Raises

@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from bisect import bisect_left
 from itertools import groupby
 
 import aiomqtt
-from pydantic import SecretStr, ValidationError
 
 from orthoagent.adapters.mqtt import client_for, is_refusal, subscribe
 from orthoagent.adapters.storage import Outbox
@@ -22,7 +20,9 @@ from orthoagent.errors import RightsError, StorageSilentError
 from orthoagent.logs import log
 from orthoagent.patience import pauses_s
 from orthocontracts import names
+from orthocontracts.brokers import BrokerAddress
 from orthocontracts.messages import AgentStatus, Statuses
+from orthocontracts.wire import NotUnderstoodError, check_size, read_message
 
 LONGEST_PAUSE_S = 3.0
 MOST_IN_A_MESSAGE = 100
@@ -45,7 +45,7 @@ class Presence:
     Ten thousand agents say every thirty seconds that they are still there: that goes to storage a hundred to a message.
     """
 
-    def __init__(self, broker: SecretStr, outbox: Outbox, *, timeout_s: float) -> None:
+    def __init__(self, broker: BrokerAddress, outbox: Outbox, *, timeout_s: float) -> None:
         self._broker, self._outbox, self._timeout_s = broker, outbox, timeout_s
         self._waiting: dict[str, AgentStatus] = {}
         self._said: dict[str, AgentStatus] = {}
@@ -65,11 +65,8 @@ class Presence:
     async def _listen(self) -> None:
         pauses = pauses_s(longest_s=LONGEST_PAUSE_S)
         while True:
-            client = client_for(
-                self._broker, identifier=f"orthopresence-{os.urandom(4).hex()}", timeout_s=self._timeout_s
-            )
             try:
-                async with client:
+                async with client_for(self._broker, identifier="orthopresence", timeout_s=self._timeout_s) as client:
                     await subscribe(client, names.TOPIC_ALL_STATUS)
                     log("presence_listens")
                     pauses = pauses_s(longest_s=LONGEST_PAUSE_S)
@@ -87,9 +84,10 @@ class Presence:
             self._said.pop(str(message.topic).split("/")[-2], None)
             return  # a container cleared its retained status, after it said offline
         try:
-            status = AgentStatus.model_validate_json(payload)
-        except ValidationError as error:
-            log("message_not_understood", level=logging.WARNING, topic=str(message.topic), errors=error.error_count())
+            status = read_message(AgentStatus, payload, most_bytes=MOST_BYTES)
+            check_size(status.to_json(), MOST_BYTES)  # what was left to its defaults is said now
+        except NotUnderstoodError as error:
+            log("message_not_understood", level=logging.WARNING, topic=str(message.topic), why=str(error))
             return
         if names.topic_status(status.agent) != str(message.topic):
             log("status_of_another", level=logging.ERROR, topic=str(message.topic), agent=status.agent)

@@ -7,11 +7,12 @@ import re
 import socket
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orthocontracts.brokers import BrokerAddress
 from orthocontracts.model import Identifier
 from orthocontracts.version import KERNEL_RESULT_VERSION
 
@@ -35,25 +36,65 @@ class BrokerSettings(BaseSettings):
 
     broker: SecretStr | None = Field(
         default=None,
-        description="mqtt://user:password@host:port (mqtts:// for TLS); without it the worker polls and says nothing",
+        description="mqtt://user:password@host:port, mqtts:// for TLS, ws:// or wss://host/path for WebSocket; without "
+        "it the worker polls and says nothing",
     )
+    broker_ca_file: FilePath | None = Field(
+        default=None, description="PEM file with the broker's certificate authority; the system's by default"
+    )
+    broker_cert_file: FilePath | None = Field(
+        default=None, description="PEM file with this agent's client certificate, whose common name is its id"
+    )
+    broker_key_file: FilePath | None = Field(default=None, description="PEM file with the certificate's private key")
     echo_timeout_s: float = Field(
         default=10, gt=0, description="how long a first publish may take to come back before rights count as denied"
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
 
+    @model_validator(mode="after")
+    def _broker_can_be_used(self) -> Self:
+        if self.broker is not None:
+            self.broker_address()
+        return self
+
+    def broker_address(self) -> BrokerAddress:
+        """Raises ValueError where it cannot be used."""
+        assert self.broker is not None
+        files = (self.broker_ca_file, self.broker_cert_file, self.broker_key_file)
+        ca_file, cert_file, key_file = (str(file) if file is not None else None for file in files)
+        url = self.broker.get_secret_value()
+        return BrokerAddress.of(url, ca_file=ca_file, cert_file=cert_file, key_file=key_file)
+
 
 class StorageSettings(BrokerSettings):
     """What ``orthoagent presence`` needs on top."""
 
-    storage: SecretStr = Field(
-        description="connection string of the storage account, with a key or with BlobEndpoint=, QueueEndpoint= and "
-        "SharedAccessSignature= (queues: process and add; blobs: read)"
+    grant: Folder | None = Field(
+        default=None,
+        description="file of a pool's grant (python -m orthofunctions.grant), which nobody else may read; a new one in "
+        "its place is taken up within seconds",
+    )
+    storage_account: str | None = Field(
+        default=None,
+        pattern=r"^https://[a-z0-9]{3,24}\.blob\.[a-z0-9.-]+$",
+        description="https://ACCOUNT.blob.core.windows.net, where this process has an identity with rights there "
+        "(managed identity, workload identity, az login); needs the extra identity",
+    )
+    storage: SecretStr | None = Field(
+        default=None,
+        description="connection string of the whole account: for one machine only. One of GRANT, STORAGE_ACCOUNT and "
+        "STORAGE must be set",
     )
     health_port: int | None = Field(
         default=None, ge=0, le=65535, description="port of /healthz and /metrics; none by default"
     )
     health_host: str = Field(default="127.0.0.1", description="address that port is opened on")
+
+    @model_validator(mode="after")
+    def _one_way_into_storage(self) -> Self:
+        if sum(way is not None for way in (self.grant, self.storage_account, self.storage)) != 1:
+            raise ValueError("set one of ORTHOAGENT_GRANT, ORTHOAGENT_STORAGE_ACCOUNT and ORTHOAGENT_STORAGE")
+        return self
 
 
 class Settings(StorageSettings):

@@ -66,6 +66,7 @@ class Work:
         self._of, self._slot, self._place = of, slot, place
         self._folder = place.scratch / f"{of.task_id}-{of.release}-{of.delivery}"
         self._ticket: Ticket | None = None
+        self._token = ""
         self._made: dict[str, OutputMade] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._fault = Fault(kind="NoResult", message="the worker ended without a result for this output")
@@ -94,12 +95,12 @@ class Work:
                 lambda: self._place.tickets.read(of.task_id, of.release), "read the ticket", **of.for_logs
             )
         except TicketUnreadableError as error:
-            self.reason = str(error)[:500]
+            self.reason, self._token = str(error)[:500], error.token
             self._log("ticket_unreadable", level=logging.ERROR, error=str(error))
             return Event.TICKET_UNREADABLE
         if ticket is None:
             return Event.TICKET_MISSING
-        self._ticket = ticket
+        self._ticket, self._token = ticket, ticket.token
         if of.delivery > MAX_DELIVERIES or self._links() is None:
             self._fault = Fault(
                 kind="DeliveriesExhausted",
@@ -237,6 +238,7 @@ class Work:
             delivery=of.delivery,
             agent=self._place.agent,
             pool=self._place.pool,
+            token=self._token,
             at=datetime.now(UTC),
             verdicts=tuple(self._all_verdicts()) if kind == "finished" else (),
             reason=self.reason,

@@ -9,9 +9,6 @@ from pydantic import Field
 from orthocontracts.model import Digest, Document, Identifier, Message, UtcTime
 from orthocontracts.outputs import FileFacts, FileKind
 
-MAX_MESSAGE_BYTES = 48 * 1024
-"""A queue message holds 64 KiB after base64."""
-
 
 class Release(Message):
     """On a pool's queue: this task may run, under this release number. The message is also the lease."""
@@ -46,6 +43,7 @@ class Report(Message):
     delivery: int = Field(ge=1)
     agent: Identifier
     pool: Identifier
+    token: str = Field(default="", max_length=64, description="its ticket's: only the pool's workers know it; a secret")
     at: UtcTime
     verdicts: tuple[Verdict, ...] = ()
     reason: str | None = Field(default=None, max_length=500)

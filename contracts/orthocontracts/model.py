@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
@@ -18,11 +18,14 @@ class Document(BaseModel):
 
 
 class Message(BaseModel):
-    """A document between parts that may be one version apart: fields it does not know are ignored."""
+    """A document between parts that may be one release apart: fields it does not know are ignored.
+
+    ``v`` rises where ignoring would be wrong, and a version that is not known is refused, never guessed.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
-    v: int = 1
+    v: Literal[1] = 1
 
     def to_json(self) -> str:
         return self.model_dump_json(exclude_none=True)

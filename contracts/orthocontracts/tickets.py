@@ -10,6 +10,7 @@ from orthocontracts.model import Digest, Document, UtcTime
 from orthocontracts.outputs import FileKind
 from orthocontracts.tasks import TaskSpec
 
+MAX_TICKET_BYTES = 64 * 1024 * 1024
 MAX_DELIVERIES = 8
 """How often one release's queue message may be delivered: each delivery has a folder of its own."""
 
@@ -49,6 +50,7 @@ class Ticket(Document):
     spec: TaskSpec
     release: int = Field(ge=1)
     pool: str
+    token: str = Field(description="goes into every report on this release: who has no ticket cannot report; a secret")
     wanted: tuple[Digest, ...] = Field(min_length=1, description="outputs not yet committed")
     inputs: tuple[InputFile, ...]
     deliveries: tuple[Delivery, ...]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import requests
 
-from orthofunctions.adapters.bell import BrokerAddress, MqttBell, SilentBell
+from orthocontracts.brokers import BrokerAddress
+from orthofunctions.adapters.bell import MqttBell, SilentBell
 from orthofunctions.adapters.blobs import AzureBlobs
 from orthofunctions.adapters.clock import SystemClock
 from orthofunctions.adapters.links import AccountKeyLinks
@@ -81,5 +82,7 @@ def _bell(settings: Settings) -> MqttBell | SilentBell:
             user=settings.broker_user,
             password=settings.broker_password.get_secret_value() if settings.broker_password else None,
             ca_file=settings.broker_ca_file,
+            cert_file=settings.broker_cert_file,
+            key_file=settings.broker_key_file,
         )
     )

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthocontracts.wire import explain
 from orthofunctions.adapters.blobs import AzureBlobs
 from orthofunctions.adapters.queues import AzureQueues
 from orthofunctions.adapters.tables import AzureTables
@@ -15,7 +16,6 @@ from orthofunctions.adapters.transport import new_session
 from orthofunctions.domain.pools import parse_site
 from orthofunctions.ports import BlobMissingError
 from orthofunctions.settings import Settings
-from orthofunctions.usecases.submit import explain
 
 
 def provision(connection_string: str) -> list[str]:

@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     broker_ca_file: str | None = Field(
         default=None, description="PEM file with the broker's certificate authority; the system's where it is not set."
     )
+    broker_cert_file: str | None = Field(
+        default=None, description="PEM file with a client certificate, whose common name is the user at the broker."
+    )
+    broker_key_file: str | None = Field(default=None, description="PEM file with the certificate's private key.")
     api_key_sha256: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",

@@ -263,6 +263,7 @@ class Delivery:
             delivery=self.number,
             agent=self.agent,
             pool=self.pool,
+            token=self.ticket.token,
             at=self.world.clock.now(),
             verdicts=verdicts,
             reason=reason,

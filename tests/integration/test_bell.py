@@ -11,7 +11,8 @@ import pytest
 
 from localdev.servers import Broker
 from localdev.servers.broker import BrokerUser
-from orthofunctions.adapters.bell import MAX_WAITING, BrokerAddress, MqttBell
+from orthocontracts.brokers import BrokerAddress
+from orthofunctions.adapters.bell import MAX_WAITING, MqttBell
 
 
 async def _listen(url: str, topic: str, count: int, ready: asyncio.Event, **login: str) -> list[tuple[str, str, bool]]:

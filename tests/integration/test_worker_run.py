@@ -262,7 +262,7 @@ def test_nonsense_on_the_queue_does_not_keep_good_work_waiting(served: tuple[Sto
     storage.send('{"task_id": "../../etc", "release": 1}')
     task = storage.release({})
     assert not storage.faults(storage.report(task, "finished"))
-    assert len(agent.events("message_is_no_release")) == 3
+    assert len(agent.events("message_not_understood")) == 3
     until(lambda: storage.messages_left() == 0, "the queue to be empty")
 
 

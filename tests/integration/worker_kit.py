@@ -34,6 +34,7 @@ from orthocontracts.version import KERNEL_RESULT_VERSION
 T = TypeVar("T")
 TESTS = Path(__file__).resolve().parents[1]
 PLAIN = Options()
+TOKEN = "5ea1" * 16
 PATIENCE_S = 60.0
 """Long, for machines that do much else: no test takes it unless it fails."""
 
@@ -123,6 +124,7 @@ class Storage:
             ),
             release=release,
             pool=self.pool,
+            token=TOKEN,
             wanted=tuple(output.digest for output in outputs),
             inputs=(
                 InputFile(

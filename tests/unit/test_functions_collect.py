@@ -13,6 +13,7 @@ from orthocontracts.outputs import FILE_SUFFIX, FileFacts, FileKind, file_kinds
 from orthocontracts.requests import Options
 from orthocontracts.states import OutputState, TaskState
 from orthofunctions.domain.cog import cog_defect
+from orthofunctions.usecases.seals import seal
 
 NRB = Options(radiometry="gamma0_rtc")
 
@@ -249,7 +250,14 @@ class TestWhatIsRefused:
 
     def test_a_report_on_no_task_is_kept(self, world: World) -> None:
         report = Report(
-            kind="finished", task_id="j0-0001", release=1, delivery=1, agent="a", pool="hpc", at=world.clock.now()
+            kind="finished",
+            task_id="j0-0001",
+            release=1,
+            delivery=1,
+            agent="a",
+            pool="hpc",
+            token=seal(world.ports, "j0-0001", 1, "hpc"),
+            at=world.clock.now(),
         )
         world.ports.queues.send(names.QUEUE_RESULTS, report.to_json())
         world.deliver_results()

@@ -405,7 +405,9 @@ class TestMessages:
         [
             ("", "NotJson"),
             ("{", "NotJson"),
-            ("[" * 100_000, "NotJson"),
+            ("[" * 40_000, "NotJson"),
+            ("[" * 100_000, "RequestTooLarge"),
+            ('{"v": 2, "blob": "requests/none.json"}', "NotARequest"),
             ("3", "NotARequest"),
             ("{}", "NotARequest"),
             ('{"request": {"request_id": "r1"}}', "NotARequest"),

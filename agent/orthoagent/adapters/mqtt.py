@@ -5,49 +5,58 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
+import os
 import time
 from collections.abc import Callable
-from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.reasoncodes import ReasonCode
-from pydantic import SecretStr, ValidationError
 
-from orthoagent.errors import AgentError, RightsError
+from orthoagent.errors import RightsError
 from orthoagent.logs import log
 from orthoagent.patience import pauses_s
 from orthoagent.status import StatusBoard
 from orthocontracts import names
-from orthocontracts.messages import AgentStatus, Control
+from orthocontracts.brokers import BrokerAddress
+from orthocontracts.messages import AgentStatus, Control, Doorbell
+from orthocontracts.wire import MAX_MQTT_BYTES, NotUnderstoodError, read_message
 
 KEEPALIVE_S = 20
 LONGEST_PAUSE_S = 3.0
 _REFUSED = frozenset({4, 5, 134, 135})
 """Return codes of CONNACK for a bad login: MQTT 3.1.1's, and MQTT 5's, into which paho translates them."""
 _SUBACK_FAILURE = 0x80
+_SESSION = os.urandom(8).hex()
 
 
 def client_for(
-    broker: SecretStr, *, identifier: str, timeout_s: float, will: aiomqtt.Will | None = None
+    broker: BrokerAddress, *, identifier: str, timeout_s: float, will: aiomqtt.Will | None = None
 ) -> aiomqtt.Client:
-    """A client, not yet connected, for ``mqtt[s]://user:password@host:port``."""
-    url = urlsplit(broker.get_secret_value())
-    if url.scheme not in {"mqtt", "mqtts"} or not url.hostname:
-        raise AgentError("ORTHOAGENT_BROKER is not of the form mqtt://user:password@host:port (or mqtts://)")
-    with_tls = url.scheme == "mqtts"
+    """A client, not yet connected. Nobody who knows an agent's name can end its session by taking up its identifier.
+
+    Raises
+    ------
+    aiomqtt.MqttError
+        Where a certificate cannot be read now: it may just be renewed.
+    """
+    try:
+        tls = broker.tls_context()
+    except OSError as error:
+        raise aiomqtt.MqttError(f"certificates: {error}") from error
     return aiomqtt.Client(
-        url.hostname,
-        url.port or (8883 if with_tls else 1883),
-        username=unquote(url.username) if url.username else None,
-        password=unquote(url.password) if url.password else None,
-        identifier=identifier,
+        broker.host,
+        broker.port,
+        username=broker.user,
+        password=broker.password,
+        transport="websockets" if broker.websocket else "tcp",
+        websocket_path=broker.path if broker.websocket else None,
+        identifier=f"{identifier}-{_SESSION}",
         protocol=aiomqtt.ProtocolVersion.V311,
         keepalive=KEEPALIVE_S,
         timeout=timeout_s,
         will=will,
-        tls_context=ssl.create_default_context() if with_tls else None,
+        tls_context=tls,
         logger=logging.getLogger("aiomqtt"),
     )
 
@@ -74,16 +83,17 @@ class BrokerLine:
 
     def __init__(
         self,
-        broker: SecretStr,
+        broker: BrokerAddress,
         board: StatusBoard,
         *,
         agent: str,
+        pool: str,
         echo_timeout_s: float,
         clear_on_exit: bool,
         on_control: Callable[[Control], None],
         on_doorbell: Callable[[], None],
     ) -> None:
-        self._broker, self._board, self._agent = broker, board, agent
+        self._broker, self._board, self._agent, self._pool = broker, board, agent, pool
         self._echo_timeout_s = echo_timeout_s
         self._clear_on_exit = clear_on_exit
         self._on_control, self._on_doorbell = on_control, on_doorbell
@@ -193,16 +203,20 @@ class BrokerLine:
                 if topic == status:
                     self._on_own_status(_bytes(message))
                 elif topic == control:
-                    self._on_control(Control.model_validate_json(_bytes(message)))
+                    self._on_control(read_message(Control, _bytes(message), most_bytes=MAX_MQTT_BYTES))
                 else:
-                    self._on_doorbell()
-            except ValidationError as error:
-                log("message_not_understood", level=logging.WARNING, topic=topic, errors=error.error_count())
+                    self._on_ring(read_message(Doorbell, _bytes(message), most_bytes=MAX_MQTT_BYTES))
+            except NotUnderstoodError as error:
+                log("message_not_understood", level=logging.WARNING, topic=topic, why=str(error))
+
+    def _on_ring(self, ring: Doorbell) -> None:
+        if ring.pool == self._pool:
+            self._on_doorbell()
 
     def _on_own_status(self, payload: bytes) -> None:
         if not payload:
             return
-        seen = AgentStatus.model_validate_json(payload)
+        seen = read_message(AgentStatus, payload, most_bytes=MAX_MQTT_BYTES)
         if self._board.is_echo(seen):
             self._echoed.set()
         elif self._board.is_wrong(seen) and not self._closing.is_set():

@@ -10,21 +10,22 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import aiohttp
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
-from azure.storage.blob.aio import BlobServiceClient
-from azure.storage.queue.aio import QueueClient, QueueServiceClient
-from pydantic import ValidationError
+from azure.storage.blob.aio import ContainerClient
+from azure.storage.queue.aio import QueueClient
 
 from orthoagent.errors import LeaseLostError, StorageSilentError, TicketUnreadableError
 from orthoagent.logs import log, redact
 from orthocontracts import names
 from orthocontracts.messages import Release, Report
-from orthocontracts.tickets import Ticket
+from orthocontracts.tickets import MAX_TICKET_BYTES, Ticket
+from orthocontracts.wire import NotUnderstoodError, read_message
 
 CALL_LIMIT_S = 20.0
 _GONE = frozenset({"MessageNotFound", "PopReceiptMismatch", "QueueNotFound", "QueueBeingDeleted"})
@@ -96,11 +97,10 @@ class Lease:
 class PoolQueue:
     """The pool's queue of releases."""
 
-    def __init__(self, service: QueueServiceClient, queue: str, *, lease_s: int) -> None:
-        # No decode policy: the SDK's own would raise for the one bad message and keep the good ones from us.
-        self._queue = service.get_queue_client(queue)
+    def __init__(self, queue: QueueClient, *, lease_s: int) -> None:
+        self._queue = queue
         self._lease_s = lease_s
-        self.name = queue
+        self.name = queue.queue_name
 
     async def take(self) -> Lease | None:
         """The next release, or None. What is no release is deleted: the dispatcher, which alone writes here, recalls
@@ -115,9 +115,10 @@ class PoolQueue:
                 return None
             assert message.pop_receipt is not None
             try:
-                release = Release.model_validate_json(base64.b64decode(message.content, validate=True))
-            except (binascii.Error, ValidationError, ValueError, TypeError):
-                log("message_is_no_release", level=logging.ERROR, queue=self.name, message=message.id)
+                release = read_message(Release, base64.b64decode(message.content, validate=True))
+            except (NotUnderstoodError, binascii.Error, ValueError, TypeError) as error:
+                why = str(error)[:300]
+                log("message_not_understood", level=logging.ERROR, queue=self.name, message=message.id, why=why)
                 with contextlib.suppress(LeaseLostError):
                     async with _asking("delete a message"):
                         await self._queue.delete_message(message.id, message.pop_receipt)
@@ -130,8 +131,8 @@ class PoolQueue:
 class Tickets:
     """The pool's tickets, which this worker may read."""
 
-    def __init__(self, service: BlobServiceClient, pool: str) -> None:
-        self._container = service.get_container_client(names.ticket_container(pool))
+    def __init__(self, container: ContainerClient) -> None:
+        self._container = container
 
     async def read(self, task_id: str, release: int) -> Ticket | None:
         """The ticket, or None where it was withdrawn. Raises TicketUnreadableError, StorageSilentError."""
@@ -142,13 +143,13 @@ class Tickets:
                     body = await stream.readall()
                 except ResourceNotFoundError:
                     return None
-            ticket = Ticket.model_validate_json(body)
-        except ValidationError as error:
-            # Not the validation's own words: they quote the links.
-            where = "; ".join(".".join(map(str, item["loc"])) for item in error.errors(include_input=False)[:5])
-            raise TicketUnreadableError(f"the ticket is not one this worker understands, at: {where}") from None
+            ticket = read_message(Ticket, body, most_bytes=MAX_TICKET_BYTES)
+        except NotUnderstoodError as error:
+            says = f"the ticket is not one this worker understands: {error}"
+            raise TicketUnreadableError(says, _token(body)) from None
         if (ticket.spec.task_id, ticket.release) != (task_id, release):
-            raise TicketUnreadableError(f"the ticket speaks of {ticket.spec.task_id} release {ticket.release}")
+            says = f"the ticket speaks of {ticket.spec.task_id} release {ticket.release}"
+            raise TicketUnreadableError(says, ticket.token)
         return ticket
 
     async def is_there(self, task_id: str, release: int) -> bool:
@@ -157,11 +158,19 @@ class Tickets:
             return await self._container.get_blob_client(names.ticket_blob(task_id, release)).exists()
 
 
+def _token(body: bytes) -> str:
+    """The token of a ticket that else says nothing we know: enough to hand the work back."""
+    try:
+        return str(json.loads(body)["token"])[:64]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return ""
+
+
 class Outbox:
     """Messages to the functions, each on one queue."""
 
-    def __init__(self, service: QueueServiceClient, queue: str) -> None:
-        self._queue = service.get_queue_client(queue)
+    def __init__(self, queue: QueueClient) -> None:
+        self._queue = queue
 
     async def send(self, body: str) -> None:
         """Put a message that never expires. Raises StorageSilentError."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
 
 import aiomqtt
+
+from orthocontracts.brokers import BrokerAddress
 
 logger = logging.getLogger(__name__)
 
@@ -22,47 +22,6 @@ RETRY_FIRST_S = 0.5
 RETRY_MOST_S = 15.0
 PUBLISH_TIMEOUT_S = 10.0
 BATCH = 32  # publications awaiting their acknowledgement together
-
-
-@dataclass(frozen=True)
-class BrokerAddress:
-    """Where the broker is. ``password`` is a secret: ``repr`` leaves it out."""
-
-    host: str
-    port: int
-    tls: bool = False
-    websocket: bool = False
-    user: str | None = None
-    password: str | None = None
-    ca_file: str | None = None
-
-    def __repr__(self) -> str:
-        return f"BrokerAddress({self.host}:{self.port}, tls={self.tls}, user={self.user})"
-
-    @classmethod
-    def of(
-        cls, url: str, *, user: str | None = None, password: str | None = None, ca_file: str | None = None
-    ) -> BrokerAddress:
-        """Read ``mqtt://``, ``mqtts://``, ``ws://`` or ``wss://``; user and password may stand in it.
-
-        Raises
-        ------
-        ValueError
-            For another scheme or no host. The message never repeats the address: it may hold a password.
-        """
-        parts = urlsplit(url)
-        ports = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
-        if parts.scheme not in ports or not parts.hostname:
-            raise ValueError("the broker's address must be like mqtt://host:1883, mqtts://, ws:// or wss://")
-        return cls(
-            host=parts.hostname,
-            port=parts.port or ports[parts.scheme],
-            tls=parts.scheme in ("mqtts", "wss"),
-            websocket=parts.scheme in ("ws", "wss"),
-            user=user or (unquote(parts.username) if parts.username else None),
-            password=password or (unquote(parts.password) if parts.password else None),
-            ca_file=ca_file,
-        )
 
 
 @dataclass(frozen=True)
@@ -189,7 +148,8 @@ class MqttBell:
             username=address.user,
             password=address.password,
             transport="websockets" if address.websocket else "tcp",
-            tls_context=ssl.create_default_context(cafile=address.ca_file) if address.tls else None,
+            websocket_path=address.path if address.websocket else None,
+            tls_context=address.tls_context(),
             protocol=aiomqtt.ProtocolVersion.V311,
             timeout=PUBLISH_TIMEOUT_S,
             keepalive=30,

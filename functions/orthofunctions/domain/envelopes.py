@@ -41,8 +41,11 @@ def status_text(body: str) -> str | None:
 
 
 def is_several(text: str) -> bool:
-    """Whether unwrapped JSON holds the statuses of several workers."""
-    message = json.loads(text)
+    """Whether unwrapped JSON holds the statuses of several workers. Raises NoStatusError where it is none."""
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NoStatusError("what it wraps is not JSON") from error
     return isinstance(message, dict) and "statuses" in message
 
 

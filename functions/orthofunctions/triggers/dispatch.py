@@ -8,6 +8,7 @@ from orthocontracts import names
 from orthofunctions.bootstrap import system
 from orthofunctions.triggers.connection import STORAGE
 from orthofunctions.usecases.dispatch import dispatch
+from orthofunctions.usecases.pending import is_wake
 
 blueprint = func.Blueprint()
 
@@ -16,4 +17,5 @@ blueprint = func.Blueprint()
 @blueprint.queue_trigger("message", queue_name=names.QUEUE_DISPATCH, connection=STORAGE)
 def dispatch_on_wake(message: func.QueueMessage) -> None:
     """What the wake says is for the log only: a round looks at everything."""
-    dispatch(system().ports, system().rules)
+    if is_wake(message.get_body().decode(errors="replace")):
+        dispatch(system().ports, system().rules)

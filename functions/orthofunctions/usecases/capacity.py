@@ -7,10 +7,9 @@ import logging
 import threading
 from collections.abc import Collection, Mapping, Sequence
 
-from pydantic import ValidationError
-
 from orthocontracts import names
 from orthocontracts.messages import AgentStatus, Statuses
+from orthocontracts.wire import MAX_MQTT_BYTES, NotUnderstoodError, check_size, read_message
 from orthofunctions.domain.envelopes import NoStatusError, is_several, status_text
 from orthofunctions.domain.pool_state import free_slots
 from orthofunctions.domain.records import AgentRecord
@@ -30,7 +29,7 @@ def note_status(ports: Ports, body: str) -> None:
     """Take in one message of queue ``capacity``; the dispatcher is woken where it may release more, or must recall."""
     try:
         statuses = _statuses(body)
-    except (NoStatusError, ValidationError) as error:
+    except (NoStatusError, NotUnderstoodError) as error:
         keep_for_operators(ports, names.QUEUE_CAPACITY, body, f"not a status: {error}")
         return
     by_pool: dict[str, dict[str, AgentStatus]] = {}
@@ -43,12 +42,13 @@ def note_status(ports: Ports, body: str) -> None:
 
 
 def _statuses(body: str) -> Sequence[AgentStatus]:
+    check_size(body, MAX_MQTT_BYTES)  # the envelope of a router makes it larger than what was sent
     text = status_text(body)
     if text is None:
         return ()  # a retained status being cleared
     if is_several(text):
-        return Statuses.model_validate_json(text).statuses
-    return (AgentStatus.model_validate_json(text),)
+        return read_message(Statuses, text).statuses
+    return (read_message(AgentStatus, text),)
 
 
 def _note(ports: Ports, pool: str, statuses: Collection[AgentStatus]) -> list[str]:

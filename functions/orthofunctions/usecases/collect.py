@@ -1,7 +1,8 @@
 """Reports of workers: what they started, finished or handed back.
 
-No order between reports is assumed and each may come twice. Success counts from any delivery of any release, failure
-only from the latest started delivery of the current one.
+No order between reports is assumed and each may come twice. One without the token of its release's ticket, or on a
+release that the row does not know, is refused. Success counts from any delivery of any release, failure only from the
+latest started delivery of the current one.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ import contextlib
 import logging
 from datetime import timedelta
 
-from pydantic import ValidationError
-
 from orthocontracts import names
 from orthocontracts.messages import Control, Fault, Report
 from orthocontracts.states import TaskState, move
 from orthocontracts.tasks import job_of_task
+from orthocontracts.wire import NotUnderstoodError, read_message
 from orthofunctions.domain.attempts import used_up
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
@@ -27,6 +27,7 @@ from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.learning import note_run, note_startup
 from orthofunctions.usecases.plans import PlanLostError, planned_task
 from orthofunctions.usecases.rows import load, release_key, swap
+from orthofunctions.usecases.seals import is_sealed
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.tasks import UNDER_RELEASE, give_up, load_task, log_fields, requeue, settle
 
@@ -45,9 +46,12 @@ def collect(ports: Ports, rules: Rules, body: str) -> None:
         Where a row kept changing under us: the message is delivered again.
     """
     try:
-        report = Report.model_validate_json(body)
-    except ValidationError as error:
-        keep_for_operators(ports, names.QUEUE_RESULTS, body, f"not a report: {error.errors()[0]['msg']}")
+        report = read_message(Report, body)
+    except NotUnderstoodError as error:
+        keep_for_operators(ports, names.QUEUE_RESULTS, body, str(error))
+        return
+    if not is_sealed(ports, report):
+        _refuse(report, "it does not carry its ticket's token")
         return
     handle = {"started": _started, "returned": _returned, "finished": _finished}[report.kind]
     for _ in range(10):
@@ -55,9 +59,18 @@ def collect(ports: Ports, rules: Rules, body: str) -> None:
         if task is None:
             keep_for_operators(ports, names.QUEUE_RESULTS, body, "there is no such task")
             return
+        if report.release > task.release:
+            _refuse(report, f"the task's last release is {task.release}")
+            return
         if handle(ports, rules, report, task):
             return
     raise RowChangedError(f"task {report.task_id} kept changing while its report was read")
+
+
+def _refuse(report: Report, why: str) -> None:
+    """Dropped, not kept: whoever forges one can forge many. Nothing of it is believed, the log quotes ids only."""
+    about = {"task": report.task_id, "release": report.release, "pool": report.pool, "agent": report.agent}
+    logger.warning("refused a report: %s", why, extra={"action": "report_refused", **about})
 
 
 def is_current(report: Report, task: TaskRecord) -> bool:

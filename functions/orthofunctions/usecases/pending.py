@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from orthocontracts import names
 from orthocontracts.messages import Wake
+from orthocontracts.wire import NotUnderstoodError, read_message
 from orthofunctions.domain.offers import PendingTask
 from orthofunctions.domain.pending_index import Standing, index_rows, pending_task, runnable, standing
 from orthofunctions.domain.records import TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, Row
 from orthofunctions.usecases.rows import delete_all, load
+
+logger = logging.getLogger(__name__)
 
 
 def enqueue(ports: Ports, task: TaskRecord) -> None:
@@ -37,6 +41,17 @@ def leave(ports: Ports, before: TaskRecord, after: TaskRecord) -> None:
 def wake(ports: Ports, reason: str) -> None:
     """Ask for a round."""
     ports.queues.send(names.QUEUE_DISPATCH, Wake(reason=reason[:100]).to_json())
+
+
+def is_wake(body: str) -> bool:
+    """Whether a message of queue ``dispatch`` is one of ours. Any other is dropped: the timer goes on."""
+    try:
+        read_message(Wake, body)
+    except NotUnderstoodError as error:
+        about = {"action": "message_not_understood", "queue": names.QUEUE_DISPATCH}
+        logger.warning("refused a wake: %s", error, extra=about)
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 
-from pydantic import ValidationError
-
 from orthocontracts import names
 from orthocontracts.messages import Fault, Release, Report
 from orthocontracts.tasks import job_of_task
 from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthocontracts.wire import NotUnderstoodError, read_message
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.collect import is_current
 from orthofunctions.usecases.jobs import fail_job, open_job
 from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.recall import recall
+from orthofunctions.usecases.seals import is_sealed
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.submit import RequestUnreadableError, read_request
 from orthofunctions.usecases.tasks import UNDER_RELEASE, load_task
@@ -72,8 +72,10 @@ def _request(ports: Ports, body: str) -> None:
 def _report(ports: Ports, rules: Rules, body: str) -> None:
     """A report nobody could take in: its delivery counts as failed, unless the catalogue says otherwise."""
     try:
-        report = Report.model_validate_json(body)
-    except ValidationError:
+        report = read_message(Report, body)
+    except NotUnderstoodError:
+        return
+    if not is_sealed(ports, report):
         return
     task = load_task(ports, job_of_task(report.task_id), report.task_id)
     if task is not None and report.kind != "started" and is_current(report, task):
@@ -83,8 +85,8 @@ def _report(ports: Ports, rules: Rules, body: str) -> None:
 def _release(ports: Ports, rules: Rules, body: str) -> None:
     """A release whose message nobody could run to an end."""
     try:
-        message = Release.model_validate_json(body)
-    except ValidationError:
+        message = read_message(Release, body)
+    except NotUnderstoodError:
         return
     task = load_task(ports, job_of_task(message.task_id), message.task_id)
     if task is not None and task.release == message.release and task.state in UNDER_RELEASE:

@@ -36,6 +36,7 @@ from orthofunctions.usecases.lease import RoundLease
 from orthofunctions.usecases.pending import Candidate, forget
 from orthofunctions.usecases.plans import PlanLostError, StoredPlan
 from orthofunctions.usecases.rows import MOST_CHANGES, parts, put_all, release_key, swap
+from orthofunctions.usecases.seals import seal
 from orthofunctions.usecases.tasks import give_up, log_fields, settle
 
 logger = logging.getLogger(__name__)
@@ -240,6 +241,7 @@ def _ticket(
         spec=spec,
         release=release_number,
         pool=pool.name,
+        token=seal(ports, spec.task_id, release_number, pool.name),
         wanted=tuple(wanted),
         inputs=input_files(ports, spec, expires_at, known),
         deliveries=tuple(

@@ -7,8 +7,8 @@ import json
 from pydantic import ValidationError
 
 from orthocontracts import names
-from orthocontracts.messages import MAX_MESSAGE_BYTES
 from orthocontracts.requests import Request, RequestEnvelope
+from orthocontracts.wire import MAX_QUEUE_BYTES, NotUnderstoodError, check_size, explain
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.jobs import announce, open_job
@@ -24,7 +24,7 @@ class RequestUnreadableError(Exception):
         self.kind = kind
 
 
-def submit(ports: Ports, request: Request, source: str, *, inline_bytes: int = MAX_MESSAGE_BYTES) -> JobRecord:
+def submit(ports: Ports, request: Request, source: str, *, inline_bytes: int = MAX_QUEUE_BYTES) -> JobRecord:
     """Accept a request: its job at once, its planning by the queue. Repeating it is harmless.
 
     Parameters
@@ -51,7 +51,7 @@ def read_request(ports: Ports, body: str) -> Request:
     Raises
     ------
     RequestUnreadableError
-        Where it is not JSON, not a request, or names a blob that is not there.
+        Where it is too large, not JSON, not a request of a version we know, or names a blob that is not there.
     """
     envelope = _parsed(body)
     if envelope.request is not None:
@@ -70,15 +70,12 @@ def read_request(ports: Ports, body: str) -> Request:
         raise RequestUnreadableError("NotARequest", explain(error)) from error
 
 
-def explain(error: ValidationError) -> str:
-    """The first few faults of a document in one line, without repeating what was sent."""
-    faults = error.errors(include_url=False, include_input=False)
-    shown = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'document'}: {fault['msg']}" for fault in faults[:5])
-    return shown + (f"; and {len(faults) - 5} more" if len(faults) > 5 else "")
-
-
 def _parsed(body: str) -> RequestEnvelope:
     """An envelope. A bare request is taken too: whoever writes to the queue by hand need not know the envelope."""
+    try:
+        check_size(body)
+    except NotUnderstoodError as error:
+        raise RequestUnreadableError("RequestTooLarge", str(error)) from error
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:

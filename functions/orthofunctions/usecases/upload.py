@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from orthocontracts import names
 from orthocontracts.products import ProductNameError, parse_sentinel1, product_of_upload
 from orthocontracts.requests import OrderTemplate, Request, StandingDefault
+from orthocontracts.wire import explain
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.contents import content_of
-from orthofunctions.usecases.submit import explain, submit
+from orthofunctions.usecases.submit import submit
 
 logger = logging.getLogger(__name__)
 

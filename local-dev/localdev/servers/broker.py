@@ -89,17 +89,12 @@ class Broker(Server):
             "log_type error",
             f"allow_anonymous {'false' if self.users else 'true'}",
         ]
-        if os.geteuid() == 0:
-            # Started by root it becomes user "mosquitto", who may not write into this folder.
-            lines.append("user root")
         if self.users:
             passwords, rights = self.folder / "passwords", self.folder / "acl"
-            _write_private(passwords, "".join(f"{name}:{_hash(user.password)}\n" for name, user in self.users.items()))
+            _write_private(passwords, "".join(password_line(name, user) for name, user in self.users.items()))
             _write_private(rights, "".join(_acl(name, user) for name, user in self.users.items()))
             lines += [f"password_file {passwords}", f"acl_file {rights}"]
-        config = self.folder / "mosquitto.conf"
-        config.write_text("\n".join(lines) + "\n")
-        return [_mosquitto_path() or "mosquitto", "-c", str(config)]
+        return mosquitto_command(self.folder / "mosquitto.conf", "\n".join(lines) + "\n")
 
     def _aedes(self) -> list[str]:
         settings = {
@@ -119,6 +114,20 @@ class Broker(Server):
 def default_kind() -> Kind:
     """Which broker this machine has: mosquitto if installed, else aedes."""
     return "mosquitto" if _mosquitto_path() else "aedes"
+
+
+def mosquitto_command(config: Path, text: str) -> list[str]:
+    """Write a configuration; the command that runs mosquitto with it."""
+    if os.geteuid() == 0:
+        # Started by root it becomes user "mosquitto", who may not write into this folder.
+        text = f"user root\n{text}"
+    config.write_text(text)
+    return [_mosquitto_path() or "mosquitto", "-c", str(config)]
+
+
+def password_line(name: str, user: BrokerUser) -> str:
+    """A line of mosquitto's password file."""
+    return f"{name}:{_hash(user.password)}\n"
 
 
 def _mosquitto_path() -> str | None:

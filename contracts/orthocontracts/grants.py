@@ -1,0 +1,59 @@
+"""A grant: what one pool's workers, or presence, may do in storage, and until when. Whoever has the file may do it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, RootModel, StringConstraints
+
+from orthocontracts.model import Document, Identifier, UtcTime
+from orthocontracts.wire import read_message
+
+SignedUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^?#\s]+\?\S+$")]
+"""Address of one queue or container with a signature for it: a secret."""
+
+
+class PoolGrant(Document):
+    """For the workers of one pool and one result version."""
+
+    v: Literal[1]
+    kind: Literal["pool"]
+    pool: Identifier
+    result_version: int
+    queue: SignedUrl
+    """The pool's queue: take, renew and delete messages."""
+    tickets: SignedUrl
+    """The pool's tickets: read."""
+    results: SignedUrl
+    """Queue ``results``: add."""
+    expires_at: UtcTime
+
+    @property
+    def signed_urls(self) -> tuple[str, ...]:
+        return (self.queue, self.tickets, self.results)
+
+
+class PresenceGrant(Document):
+    """For ``orthoagent presence``."""
+
+    v: Literal[1]
+    kind: Literal["presence"]
+    capacity: SignedUrl
+    """Queue ``capacity``: add."""
+    expires_at: UtcTime
+
+    @property
+    def signed_urls(self) -> tuple[str, ...]:
+        return (self.capacity,)
+
+
+Grant: TypeAlias = PoolGrant | PresenceGrant
+
+
+class _AnyGrant(RootModel[Annotated[PoolGrant | PresenceGrant, Field(discriminator="kind")]]):
+    pass
+
+
+def read_grant(text: bytes) -> Grant:
+    """The grant of a file. Raises NotUnderstoodError."""
+    return read_message(_AnyGrant, text).root

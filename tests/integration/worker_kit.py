@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -207,7 +207,14 @@ class Agent:
     """``python -m orthoagent`` as a process of its own; its log is read as events."""
 
     def __init__(
-        self, storage: Storage, folder: Path, *arguments: str, name: str | None = None, **settings: object
+        self,
+        storage: Storage,
+        folder: Path,
+        /,
+        *arguments: str,
+        name: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        **settings: object,
     ) -> None:
         self.name = name or f"a{uuid4().hex[:8]}"
         self.folder = folder
@@ -227,8 +234,9 @@ class Agent:
             **settings,
         }
         environment = {name: value for name, value in os.environ.items() if name not in hidden} | {
-            f"ORTHOAGENT_{name.upper()}": str(value) for name, value in given.items()
+            f"ORTHOAGENT_{name.upper()}": str(value) for name, value in given.items() if value is not None
         }
+        environment |= environ or {}
         # what the caller imports, the agent imports: a checkout beside the installed one tests itself
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
         with self.log_path.open("wb") as log:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from fakes.memory_ports import memory_ports
 from fakes.world import COG, PLAIN, Delivery, World
 from orthocontracts import names
 from orthocontracts.messages import Control, Fault, JobEvent, Report, Verdict
@@ -13,6 +14,7 @@ from orthocontracts.outputs import FILE_SUFFIX, FileFacts, FileKind, file_kinds
 from orthocontracts.requests import Options
 from orthocontracts.states import OutputState, TaskState
 from orthofunctions.domain.cog import cog_defect
+from orthofunctions.usecases.poison import reconcile_poison
 from orthofunctions.usecases.seals import seal
 
 NRB = Options(radiometry="gamma0_rtc")
@@ -367,3 +369,79 @@ class TestCogHeader:
     def test_edited_and_empty(self) -> None:
         assert "edited" in str(cog_defect(COG + b"KNOWN_INCOMPATIBLE_EDITION=YES\n "))
         assert "not a TIFF" in str(cog_defect(b""))
+
+
+class TestForged:
+    """A worker of one pool knows the ids of another's tasks, and may add to the queue that all report on."""
+
+    def report(self, world: World, delivery: Delivery, **changes: object) -> None:
+        """What a worker that has not read the ticket would report, and what came of it: nothing."""
+        verdict = delivery.upload(delivery.ticket.wanted[0])
+        delivery.report("finished", (verdict,))
+        (body,) = world.queues.drain(names.QUEUE_RESULTS, 1)
+        before = (world.tasks(), world.active(), world.tickets(), world.outputs())
+        for kind in ("started", "returned", "finished"):
+            forged = Report.model_validate_json(body).model_copy(update={"kind": kind, **changes})
+            world.ports.queues.send(names.QUEUE_RESULTS, forged.to_json())
+        world.deliver_results()
+        assert (world.tasks(), world.active(), world.tickets(), world.outputs()) == before
+        assert world.catalogue() == []
+        assert not list(world.blobs.list(names.CONTAINER_CONTROL, "poison/")), "dropped: one could send many"
+        world.ports.queues.send(names.QUEUE_RESULTS, body)
+        world.deliver_results()
+        assert len(world.catalogue()) == 1, "the true one still counts"
+
+    @pytest.mark.parametrize("token", ["", "0" * 64, "no hexadecimal at all: é"])
+    def test_without_the_token_of_the_ticket(self, world: World, token: str) -> None:
+        self.report(world, released(world), token=token)
+
+    def test_in_the_name_of_another_pool(self, world: World) -> None:
+        self.report(world, released(world), pool="cloud")
+
+    def test_with_the_token_of_another_release(self, world: World) -> None:
+        first = released(world)
+        first.fail()
+        world.deliver_results()
+        second = take_again(world)
+        assert second.ticket.release == 2
+        self.report(world, second, token=first.ticket.token)
+
+    def test_with_the_token_of_another_task(self, world: World) -> None:
+        world.job("other", "B")
+        mine = released(world)
+        other = world.take()
+        assert other is not None
+        assert mine.ticket.token != other.ticket.token
+        self.report(world, mine, token=other.ticket.token)
+
+    def test_on_a_release_that_the_row_does_not_know(self, world: World) -> None:
+        delivery = released(world)
+        token = seal(world.ports, delivery.ticket.spec.task_id, 2, "hpc")
+        self.report(world, delivery, release=2, token=token)
+
+    def test_one_that_was_poisoned_is_not_believed_either(self, world: World) -> None:
+        delivery = released(world)
+        delivery.report("finished")
+        (body,) = world.queues.drain(names.QUEUE_RESULTS, 1)
+        forged = Report.model_validate_json(body).model_copy(update={"token": "0" * 64})
+        world.ports.queues.send(names.poison_queue(names.QUEUE_RESULTS), forged.to_json())
+        reconcile_poison(world.ports, world.rules)
+        assert [(task.state, task.failures) for task in world.tasks()] == [(TaskState.RELEASED, 0)]
+
+    def test_files_of_another_delivery_are_not_committed(self, world: World) -> None:
+        first = released(world)
+        stolen = first.upload(first.ticket.wanted[0])
+        second = take_again(world)
+        assert second.number == 2
+        second.report("finished", (stolen,))
+        world.deliver_results()
+        assert world.catalogue() == []
+
+    def test_the_key_is_made_once_and_shared(self, world: World) -> None:
+        token = seal(world.ports, "j1-0001", 1, "hpc")
+        key = world.blobs.read(names.CONTAINER_CONTROL, names.BLOB_SEAL_KEY)
+        other = World()
+        assert seal(other.ports, "j1-0001", 1, "hpc") != token
+        elsewhere = memory_ports()
+        elsewhere.blobs.create(names.CONTAINER_CONTROL, names.BLOB_SEAL_KEY, key)
+        assert seal(elsewhere, "j1-0001", 1, "hpc") == token

@@ -1,4 +1,4 @@
-"""Signs grants with the account's key: one service SAS for each queue or container, for what is done there and no more."""
+"""Signs grants with the account's key: one service SAS a queue or container, for what is done there and no more."""
 
 from __future__ import annotations
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import socket
+import subprocess
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
 import paho.mqtt.client as mqtt
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from integration.worker_kit import until
 from localdev.servers.broker import BrokerUser, mosquitto_command, password_line
@@ -22,7 +25,7 @@ from localdev.servers.process import Server, free_ports
 from orthocontracts.brokers import BrokerAddress
 
 INFRA = Path(__file__).resolve().parents[2] / "infra" / "mosquitto"
-LOGINS = ("victim", "rogue", "revoked", "functions", "presence", "operator")
+LOGINS = ("victim", "rogue", "revoked", "leaves", "functions", "presence", "operator")
 SHUT_OUT = """
 user revoked
 topic deny #
@@ -33,82 +36,51 @@ WAYS: tuple[Way, ...] = ("plain", "tls", "websocket")
 
 
 class Authority:
-    """Signs certificates. Its own is ``ca``."""
+    """Signs certificates, as ``infra/mosquitto/authority`` does for a site. Its own is ``ca``."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder = folder / name
-        self.folder.mkdir(parents=True)
-        self.ca = self.folder / "ca.crt"
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._subject = _named(name)
-        self._revoked: list[int] = []
-        body = self._body(self._subject, self._key.public_key(), days=30)
-        constraint = x509.BasicConstraints(ca=True, path_length=None)
-        usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-        own = body.add_extension(constraint, critical=True).add_extension(usage, critical=True)
-        self.ca.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self("init")
+        self.ca, self.revoked = folder / "ca.crt", folder / "revoked.pem"
 
-    def issue(self, name: str, *, days: float = 7, host: bool = False, revoked: bool = False) -> tuple[Path, Path]:
-        """Files of a certificate and its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        body = self._body(_named(name), key.public_key(), days)
-        if host:
-            names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-            body = body.add_extension(names, critical=False)
-        made = body.sign(self._key, hashes.SHA256())
-        if revoked:
-            self._revoked.append(made.serial_number)
-        cert, private = self.folder / f"{name}{days:g}.crt", self.folder / f"{name}{days:g}.key"
-        cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-        private.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return cert, private
+    def __call__(self, *arguments: object) -> None:
+        subprocess.run([INFRA / "authority", *map(str, arguments)], cwd=self.folder, check=True, timeout=60)
 
-    def revocations(self) -> bytes:
-        """The list of what is revoked."""
-        now = datetime.now(UTC)
-        listed = x509.CertificateRevocationListBuilder().issuer_name(self._subject)
-        listed = listed.last_update(now - timedelta(hours=1)).next_update(now + timedelta(days=7))
-        for number in self._revoked:
-            one = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now).build()
-            listed = listed.add_revoked_certificate(one)
-        return listed.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    def client(self, name: str, days: int = 7) -> tuple[Path, Path]:
+        """Files of a certificate and its key; those of one that is there already are moved aside."""
+        self("client", name, days)
+        files = (self.folder / f"{name}.crt", self.folder / f"{name}.key")
+        cert, key = (file.rename(file.with_name(f"{days}-{file.name}")) for file in files)
+        return cert, key
 
-    def _body(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, days: float) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._subject)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=10))
-            .not_valid_after(now + timedelta(days=days))
-        )
-
-
-def _named(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    def expired(self, name: str) -> tuple[Path, Path]:
+        """A client's certificate that held until yesterday, which no tool makes willingly."""
+        cert, key = self.client(name, days=1)
+        made = x509.load_pem_x509_certificate(cert.read_bytes())
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        builder = x509.CertificateBuilder(made.issuer, made.subject, made.public_key(), made.serial_number)
+        builder = builder.not_valid_before(yesterday - timedelta(days=7)).not_valid_after(yesterday)
+        signer = load_pem_private_key((self.folder / "ca.key").read_bytes(), None)
+        assert isinstance(signer, ec.EllipticCurvePrivateKey)
+        cert.write_bytes(builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM))
+        return cert, key
 
 
 class SiteBroker(Server):
     """mosquitto as ``infra/mosquitto/mosquitto.conf`` has it, in another folder and on other ports."""
 
     def __init__(self, folder: Path) -> None:
-        self.authority = Authority(folder, "site")
-        self.certificates = {name: self.authority.issue(name, revoked=name == "revoked") for name in LOGINS}
+        self.authority = Authority(folder / "authority")
+        self.authority("broker", "127.0.0.1")
+        self.certificates = {name: self.authority.client(name) for name in LOGINS}
+        self.authority("revoke", "revoked")
         tls, websocket, plain = free_ports(3)
         self.ports: dict[Way, int] = {"plain": plain, "tls": tls, "websocket": websocket}
         here = folder / "broker"
         here.mkdir()
-        cert, key = self.authority.issue("broker", host=True)
-        (here / "ca.crt").write_bytes(self.authority.ca.read_bytes())
-        (here / "broker.crt").write_bytes(cert.read_bytes())
-        (here / "broker.key").write_bytes(key.read_bytes())
-        (here / "revoked.pem").write_bytes(self.authority.revocations())
+        for name in ("ca.crt", "broker.crt", "broker.key", "revoked.pem"):
+            shutil.copy(self.authority.folder / name, here)
         (here / "orthoburst.acl").write_text((INFRA / "orthoburst.acl").read_text() + SHUT_OUT)
         (here / "passwords").write_text("".join(password_line(name, BrokerUser(word(name))) for name in LOGINS))
         for name in ("passwords", "orthoburst.acl"):
@@ -125,6 +97,11 @@ class SiteBroker(Server):
             text = text.replace(theirs, ours)
         command = mosquitto_command(here / "mosquitto.conf", text)
         super().__init__("mosquitto", command, log=here / "log", ready=r"mosquitto version \S+ running")
+
+    def read_again(self) -> None:
+        """What SIGHUP does on a site, after the list of revoked certificates was copied there."""
+        shutil.copy(self.authority.revoked, self.log.parent)
+        os.killpg(self.group, signal.SIGHUP)
 
     def address(self, way: Way, name: str) -> BrokerAddress:
         """How a login comes in: by password where the way is plain, by certificate where it is not."""

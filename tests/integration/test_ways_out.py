@@ -112,11 +112,14 @@ def test_a_worker_with_a_certificate_and_a_grant_does_its_work(
             worker.wait_for("broker_up")
             worker.wait_for("worker_ready")
             assert f"CONNECT 127.0.0.1:{site.ports[way]}" in way_out.asked
+            impostor = Client(site.address(way, "rogue"), identifier="orthoagent-victim")
             task = storage.release({})
             bell.publish(names.topic_doorbell("victim"), Doorbell(pool=storage.pool).to_json())
             storage.report(task, "finished")
             operator.say(names.topic_control("victim"), Control(action="drain").to_json())
             worker.wait_for("drains")
+            impostor.close()
+            assert worker.events("broker_down") == [], "nobody ends its session by taking up its name"
             assert worker.end() == 0
         finally:
             operator.close()

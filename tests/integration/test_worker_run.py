@@ -259,21 +259,25 @@ def test_nonsense_on_the_queue_does_not_keep_good_work_waiting(served: tuple[Sto
     storage, agent = served
     storage.send_raw("this is not base64 !")
     storage.send_raw(base64.b64encode(b"not json").decode())
-    storage.send('{"task_id": "../../etc", "release": 1}')
+    storage.send('{"v": 1, "task_id": "../../etc", "release": 1}')
+    storage.send('{"v": 2, "task_id": "jx-0001", "release": 1}')
+    storage.send('{"task_id": "jx-0001", "release": 1}')
     task = storage.release({})
     assert not storage.faults(storage.report(task, "finished"))
-    assert len(agent.events("message_not_understood")) == 3
+    assert len(agent.events("message_not_understood")) == 5
     until(lambda: storage.messages_left() == 0, "the queue to be empty")
 
 
 def test_a_ticket_that_cannot_be_read_ends_the_release_with_a_reason(served: tuple[Storage, Agent]) -> None:
     storage, agent = served
     container = storage.blobs.get_container_client(names.ticket_container(storage.pool))
-    container.upload_blob(names.ticket_blob("jx-0001", 1), b'{"v": 1, "spec": "SECRET"}')
+    container.upload_blob(names.ticket_blob("jx-0001", 1), b'{"v": 2, "spec": "SECRET", "token": "a token"}')
     storage.send(Release(task_id="jx-0001", release=1).to_json())
     report = storage.report("jx-0001", "finished")
     assert report.verdicts == ()
     assert report.reason is not None
+    assert "version" in report.reason
+    assert report.token == "a token", "else nobody would believe that it was handed back"
     assert "SECRET" not in report.reason + agent.log_path.read_text()
 
 

@@ -95,6 +95,10 @@ def test_what_opens_a_door_never_reaches_a_log(text: str) -> None:
     assert json.loads(line)["action"] == "library"
 
 
+def test_neither_does_the_token_of_a_ticket() -> None:
+    assert redact('no Report: {"pool":"hpc","token":"0123456789abcdef00"}') == 'no Report: {"pool":"hpc","token":"***"}'
+
+
 def test_settings_share_the_cores_among_the_slots_and_key_the_cache_by_version(tmp_path: Path) -> None:
     settings = Settings.model_validate(
         {

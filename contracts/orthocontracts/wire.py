@@ -14,7 +14,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class NotUnderstoodError(ValueError):
-    """A message that is refused. Says why, and never repeats what was sent: it may hold secrets, or be huge."""
+    """A message that is refused. Says why, and repeats no value of what was sent: it may be a secret, or huge."""
 
 
 def read_message(kind: type[M], body: bytes | str, *, most_bytes: int = MAX_QUEUE_BYTES) -> M:

@@ -340,6 +340,21 @@ class TestCapacity:
             assert record is not None
             assert (record.agent, record.slots, record.sequence) == ("node-1", 2, 5)
 
+    @pytest.mark.parametrize(
+        ("told", "counts"),
+        [
+            ({"subject": "orthoburst/v1/agents/node-1/status"}, True),
+            ({"subject": "orthoburst/v1/agents/node-1/status", "agent": "node-1"}, True),
+            ({"subject": "orthoburst/v1/agents/node-2/status"}, False),
+            ({"subject": "orthoburst/v1/agents/node-1/control"}, False),
+            ({"subject": "orthoburst/v1/agents/node-1/status", "agent": "node-2"}, False),
+        ],
+    )
+    def test_nobody_speaks_of_another(self, world: World, told: dict[str, str], counts: bool) -> None:
+        encoded = base64.b64encode(status(world).to_json().encode()).decode()
+        note_status(world.ports, json.dumps({"specversion": "1.0", "data_base64": encoded, **told}))
+        assert (known(world) is not None) == counts
+
     @pytest.mark.parametrize("body", ["", " ", '{"specversion":"1.0","data_base64":""}', '{"specversion":"1.0"}'])
     def test_a_status_being_cleared_is_nothing(self, world: World, body: str) -> None:
         note_status(world.ports, body)

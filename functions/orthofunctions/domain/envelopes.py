@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -12,11 +13,29 @@ class NoStatusError(ValueError):
     """A message that holds no status in any form we know."""
 
 
-def status_text(body: str) -> str | None:
-    """The status' JSON, unwrapped.
+@dataclass(frozen=True)
+class Unwrapped:
+    """A status' JSON, and what its envelope says of where it came from.
+
+    Attributes
+    ----------
+    text : str or None
+        None for an empty payload: a retained status that is being cleared.
+    topic, sender : str or None
+        The topic it was published on, and the name its publisher was known by at the broker, where they are told.
+    """
+
+    text: str | None
+    topic: str | None = None
+    sender: str | None = None
+
+
+def unwrap(body: str) -> Unwrapped:
+    """The status in a message of queue ``capacity``.
 
     Known are the plain status, a CloudEvent (``data``, or ``data_base64`` as Event Grid sends MQTT 3.1.1 payloads),
-    and an Event Grid event (``data``). None for an empty payload: a retained status that is being cleared.
+    and an Event Grid event (``data``). The topic is the envelope's ``subject``, the sender its attribute ``agent``, by
+    which Event Grid is told to enrich what it routes.
 
     Raises
     ------
@@ -24,20 +43,17 @@ def status_text(body: str) -> str | None:
         For anything else.
     """
     if not body.strip():
-        return None
+        return Unwrapped(None)
     try:
         message = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise NoStatusError("it is not JSON") from error
     if not isinstance(message, dict):
         raise NoStatusError("it is no JSON object")
-    if "data_base64" in message:
-        return _decoded(message["data_base64"])
-    if "data" in message and ("specversion" in message or "eventType" in message):
-        return _data(message["data"])
-    if "specversion" in message:
-        return None  # a CloudEvent without data
-    return body
+    if "data_base64" not in message and "specversion" not in message and "eventType" not in message:
+        return Unwrapped(body)
+    text = _decoded(message["data_base64"]) if "data_base64" in message else _data(message.get("data"))
+    return Unwrapped(text, topic=_word(message.get("subject")), sender=_word(message.get("agent")))
 
 
 def is_several(text: str) -> bool:
@@ -47,6 +63,10 @@ def is_several(text: str) -> bool:
     except (ValueError, RecursionError) as error:
         raise NoStatusError("what it wraps is not JSON") from error
     return isinstance(message, dict) and "statuses" in message
+
+
+def _word(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _decoded(text: Any) -> str | None:

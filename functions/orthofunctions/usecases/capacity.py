@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from orthocontracts import names
 from orthocontracts.messages import AgentStatus, Statuses
 from orthocontracts.wire import MAX_MQTT_BYTES, NotUnderstoodError, check_size, read_message
-from orthofunctions.domain.envelopes import NoStatusError, is_several, status_text
+from orthofunctions.domain.envelopes import NoStatusError, is_several, unwrap
 from orthofunctions.domain.pool_state import free_slots
 from orthofunctions.domain.records import AgentRecord
 from orthofunctions.ports import Ports, RowChangedError
@@ -43,12 +43,17 @@ def note_status(ports: Ports, body: str) -> None:
 
 def _statuses(body: str) -> Sequence[AgentStatus]:
     check_size(body, MAX_MQTT_BYTES)  # the envelope of a router makes it larger than what was sent
-    text = status_text(body)
-    if text is None:
+    came = unwrap(body)
+    if came.text is None:
         return ()  # a retained status being cleared
-    if is_several(text):
-        return read_message(Statuses, text).statuses
-    return (read_message(AgentStatus, text),)
+    if is_several(came.text):
+        statuses = read_message(Statuses, came.text).statuses
+    else:
+        statuses = (read_message(AgentStatus, came.text),)
+    for status in statuses:
+        if came.topic not in (None, names.topic_status(status.agent)) or came.sender not in (None, status.agent):
+            raise NoStatusError("it speaks of an agent that did not send it")
+    return statuses
 
 
 def _note(ports: Ports, pool: str, statuses: Collection[AgentStatus]) -> list[str]:

@@ -102,6 +102,9 @@ def test_user_and_password(tmp_path: Path) -> None:
 def test_addresses() -> None:
     plain = BrokerAddress.of("mqtt://broker.site")
     assert (plain.host, plain.port, plain.tls, plain.websocket) == ("broker.site", 1883, False, False)
+    assert (plain.path, plain.tls_context()) == ("/mqtt", None)
+    assert BrokerAddress.of("ws://broker.site/").path == "/mqtt"
+    assert BrokerAddress.of("ws://broker.site/deep/path").path == "/deep/path"
     secret = BrokerAddress.of("wss://me:p%40ss@broker.site:444")
     assert (secret.port, secret.tls, secret.websocket, secret.user, secret.password) == (444, True, True, "me", "p@ss")
     assert "p@ss" not in repr(secret)

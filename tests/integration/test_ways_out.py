@@ -12,7 +12,8 @@ from integration.proxy_kit import proxy
 from integration.site_kit import Client, SiteBroker, Way
 from integration.worker_kit import Storage, agents
 from localdev.servers import Azurite
-from localdev.servers.broker import default_kind
+from localdev.servers.broker import default_kind, mosquitto_command
+from localdev.servers.process import Server, free_ports
 from orthocontracts import names
 from orthocontracts.messages import Control, Doorbell
 from orthocontracts.version import KERNEL_RESULT_VERSION
@@ -124,6 +125,18 @@ def test_a_worker_with_a_certificate_and_a_grant_does_its_work(
         finally:
             operator.close()
             bell.close()
+
+
+@needs_mosquitto
+def test_websocket_in_the_clear_behind_something_that_ends_tls(storage: Storage, tmp_path: Path) -> None:
+    plain, websocket = free_ports(2)  # mosquitto 2.0 does not start with a WebSocket alone
+    text = f"allow_anonymous true\nlistener {plain} 127.0.0.1\nlistener {websocket} 127.0.0.1\nprotocol websockets\n"
+    command = mosquitto_command(tmp_path / "mosquitto.conf", text)
+    broker = Server("mosquitto", command, log=tmp_path / "mosquitto.log", ready=r"mosquitto version \S+ running")
+    with broker, agents(storage, tmp_path) as starter:
+        worker = starter(broker=f"ws://127.0.0.1:{websocket}/some/path")
+        worker.wait_for("broker_up")
+        assert worker.end() == 0
 
 
 @needs_mosquitto

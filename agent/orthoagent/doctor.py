@@ -230,7 +230,9 @@ async def _ask(check: str, ok: str, call: Callable[[], Awaitable[object]], *, mi
         code = str(getattr(error, "error_code", "") or "")
         code = getattr(code, "value", code)
         if error.status_code in {401, 403}:
-            return Finding(check, "fail", f"refused ({error.status_code} {code})", "see docs/security.md for its rights")
+            return Finding(
+                check, "fail", f"refused ({error.status_code} {code})", "see docs/security.md for its rights"
+            )
         if code in {"QueueNotFound", "ContainerNotFound"}:
             return Finding(check, "warn", f"there is none yet ({code})", missing)
         if error.status_code is not None and error.status_code >= 500:
@@ -250,7 +252,9 @@ async def _broker(settings: Settings) -> Finding:
     began_s = time.monotonic()
     try:
         client = client_for(
-            settings.broker_address(), identifier=f"orthodoctor-{os.urandom(4).hex()}", timeout_s=settings.echo_timeout_s
+            settings.broker_address(),
+            identifier=f"orthodoctor-{os.urandom(4).hex()}",
+            timeout_s=settings.echo_timeout_s,
         )
         async with client:
             await subscribe(client, topic, names.topic_control(settings.agent), names.topic_doorbell(settings.agent))

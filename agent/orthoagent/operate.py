@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import aiomqtt
-from pydantic import ValidationError
 
 from orthoagent.adapters.mqtt import client_for, subscribe
 from orthoagent.errors import AgentError
 from orthocontracts import names
 from orthocontracts.brokers import BrokerAddress
 from orthocontracts.messages import AgentStatus, Control
+from orthocontracts.wire import MAX_MQTT_BYTES, NotUnderstoodError, read_message
 
 QUIET_S = 0.5
 """Retained statuses come at once when one subscribes; a pause this long means that all are there."""
@@ -38,10 +38,10 @@ class Crew:
         """Take in statuses until cancelled."""
         async for message in self._client.messages:
             agent = str(message.topic).split("/")[-2]
+            payload = message.payload if isinstance(message.payload, bytes) else b""
             try:
-                payload = message.payload if isinstance(message.payload, bytes) else b""
-                self.statuses[agent] = AgentStatus.model_validate_json(payload)
-            except ValidationError:
+                self.statuses[agent] = read_message(AgentStatus, payload, most_bytes=MAX_MQTT_BYTES)
+            except NotUnderstoodError:
                 self.statuses.pop(agent, None)  # an empty one: a container that left
             self._changed.set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobClient, ContainerClient
 from azure.storage.queue import QueueClient
 
-from integration.worker_kit import Storage, agents, until
+from integration.worker_kit import Storage, agents, orthoagent, until
 from localdev.servers import Azurite, Broker
 from orthocontracts import names
 from orthocontracts.grants import PoolGrant, PresenceGrant, read_grant
@@ -246,6 +247,20 @@ class TestWorkers:
             for path, worker in workers.items():
                 assert worker.process.wait(60) == 1
                 assert says[path] in worker.log_path.read_text()
+
+    def test_the_doctor_finds_that_it_suffices_or_what_it_lacks(self, storage: Storage, tmp_path: Path) -> None:
+        ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+        self.issue(storage, ours, 60)
+        assert main(["--pool", OTHER, "--out", str(theirs)]) == 0
+        marks = {}
+        for path in (ours, theirs):
+            answer = orthoagent(
+                "doctor", "--json", grant=path, agent="sick", pool=storage.pool, scratch=tmp_path, cache=tmp_path,
+                compute="integration.worker_compute:act",
+            )  # fmt: skip
+            marks[path] = {one["check"] for one in json.loads(answer.stdout) if one["mark"] == "fail"}
+        assert marks == {ours: set(), theirs: {"clock", "queue", "tickets"}}
+        assert list(storage.queues.get_queue_client(names.QUEUE_RESULTS).peek_messages(32)) == []
 
     def test_one_way_into_storage_is_to_be_named(self, storage: Storage, tmp_path: Path) -> None:
         with agents(storage, tmp_path) as starter:

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from integration.worker_kit import TESTS, Agent, Storage, agents, is_alive, until
+from integration.worker_kit import Agent, Storage, agents, is_alive, orthoagent, until
 from localdev.servers import Azurite, Broker, BrokerUser
 from orthocontracts import names
 
 Start = Callable[..., Agent]
-
-
-def orthoagent(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ORTHOAGENT_")}
-    given = {f"ORTHOAGENT_{name.upper()}": str(value) for name, value in settings.items()}
-    path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
-    return subprocess.run(
-        [sys.executable, "-m", "orthoagent", *arguments],
-        env=kept | given | {"PYTHONPATH": path},
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -203,6 +203,21 @@ class Storage:
         return f"{self.blobs.get_blob_client(container, name).url}?{sas}"
 
 
+def orthoagent(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    """The command as typed, until it ends."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ORTHOAGENT_")}
+    given = {f"ORTHOAGENT_{name.upper()}": str(value) for name, value in settings.items()}
+    path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
+    return subprocess.run(
+        [sys.executable, "-m", "orthoagent", *arguments],
+        env=kept | given | {"PYTHONPATH": path},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
 class Agent:
     """``python -m orthoagent`` as a process of its own; its log is read as events."""
 

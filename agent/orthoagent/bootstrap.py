@@ -14,6 +14,7 @@ import aiohttp
 
 from orthoagent import logs
 from orthoagent.adapters.clients import open_storage
+from orthoagent.adapters.allocation import allocation_left_s
 from orthoagent.adapters.fetch import Fetcher
 from orthoagent.adapters.kept import KeptInputs
 from orthoagent.adapters.mqtt import BrokerLine
@@ -26,10 +27,12 @@ from orthoagent.adapters.watch import SlotLimits
 from orthoagent.doctor import Finding, examine
 from orthoagent.errors import AgentError
 from orthoagent.health import health_page
+from orthoagent.logs import log
 from orthoagent.presence import Presence
 from orthoagent.settings import BrokerSettings, Settings, StorageSettings, available_cores
 from orthoagent.status import StatusBoard
 from orthoagent.vitals import Vitals
+from orthoagent.walltime import Walltime
 from orthoagent.work import Workplace
 from orthoagent.worker import Pace, Worker
 from orthocontracts import names
@@ -50,7 +53,11 @@ async def run_worker(settings: Settings) -> None:
     AgentError
         Where its scratch folder is in use or its compute child does not start.
     """
+    walltime = Walltime.lasting(settings.walltime_s or await allocation_left_s(os.environ))
     board = _board(settings)
+    if walltime.ends_at_s is not None:
+        log("batch_job", left_s=walltime.left_s())
+        board.ends_with(walltime.left_s)
     sites = Sites(settings.stores)
     vitals, limits = Vitals(), _limits(settings)
     with own_scratch(settings.agent_scratch, settings.agent):
@@ -70,6 +77,7 @@ async def run_worker(settings: Settings) -> None:
                 board=board,
                 limits=limits,
                 vitals=vitals,
+                walltime=walltime,
             )
             name = names.pool_queue(settings.pool, KERNEL_RESULT_VERSION)
             queue = PoolQueue(storage.queue(name), lease_s=settings.lease_s)
@@ -174,7 +182,6 @@ def _pace(settings: Settings) -> Pace:
         grace_s=settings.grace_s,
         leave_when_empty=settings.until_empty,
         linger_s=settings.linger_s,
-        walltime_s=settings.walltime_s,
     )
 
 
@@ -200,6 +207,8 @@ def _end_on_signals(worker: Worker) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, worker.end, f"received {signum.name}")
+    # Slurm's `--signal=B:USR1@120`: the job is about to end. The worker may know already, which is no reason to abort.
+    loop.add_signal_handler(signal.SIGUSR1, worker.leave, "received SIGUSR1")
 
 
 def set_up_logs(settings: BrokerSettings) -> None:

@@ -37,8 +37,8 @@ PROGRESS_EVERY_S = 0.2
 
 def main() -> None:
     # The worker decides when to stop: a batch scheduler signals every process of the job.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        signal.signal(signum, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         # Where memory runs out it is this process that goes, not its worker.
         Path("/proc/self/oom_score_adj").write_text("500")

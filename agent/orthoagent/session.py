@@ -44,7 +44,8 @@ class Event(StrEnum):
     TICKET_READ = "ticket read"
     TICKET_MISSING = "ticket missing"
     TICKET_UNFIT = "ticket unfit"
-    """Its links end before its time limit, or it wants another result version: back to the dispatcher."""
+    """Its links end before its time limit, this worker before the task would, or it wants another result version: back
+    to the dispatcher."""
     DELIVERIES_EXHAUSTED = "deliveries exhausted"
     TICKET_UNREADABLE = "ticket unreadable"
     FETCHED = "fetched"

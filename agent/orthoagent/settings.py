@@ -157,7 +157,10 @@ class Settings(StorageSettings):
     status_min_s: float = Field(default=10, ge=0, description="least seconds between statuses that only tell progress")
     grace_s: float = Field(default=60, ge=0, description="seconds to finish running tasks after SIGTERM or a drain")
     walltime_s: float | None = Field(
-        default=None, gt=0, description="seconds until the batch scheduler ends this process; it drains in time"
+        default=None,
+        gt=0,
+        description="seconds until the batch scheduler ends this process; it drains in time. Asked of Slurm or PBS by "
+        "default, where it runs under one",
     )
     fetch_parallel: int = Field(default=4, ge=1, le=64, description="files fetched at a time, per task")
 

@@ -37,7 +37,7 @@ class StatusBoard:
         self._urgent = True
         self._progressed = False
         self._told_at_s: float | None = None
-        self._walltime_left_s: Callable[[], float] | None = None
+        self._walltime_left_s: Callable[[], float | None] = lambda: None
         self.on_change: Callable[[], None] = lambda: None
 
     @property
@@ -52,7 +52,7 @@ class StatusBoard:
     def state(self) -> State:
         return self._state
 
-    def ends_with(self, walltime_left_s: Callable[[], float]) -> None:
+    def ends_with(self, walltime_left_s: Callable[[], float | None]) -> None:
         self._walltime_left_s = walltime_left_s
 
     def open(self, slots: int) -> None:
@@ -116,8 +116,8 @@ class StatusBoard:
         return self._status("offline", (), self._sequence + SEQUENCES_A_CONNECTION - 1)
 
     def is_wrong(self, seen: AgentStatus) -> bool:
-        """Whether a status seen on this agent's own topic misleads: a late will, or a former life's."""
-        return seen.state == "offline" and self._state != "offline" and seen.agent == self._agent
+        """Whether a status seen on this agent's own topic misleads: a late will, or what was said before it ran."""
+        return seen.state in {"offline", "starting"} and self._state != "offline" and seen.agent == self._agent
 
     def is_echo(self, seen: AgentStatus) -> bool:
         return seen.session == self._session and seen.state != "offline"
@@ -132,7 +132,7 @@ class StatusBoard:
             at=datetime.now(UTC),
             slots=0 if state == "offline" else self._slots,
             running=running,
-            walltime_left_s=self._walltime_left_s() if self._walltime_left_s is not None else None,
+            walltime_left_s=self._walltime_left_s(),
             result_version=KERNEL_RESULT_VERSION,
             version=self._version,
             machine=self._machine[:100],

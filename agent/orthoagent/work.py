@@ -24,6 +24,7 @@ from orthoagent.patience import patiently
 from orthoagent.session import Event, State
 from orthoagent.status import Phase, StatusBoard
 from orthoagent.vitals import Vitals
+from orthoagent.walltime import Walltime
 from orthocontracts.messages import Fault, Report, Verdict
 from orthocontracts.outputs import FILE_SUFFIX, FileFacts, FileKind, OutputSpec, file_kinds
 from orthocontracts.tasks import COPY
@@ -46,6 +47,7 @@ class Workplace:
     board: StatusBoard
     limits: SlotLimits
     vitals: Vitals
+    walltime: Walltime
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,9 @@ class Work:
             return Event.TICKET_UNFIT
         if datetime.now(UTC) + timedelta(seconds=ticket.time_limit_s) > ticket.expires_at:
             self.reason = "its links would expire before its time limit"
+            return Event.TICKET_UNFIT
+        self.reason = self._place.walltime.unfit_for(ticket.expected_s)
+        if self.reason is not None:
             return Event.TICKET_UNFIT
         return Event.TICKET_READ
 

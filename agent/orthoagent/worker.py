@@ -32,7 +32,6 @@ class Pace:
     grace_s: float
     leave_when_empty: bool = False
     linger_s: float = 0.0
-    walltime_s: float | None = None
 
 
 class Worker:
@@ -109,6 +108,11 @@ class Worker:
             self._starting.cancel()
         self._nudge.set()
 
+    def leave(self, reason: str) -> None:
+        """As ``end``, but said twice it changes nothing."""
+        if not self._ending:
+            self.end(reason)
+
     def _hand_back(self, reason: str) -> None:
         for run in self._runs.values():
             run.hand_back(reason)
@@ -153,16 +157,12 @@ class Worker:
         self._vitals.ready = True
         self._place.board.open(len(self._slots))
         log("worker_ready", queue=self._queue.name, slots=len(self._slots))
-        if self._pace.walltime_s is not None:
-            self._leave_before_walltime(self._pace.walltime_s)
+        left_s = self._place.walltime.left_s()
+        if left_s is not None:
+            lead_s = self._pace.grace_s + HAND_BACK_LIMIT_S
+            reason = "the batch job's walltime is nearly over"
+            asyncio.get_running_loop().call_later(max(0.0, left_s - lead_s), self.leave, reason)
         return True
-
-    def _leave_before_walltime(self, walltime_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        ends_at = loop.time() + walltime_s
-        self._place.board.ends_with(lambda: max(0.0, ends_at - loop.time()))
-        lead_s = self._pace.grace_s + HAND_BACK_LIMIT_S
-        loop.call_later(max(0.0, walltime_s - lead_s), self.end, "the batch job's walltime is nearly over")
 
     async def _serve(self) -> None:
         empty_since_s: float | None = None

@@ -55,4 +55,5 @@ class Ticket(Document):
     inputs: tuple[InputFile, ...]
     deliveries: tuple[Delivery, ...]
     time_limit_s: float = Field(gt=0)
+    expected_s: float | None = Field(default=None, gt=0, description="one run in ten takes longer; None: not known")
     expires_at: UtcTime = Field(description="when its links end")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -393,3 +394,25 @@ def test_a_worker_ends_before_its_walltime_does(storage: Storage, start: Start) 
     agent = start(walltime_s=10.5, grace_s=0)
     assert agent.process.wait(60) == 0
     assert agent.events("drains")[0]["reason"] == "the batch job's walltime is nearly over"
+
+
+def test_a_task_that_would_outlast_the_batch_job_is_handed_back(storage: Storage, start: Start) -> None:
+    agent = start(walltime_s=100, grace_s=0)
+    long, short = storage.release({}, expected_s=100), storage.release({}, expected_s=60)
+    storage.report(short, "finished")
+    returned = storage.report(long, "returned")
+    assert re.fullmatch(r"it may take 100 s, and this worker's batch job ends in \d+ s", returned.reason or "")
+    assert [report.kind for report in storage.reports_of(long)] == ["returned"]
+    assert agent.end() == 0
+
+
+def test_sigusr1_drains_and_a_second_one_aborts_nothing(storage: Storage, start: Start) -> None:
+    agent = start(grace_s=20)
+    task = storage.release({"steps": [1.0]})
+    agent.child_pid(task)
+    agent.process.send_signal(signal.SIGUSR1)
+    agent.wait_for("drains", reason="received SIGUSR1")
+    agent.process.send_signal(signal.SIGUSR1)
+    storage.report(task, "finished")
+    assert agent.process.wait(60) == 0
+    assert agent.events("aborts") == []

@@ -88,6 +88,7 @@ class Storage:
         tiles: tuple[str, ...] = ("33TTG",),
         release: int = 1,
         time_limit_s: float = 60,
+        expected_s: float | None = None,
         links_s: float = 3600,
         deliveries: int = 8,
         md5: str | None = None,
@@ -150,6 +151,7 @@ class Storage:
                 for number in range(1, deliveries + 1)
             ),
             time_limit_s=time_limit_s,
+            expected_s=expected_s,
             expires_at=expires,
         )
         if with_ticket:

@@ -50,6 +50,13 @@ class TestDecisions:
     def test_on_prem_while_a_slot_is_free(self) -> None:
         assert placed([task("a", 3), task("b", 2), task("c", 1)], [hpc(2), cloud()]) == {"a": "hpc", "b": "hpc"}
 
+    def test_a_task_waits_where_all_batch_jobs_end_before_it_would(self) -> None:
+        run_s = HPC.nominal_s(100)
+        ending = replace(hpc(2), lasts_s={1: run_s + 1})
+        assert placed([task("a", megapixels=100), task("longer", megapixels=110)], [ending]) == {"a": "hpc"}
+        assert placed([task("longer", 30, megapixels=110)], [ending, cloud()]) == {"longer": "cloud"}
+        assert placed([task("longer", megapixels=110)], [replace(ending, lasts_s={2: 1.0})]) == {"longer": "hpc"}
+
     def test_the_cloud_when_patience_has_run_out(self) -> None:
         (decision,) = plan_releases([task("a", 20)], [hpc(1, busy=1), cloud()], Ledger(), NOW)
         assert decision.pool == "cloud"

@@ -83,6 +83,19 @@ class TestCapacity:
         assert hpc_state(soon, agent("e")).free(1) == 2
         assert not pool_gone(HPC, [soon, agent("f", state="offline", silent_s=99)], NOW, RULES)
 
+    def test_how_long_the_workers_last_that_could_take_a_release(self) -> None:
+        short, long, forever = (
+            agent("a", silent_s=10).changed(walltime_left_s=70.0),
+            agent("b", silent_s=5).changed(walltime_left_s=300.0),
+            agent("c"),
+        )
+        assert hpc_state(short).lasts_s == {1: 60}
+        assert hpc_state(short, long).lasts_s == {1: 295}
+        full = long.changed(running='[{"task_id":"t","release":1},{"task_id":"u","release":1}]')
+        assert hpc_state(short, full).lasts_s == {1: 60}, "a worker that is full takes nothing"
+        assert hpc_state(full).lasts_s == {1: 295}
+        assert hpc_state(short, forever).lasts_s == {}
+
     def test_goodbye_is_not_silence(self) -> None:
         assert hpc_state(agent("a", state="offline")).free(1) == 0
         assert hpc_state().free(1) == 0

@@ -220,7 +220,7 @@ class BrokerLine:
         if self._board.is_echo(seen):
             self._echoed.set()
         elif self._board.is_wrong(seen) and not self._closing.is_set():
-            log("late_will", session=seen.session)
+            log("late_word", state=seen.state, session=seen.session)
             self._board.tell_again()
 
 

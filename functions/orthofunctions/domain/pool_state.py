@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -40,7 +41,8 @@ class PoolState:
 
     ``busy`` counts releases, not what workers say they run: a worker's status is seconds old, our rows are not.
     ``idle`` are slots of a cloud pool whose workers linger: a release starts there at once. ``run_times`` are what its
-    machine has taught, by process. ``coming`` are slots of workers that wait to be started.
+    machine has taught, by process. ``coming`` are slots of workers that wait to be started. ``lasts_s`` is how long the
+    workers of a result version that could take a release are still there, at most; none: for as long as it takes.
     """
 
     spec: PoolSpec
@@ -50,10 +52,15 @@ class PoolState:
     idle: Mapping[int, int] = field(default_factory=dict)
     run_times: Mapping[str, RunTimes] = field(default_factory=dict)
     coming: Sequence[Coming] = ()
+    lasts_s: Mapping[int, float] = field(default_factory=dict)
 
     def takes(self, result_version: int) -> bool:
         """Whether it has, or would start, workers for a result version."""
         return self.slots.get(result_version, 0) > 0
+
+    def expected_run_s(self, process: str, megapixels: float) -> float:
+        """How long a run takes here; one in ten takes longer."""
+        return self.run_times.get(process, RunTimes()).p90_s(self.spec.nominal_s(megapixels))
 
     def free(self, result_version: int) -> int:
         """Slots a round may fill. Never more than the pool's ``max_slots`` in all, whatever workers advertise."""
@@ -125,7 +132,10 @@ def pool_state(
         return PoolState(spec, Basis.CONFIGURED, slots, busy, _lingering(live, busy), times)
     coming = _coming(agents, now, rules)
     if live:
-        return PoolState(spec, Basis.ADVERTISED, _advertised(live), busy, run_times=times, coming=coming)
+        lasts_s = _lasting(live, now)
+        return PoolState(
+            spec, Basis.ADVERTISED, _advertised(live), busy, run_times=times, coming=coming, lasts_s=lasts_s
+        )
     silent = [agent for agent in agents if agent.state in ("online", "draining")]
     if not silent:
         return PoolState(spec, Basis.NONE, {}, busy, run_times=times, coming=coming)
@@ -147,6 +157,21 @@ def _coming(agents: Iterable[AgentRecord], now: datetime, rules: Rules) -> tuple
         if is_fresh(agent, now, rules)
     ]
     return tuple(sorted(expected, key=lambda one: one.at_s))
+
+
+def _lasting(live: Sequence[AgentRecord], now: datetime) -> dict[int, float]:
+    """By result version, for how long the last of the workers that have a slot free is still there.
+
+    Of all that are online where none has one free. A version that has a worker without walltime is left out.
+    """
+    online = [agent for agent in live if agent.state == "online"]
+    found: dict[int, float] = {}
+    for agent in [one for one in online if free_slots(one)] or online:
+        left_s = math.inf
+        if agent.walltime_left_s is not None:
+            left_s = max(0.0, agent.walltime_left_s - (now - agent.received_at).total_seconds())
+        found[agent.result_version] = max(left_s, found.get(agent.result_version, 0.0))
+    return {version: left_s for version, left_s in found.items() if left_s < math.inf}
 
 
 def _lingering(live: Iterable[AgentRecord], busy: Mapping[int, int]) -> dict[int, int]:

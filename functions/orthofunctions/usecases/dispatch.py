@@ -70,7 +70,7 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
         waiting |= candidates(ports, rules, version, now, limit)
     users = {one.pending.user for one in waiting.values()}
     ledger = read_ledger(ports, rules, site.settings, site.active, users, now)
-    specs = {state.spec.name: state.spec for state in states}
+    by_name = {state.spec.name: state for state in states}
     known: Known = {}
     with ThreadPoolExecutor(rules.parallel_releases, "release") as threads:
         decisions, tasks = _decide(ports, rules, waiting, states, ledger, now, threads)
@@ -78,7 +78,7 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
         if not _reserve(ports, rules, waiting, decisions, now):
             logger.info("the budget went elsewhere meanwhile", extra={"action": "budget"})
             decisions = [one for one in decisions if one.cost_eur <= 0]
-        chosen = [Chosen(one, waiting[one.task_id], tasks[one.task_id], specs[one.pool]) for one in decisions]
+        chosen = [_chosen(one, waiting[one.task_id], tasks[one.task_id], by_name[one.pool]) for one in decisions]
         size = min(MOST_IN_A_BUNDLE, -(-len(chosen) // rules.parallel_releases))
         # A lease that is lost, or a process that dies, stops all threads: each asks before it writes.
         parts = threads.map(lambda bundle: release(ports, rules, lease, bundle, known), bundles(chosen, max(1, size)))
@@ -90,6 +90,13 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
     advance_clock(ports, site.settings, tags_s, slots, users | {one.user for one in site.active})
     _signal(ports, rules, site, states, released, n_waiting=len(waiting) - len(released))
     return len(released)
+
+
+def _chosen(decision: Decision, candidate: Candidate, task: TaskRecord, pool: PoolState) -> Chosen:
+    pending = candidate.pending
+    run_s = pool.expected_run_s(pending.process, pending.megapixels)
+    expected_s = decision.figures[pool.spec.name].transfer_s + run_s
+    return Chosen(decision, candidate, task, pool.spec, expected_s)
 
 
 def _could_come(states: Sequence[PoolState]) -> int:

@@ -44,12 +44,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Chosen:
-    """A decision of the round, the pending task it is about, and its pool."""
+    """A decision of the round, the pending task it is about, its pool, and how long it may take there."""
 
     decision: Decision
     candidate: Candidate
     task: TaskRecord
     pool: PoolSpec
+    expected_s: float
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,14 @@ def _prepare(
     start_by = now + timedelta(seconds=pool.start_limit_s)
     number = task.release + 1
     ticket = _ticket(
-        ports, rules, spec=spec, release_number=number, pool=pool, wanted=wanted, start_by=start_by, known=known
+        ports,
+        rules,
+        spec=spec,
+        release_number=number,
+        chosen=chosen,
+        wanted=wanted,
+        start_by=start_by,
+        known=known,
     )
     active = ActiveRecord(
         job_id=task.job_id,
@@ -217,7 +225,7 @@ def _ticket(
     *,
     spec: TaskSpec,
     release_number: int,
-    pool: PoolSpec,
+    chosen: Chosen,
     wanted: Sequence[str],
     start_by: datetime,
     known: Known,
@@ -225,6 +233,7 @@ def _ticket(
     # Late enough for the latest start, and for a second delivery after a first one that ran to its limit.
     expires_at = start_by + timedelta(seconds=2 * (rules.time_limit_s + rules.run_grace_s))
     kinds = file_kinds(spec.options)
+    pool = chosen.pool
     on_site = stays_on_site(spec.process, pool)
 
     def output_file(delivery: int, digest: str, kind: FileKind) -> OutputFile:
@@ -252,5 +261,6 @@ def _ticket(
             for number in range(1, MAX_DELIVERIES + 1)
         ),
         time_limit_s=rules.time_limit_s,
+        expected_s=chosen.expected_s or None,
         expires_at=expires_at,
     )

@@ -13,8 +13,8 @@ from importlib.metadata import version
 import aiohttp
 
 from orthoagent import logs
-from orthoagent.adapters.clients import open_storage
 from orthoagent.adapters.allocation import allocation_left_s
+from orthoagent.adapters.clients import open_storage
 from orthoagent.adapters.fetch import Fetcher
 from orthoagent.adapters.kept import KeptInputs
 from orthoagent.adapters.mqtt import BrokerLine

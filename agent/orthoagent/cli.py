@@ -6,19 +6,22 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from orthoagent import operate
 from orthoagent.bootstrap import run_doctor, run_presence, run_worker, set_up_logs
+from orthoagent.envfile import EnvFileError, read_env_file
 from orthoagent.errors import AgentError, RightsError
 from orthoagent.logs import log, redact
-from orthoagent.settings import BrokerSettings, Settings, StorageSettings
+from orthoagent.settings import BrokerSettings, ScaleSettings, Settings, StorageSettings
 from orthocontracts.brokers import BrokerAddress
 
 EXIT_FAILED, EXIT_SETTINGS, EXIT_RIGHTS = 1, 2, 3
@@ -38,20 +41,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name = "".join(f"ORTHOAGENT_{str(part).upper()}: " for part in item["loc"][:1])
             sys.stderr.write(f"orthoagent: {name}{item['msg']}\n")
         return EXIT_SETTINGS
+    except EnvFileError as error:
+        sys.stderr.write(f"orthoagent: {error}\n")
+        return EXIT_SETTINGS
 
 
 def _work(parsed: argparse.Namespace) -> int:
-    given = {"until_empty": parsed.until_empty or None, "linger_s": parsed.linger}
-    settings = _read(Settings, **{name: value for name, value in given.items() if value is not None})
-    return _run(run_worker(settings), is_daemon=True)
+    return _run(run_worker(_read(Settings, parsed)), is_daemon=True)
 
 
-def _presence(_: argparse.Namespace) -> int:
-    return _run(run_presence(_read(StorageSettings)), is_daemon=True)
+def _scale(parsed: argparse.Namespace) -> int:
+    settings = _read(ScaleSettings, parsed)
+    try:
+        from orthoagent.pilots.bootstrap import run_scale  # noqa: PLC0415 (only this command needs PSI/J)
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"orthoagent: scale needs {error.name}: pip install 'orthoburst[scale]'\n")
+        return EXIT_SETTINGS
+    return _run(run_scale(settings), is_daemon=True)
+
+
+def _presence(parsed: argparse.Namespace) -> int:
+    return _run(run_presence(_read(StorageSettings, parsed)), is_daemon=True)
 
 
 def _doctor(parsed: argparse.Namespace) -> int:
-    return _run(_examine(_read(Settings), parsed))
+    return _run(_examine(_read(Settings, parsed), parsed))
 
 
 async def _examine(settings: Settings, parsed: argparse.Namespace) -> None:
@@ -106,14 +120,20 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _read(kind: type[S], **given: Any) -> S:
-    settings = kind(**given)
+def _read(kind: type[S], parsed: argparse.Namespace) -> S:
+    """Settings from the options that were given, the environment, and a file of more where one is named."""
+    given = {name: value for name, value in vars(parsed).items() if value is not None and value is not False}
+    if kind is Settings and "env_file" in given:
+        for name, value in read_env_file(given["env_file"]).items():
+            os.environ.setdefault(name, value)
+    settings = kind(**{name: value for name, value in given.items() if name in kind.model_fields})
     set_up_logs(settings)
     return settings
 
 
 def _broker() -> tuple[BrokerAddress, float]:
-    settings = _read(BrokerSettings)
+    settings = BrokerSettings()
+    set_up_logs(settings)
     if settings.broker is None:
         raise AgentError("ORTHOAGENT_BROKER is not set: agents are seen and steered through the broker")
     return settings.broker_address(), settings.echo_timeout_s
@@ -144,18 +164,28 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run",
         help="take tasks from the pool's queue until told to end (SIGTERM drains)",
-        epilog="\n".join(["settings:", *_settings_help()]),
+        epilog="\n".join(["settings:", *_settings_help(Settings)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.add_argument("--until-empty", action="store_true", help="leave when the queue stays empty (cloud containers)")
-    run.add_argument("--linger", type=float, metavar="SECONDS", help="for how long it must stay empty")
+    run.add_argument("--linger", type=float, metavar="SECONDS", dest="linger_s", help="for how long it must stay empty")
     run.set_defaults(run=_work)
     doctor = commands.add_parser("doctor", help="check what a worker on this node needs, and say what to fix")
     doctor.add_argument("--dem", metavar="FILE", help="a DEM to open: a path, or site://STORE/PATH")
     doctor.add_argument("--json", action="store_true", help="a JSON list on standard output")
     doctor.set_defaults(run=_doctor)
+    for command in (run, doctor):
+        command.add_argument("--env-file", type=Path, metavar="FILE", help="NAME=value lines, mode 0600, read at start")
     presence = commands.add_parser("presence", help="forward the agents' statuses from the broker into queue capacity")
     presence.set_defaults(run=_presence)
+    scale = commands.add_parser(
+        "scale",
+        help="keep as many pilot jobs in a batch scheduler as the pool's demand asks for",
+        epilog="\n".join(["settings, which the options set too:", *_settings_help(ScaleSettings)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    scale.set_defaults(run=_scale)
+    _add_scale(scale)
     status = commands.add_parser("status", help="what the agents say of themselves, through the broker")
     status.add_argument("--pool", help="only of this pool")
     status.add_argument("--json", action="store_true", help="a JSON list on standard output")
@@ -176,8 +206,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings_help() -> Iterator[str]:
-    for name, field in Settings.model_fields.items():
+def _add_scale(scale: argparse.ArgumentParser) -> None:
+    """Options of ``scale``, named as its settings are."""
+    scale.add_argument("--pool", metavar="NAME")
+    scale.add_argument("--scheduler", choices=["slurm", "pbs"])
+    scale.add_argument("--max", type=int, metavar="PILOTS", dest="max_pilots")
+    scale.add_argument("--env-file", type=Path, metavar="FILE")
+    for name in ("partition", "account", "qos"):
+        scale.add_argument(f"--{name}", metavar="NAME")
+    for name, kind in (("slots", int), ("cores", int), ("memory-gb", float)):
+        scale.add_argument(f"--{name}", type=kind, metavar="N")
+    scale.add_argument("--walltime", type=float, metavar="SECONDS", dest="walltime_s")
+    scale.add_argument("--linger", type=float, metavar="SECONDS", dest="linger_s")
+    scale.add_argument("--scheduler-args", metavar="ARGUMENTS", help="quoted: --scheduler-args='--constraint=skylake'")
+    scale.add_argument("--state", type=Path, metavar="FOLDER")
+
+
+def _settings_help(settings: type[BrokerSettings]) -> Iterator[str]:
+    for name, field in settings.model_fields.items():
         yield f"  ORTHOAGENT_{name.upper()}{' (required)' if field.is_required() else ''}"
         yield from textwrap.wrap(field.description or "", 100, initial_indent="      ", subsequent_indent="      ")
 

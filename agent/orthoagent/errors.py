@@ -25,6 +25,10 @@ class TicketUnreadableError(AgentError):
         self.token = token
 
 
+class CommandFailedError(AgentError):
+    """A scheduler's command is not there, ended with an error or did not end; the message quotes what it said."""
+
+
 class RightsError(AgentError):
     """The broker refuses the login, a subscription, or swallows what this agent publishes."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import socket
+import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -188,6 +190,55 @@ class Settings(StorageSettings):
     def numba_cache(self) -> Path:
         """Keyed by result version: stale compiled code of another version is a known upstream trap."""
         return self.cache / f"numba-r{KERNEL_RESULT_VERSION}"
+
+
+class ScaleSettings(BrokerSettings):
+    """What ``orthoagent scale`` is told. The pilots' own settings, secrets among them, are in ``env_file``."""
+
+    pool: Annotated[Identifier, Field(max_length=40)] = Field(description="pool whose demand is followed")
+    scheduler: Literal["slurm", "pbs"] = Field(description="batch scheduler of this machine")
+    env_file: Folder = Field(
+        description="file of the pilots' ORTHOAGENT_NAME=value lines, mode 0600, where compute nodes read it too"
+    )
+    max_pilots: int = Field(ge=1, le=10_000, description="most pilots that wait or run at a time")
+    state: Folder = Field(
+        default_factory=lambda: Path.home() / ".local" / "state" / "orthoscale",
+        description="folder of what was submitted and of the pilots' logs, where compute nodes write too",
+    )
+    partition: str | None = Field(default=None, description="partition (PBS: queue) of the pilots")
+    account: str | None = Field(default=None, description="account that pays for them")
+    qos: str | None = Field(default=None, description="quality of service, of Slurm")
+    slots: int = Field(default=1, ge=1, le=256, description="slots of each pilot")
+    cores: int | None = Field(default=None, ge=1, description="cores of each pilot; as many as slots by default")
+    memory_gb: float | None = Field(
+        default=None, gt=0, description="memory of each pilot; the scheduler's default else"
+    )
+    walltime_s: float = Field(
+        default=14_400, ge=60, description="time limit of each pilot: several times what the longest task takes"
+    )
+    linger_s: float = Field(default=60, ge=0, description="seconds of empty queue before a pilot leaves")
+    scheduler_args: str = Field(default="", description="further arguments for sbatch or qsub, as on its command line")
+    agent_command: str = Field(
+        default_factory=lambda: f"{shlex.quote(sys.executable)} -m orthoagent",
+        description="what starts orthoagent on a compute node, a container's command say",
+    )
+    look_every_s: float = Field(default=15, ge=0.5, description="seconds between looks at the scheduler's queue")
+    keep_s: float = Field(
+        default=60, ge=0, description="for how long queued pilots are kept after the demand has fallen"
+    )
+
+    @model_validator(mode="after")
+    def _can_be_said_to_the_scheduler(self) -> Self:
+        if self.qos is not None and self.scheduler == "pbs":
+            raise ValueError("qos is Slurm's: PBS takes such through scheduler_args")
+        for name in ("partition", "account", "qos"):
+            if not re.fullmatch(r"[\w.,@+-]*", getattr(self, name) or ""):
+                raise ValueError(f"{name} may have letters, digits and . , _ @ + - only")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        return self.state / self.pool
 
 
 def available_cores() -> int:

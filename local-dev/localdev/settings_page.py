@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from orthoagent.settings import ScaleSettings
 from orthoagent.settings import Settings as WorkerSettings
 from orthofunctions.settings import Settings as FunctionSettings
 
@@ -38,6 +39,9 @@ def page() -> str:
             "`orthoagent run` and `doctor` take all of them, `presence` those down to `HEALTH_HOST`; `status`, "
             "`drain`, `resume` and `cancel` those down to `LOG_LEVEL`.\n",
             _table(WorkerSettings, "ORTHOAGENT_"),
+            "\n## Pilots\n",
+            "`orthoagent scale` takes these, or options of the same names ([how pilots work](hpc.md)).\n",
+            _table(ScaleSettings, "ORTHOAGENT_"),
             "\n" + CLIENT,
         ]
     )

@@ -7,7 +7,8 @@ import re
 import time
 from collections.abc import Mapping
 
-from orthoagent.adapters.commands import CommandFailedError, output_of
+from orthoagent.adapters.commands import output_of
+from orthoagent.errors import CommandFailedError
 from orthoagent.logs import log
 
 

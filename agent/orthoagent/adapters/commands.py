@@ -7,13 +7,9 @@ import contextlib
 import os
 from collections.abc import Mapping
 
-from orthoagent.errors import AgentError
+from orthoagent.errors import CommandFailedError
 
 LIMIT_S = 30.0
-
-
-class CommandFailedError(AgentError):
-    """A command that is not there, ended with an error or did not end; the message quotes what it said."""
 
 
 async def output_of(*command: str, limit_s: float = LIMIT_S, env: Mapping[str, str] | None = None) -> str:

@@ -1,4 +1,4 @@
-"""The storage emulator and the MQTT broker of one machine, as context managers that leave no process behind."""
+"""The storage emulator, the MQTT broker and a batch scheduler, as context managers that leave no process behind."""
 
 from __future__ import annotations
 
@@ -6,5 +6,6 @@ from localdev.servers.azurite import Azurite
 from localdev.servers.broker import Broker, BrokerUser
 from localdev.servers.functions import FunctionsHost
 from localdev.servers.process import Server, ServerError
+from localdev.servers.slurm import Slurm
 
-__all__ = ["Azurite", "Broker", "BrokerUser", "FunctionsHost", "Server", "ServerError"]
+__all__ = ["Azurite", "Broker", "BrokerUser", "FunctionsHost", "Server", "ServerError", "Slurm"]

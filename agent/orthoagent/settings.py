@@ -217,7 +217,9 @@ class ScaleSettings(BrokerSettings):
         default=14_400, ge=60, description="time limit of each pilot: several times what the longest task takes"
     )
     linger_s: float = Field(default=60, ge=0, description="seconds of empty queue before a pilot leaves")
-    scheduler_args: str = Field(default="", description="further arguments for sbatch or qsub, as on its command line")
+    scheduler_args: str = Field(
+        default="", pattern=r"^[^\n]*$", description="further arguments for sbatch or qsub, as on its command line"
+    )
     agent_command: str = Field(
         default_factory=lambda: f"{shlex.quote(sys.executable)} -m orthoagent",
         description="what starts orthoagent on a compute node, a container's command say",

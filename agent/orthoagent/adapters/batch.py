@@ -73,7 +73,8 @@ class _SlurmPilots(_OurScript, SlurmJobExecutor):
         yield f"#SBATCH --job-name={agent}"
         if "qos" in self.spec.options:
             yield f"#SBATCH --qos={self.spec.options['qos']}"
-        yield from (f"#SBATCH {argument}" for argument in self.spec.extra)
+        if self.spec.extra:
+            yield f"#SBATCH {self.spec.extra}"
 
     def get_cancel_command(self, native_id: str) -> list[str]:
         # One that has begun since we looked stays.
@@ -91,7 +92,8 @@ class _PbsPilots(_OurScript, PBSJobExecutor):
         memory_bytes = self.spec.memory_bytes
         memory = "" if memory_bytes is None else f":mem={memory_bytes // 1024}kb"
         yield f"#PBS -l select=1:ncpus={self.spec.cores}{memory}"
-        yield from (f"#PBS {argument}" for argument in self.spec.extra)
+        if self.spec.extra:
+            yield f"#PBS {self.spec.extra}"
 
 
 class BatchScheduler:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import signal
+from collections.abc import Coroutine
 from datetime import timedelta
 
 from orthoagent.adapters.batch import BatchScheduler
@@ -16,6 +17,7 @@ from orthoagent.pilots.announce import Announcer
 from orthoagent.pilots.book import Book, own_folder
 from orthoagent.pilots.demand import DemandHeard
 from orthoagent.pilots.lives import ShortLives
+from orthoagent.pilots.logs import keep_logs_few
 from orthoagent.pilots.scale import Limits, Scale
 from orthoagent.pilots.scheduler import PilotSpec
 from orthoagent.settings import ScaleSettings
@@ -53,15 +55,15 @@ async def run_scale(settings: ScaleSettings) -> None:
             lives=ShortLives(settings.linger_s),
             limits=Limits(settings.max_pilots, settings.slots, settings.look_every_s),
         )
-        await _until_told(scale, line)
+        await _until_told(line.run(), scale.run(), keep_logs_few(settings.folder / "logs"))
 
 
-async def _until_told(scale: Scale, line: DemandLine) -> None:
+async def _until_told(*parts: Coroutine[None, None, None]) -> None:
     told = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, told.set)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(line.run(), name="broker"), group.create_task(scale.run(), name="scale")]
+        tasks = [group.create_task(part) for part in parts]
         await told.wait()
         for task in tasks:
             task.cancel()
@@ -85,5 +87,5 @@ def pilot_spec(settings: ScaleSettings) -> PilotSpec:
         walltime=timedelta(seconds=settings.walltime_s),
         memory_bytes=None if settings.memory_gb is None else int(settings.memory_gb * 1e9),
         options={name: value for name, value in options.items() if value},
-        extra=shlex.split(settings.scheduler_args),
+        extra=settings.scheduler_args,
     )

@@ -34,7 +34,7 @@ class PilotSpec:
     walltime: timedelta
     memory_bytes: int | None
     options: dict[str, str]
-    extra: Sequence[str]
+    extra: str
     """Arguments for the scheduler as they are, ``--constraint=skylake`` say."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -211,6 +212,21 @@ def test_slurms_warning_hands_back_what_would_not_end(centre: Centre, start: Cal
     assert centre.storage.report(task, "returned").reason == "received SIGUSR1"
     until(lambda: not centre.pilots(), "the pilot to leave")
     assert scale.end() == 0
+
+
+def test_an_agent_as_a_batch_job_by_hand(centre: Centre) -> None:
+    centre.write_env_file(pool=centre.storage.pool)
+    script = Path(__file__).parents[2] / "infra" / "slurm" / "agent.sbatch"
+    smaller = ("--cpus-per-task=1", "--mem=100M", "--time=10", f"--output={centre.folder}/%j.log")
+    program = Path(sys.executable).with_name("orthoagent")
+    job = centre.slurm.run("sbatch", "--parsable", *smaller, str(script), str(centre.env_file), str(program)).strip()
+    task = centre.storage.release({"steps": [0.2]})
+    assert centre.storage.report(task, "finished").agent == f"slurm-{job}"
+    status = until(lambda: centre.ear.last(f"slurm-{job}"), "its status")
+    assert 500 < (status.walltime_left_s or 0) <= 600
+    centre.slurm.run("scancel", job)
+    until(lambda: centre.ear.statuses(f"slurm-{job}")[-1].state == "offline", "its goodbye")
+    assert "received SIGTERM" in (centre.folder / f"{job}.log").read_text()
 
 
 def test_secrets_are_in_no_job_script_and_on_no_command_line(

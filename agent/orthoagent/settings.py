@@ -24,6 +24,13 @@ def _host_as_id() -> str:
     return name or "agent"
 
 
+def _own_cache() -> Path:
+    """Nodes of a batch system share the home, and must not share this."""
+    folder = Path.home() / ".cache" / "orthoagent"
+    is_batch_job = {"SLURM_JOB_ID", "PBS_JOBID"} & os.environ.keys()
+    return folder / socket.gethostname() if is_batch_job else folder
+
+
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
@@ -115,8 +122,9 @@ class Settings(StorageSettings):
         description="local folder for inputs and images of running tasks; emptied at start",
     )
     cache: Folder = Field(
-        default_factory=lambda: Path.home() / ".cache" / "orthoagent",
-        description="node-local folder of compiled kernels; never share one between nodes",
+        default_factory=_own_cache,
+        description="node-local folder of compiled kernels; never share one between nodes. By default in the home, for "
+        "batch jobs one a node there",
     )
     stores: dict[Identifier, Folder] = Field(
         default_factory=dict,

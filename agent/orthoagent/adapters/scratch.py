@@ -5,16 +5,22 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from orthoagent.errors import AgentTwiceError
 from orthoagent.logs import log
 
+BATCH_JOBS = ("pilot-", "slurm-")
+"""How ids of agents begin that live for one batch job and never come back."""
+ABANDONED_S = 3600.0
+"""So long after its start, and not locked: nobody is just about to lock it."""
+
 
 @contextlib.contextmanager
 def own_scratch(folder: Path, agent: str) -> Iterator[None]:
-    """Hold the folder's lock and clear what a former life left behind.
+    """Hold the folder's lock and clear what a former life left behind, and what batch jobs did that were killed here.
 
     Raises
     ------
@@ -31,4 +37,19 @@ def own_scratch(folder: Path, agent: str) -> Iterator[None]:
             if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover, ignore_errors=True)
                 log("leftover_removed", folder=leftover.name)
-        yield
+        _remove_abandoned(folder.parent)
+        try:
+            yield
+        finally:
+            if agent.startswith(BATCH_JOBS):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for prefix in BATCH_JOBS:
+        for other in folder.glob(f"{prefix}*"):
+            with contextlib.suppress(OSError), (other / ".lock").open("r+") as lock:
+                if time.time() - (other / ".lock").stat().st_mtime > ABANDONED_S:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(other, ignore_errors=True)
+                    log("leftover_removed", folder=other.name)

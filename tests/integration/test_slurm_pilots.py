@@ -171,7 +171,7 @@ def test_without_a_broker_what_is_there_stays_and_nothing_comes(
         centre = Centre(slurm, azurite, broker, tmp_path)
         with agents(centre.storage, tmp_path) as start:
             scale = centre.scale(start)
-            centre.want(1, for_s=6)
+            centre.want(1, for_s=4)
             pilots = until(centre.pilots, "a pilot")
             broker.kill()
             scale.wait_for("demand", slots=None, pilots=1)
@@ -185,7 +185,7 @@ def test_without_a_broker_what_is_there_stays_and_nothing_comes(
 def test_a_pilot_drains_before_its_time_limit(centre: Centre, start: Callable[..., Agent]) -> None:
     centre.write_env_file(grace_s=44)
     scale = centre.scale(start, "--slots", "2")
-    task, too_long = centre.storage.release({"steps": [1.0] * 8}), centre.storage.release({}, expected_s=100)
+    task, too_long = centre.storage.release({"steps": [1.0] * 6}), centre.storage.release({}, expected_s=100)
     centre.want(1)
     started = centre.storage.report(task, "started")
     job = centre.job_of(started.agent)

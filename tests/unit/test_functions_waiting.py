@@ -133,3 +133,10 @@ def test_what_a_waiting_task_waits_for(one: PendingTask, pools: list[PoolState],
 def test_a_back_off_comes_before_all_else() -> None:
     said = why_waits(task(), [FREE], Ledger(), NOW, not_before_s=NOW + 30)
     assert said == "waits until 2026-05-01 12:00:30 UTC before its next attempt"
+
+
+def test_slots_of_batch_jobs_that_end_too_soon() -> None:
+    ending = replace(FREE, lasts_s={1: 599.0})
+    says = "hpc: the batch jobs of its free workers end before the task would, and there is no cloud pool"
+    assert why_waits(task(), [ending], Ledger(), NOW) == says
+    assert why_waits(task(), [replace(ending, lasts_s={1: 601.0})], Ledger(), NOW) == "the next round looks at it"

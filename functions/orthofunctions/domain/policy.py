@@ -201,7 +201,7 @@ class _Round:
         for room, offer in zip(able, self._market.offers(task, [room.k for room in able]), strict=True):
             if in_time_elsewhere and self._in_time(task, room, offer) is False:
                 continue
-            if room.pool.lasts_s and not _outlasts(room.pool, task, offer):
+            if room.pool.lasts_s and not outlasts(room.pool, task, offer):
                 continue
             idle = room.left(task.result_version) - room.spec.queue_ahead
             key = (idle <= 0, offer.transfer_s + offer.run_s, -idle)
@@ -277,7 +277,7 @@ class _Round:
                 self._money_eur -= cost_eur
 
 
-def _outlasts(pool: PoolState, task: PendingTask, offer: Offer) -> bool:
+def outlasts(pool: PoolState, task: PendingTask, offer: Offer) -> bool:
     """Whether a worker of the pool is there for long enough: batch jobs end, and it would hand the task back."""
     lasts_s = pool.lasts_s.get(task.result_version)
     expected_s = offer.transfer_s + pool.expected_run_s(task.process, task.megapixels)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from orthofunctions.domain.offers import Market, PendingTask
-from orthofunctions.domain.policy import Ledger, plan_releases
+from orthofunctions.domain.policy import Ledger, outlasts, plan_releases
 from orthofunctions.domain.pool_state import Basis, PoolState
 from orthofunctions.domain.runtimes import DEADLINE_CONFIDENCE
 
@@ -37,7 +37,7 @@ def why_waits(
     cloud = [pool for pool in able if pool.spec.kind == "cloud"]
     if plan_releases([task], pools, ledger, now_s, confidence):
         return "the next round looks at it"
-    slots = _names(on_prem) + (": no slot is free" if on_prem else "no on-prem pool has workers")
+    slots = _names(on_prem) + (_why_no_slot(on_prem, task, market) if on_prem else "no on-prem pool has workers")
     if not cloud:
         turn = _turn(task, now_s)
         return f"{slots}, and there is no cloud pool{turn}"
@@ -53,6 +53,14 @@ def why_waits(
         return f"{slots}, and {task.user} has {max(0.0, credits_eur):.2f} EUR of this month's credits left"
     budget = "" if ledger.budget_eur is None else f" of {ledger.budget_eur:.2f} EUR"
     return f"{slots}, and this month's cloud budget{budget} is used up{_turn(task, now_s)}"
+
+
+def _why_no_slot(on_prem: Sequence[PoolState], task: PendingTask, market: Market) -> str:
+    free = [pool for pool in on_prem if pool.free(task.result_version) > 0]
+    offers = dict(zip((pool.spec.name for pool in market.pools), market.offers(task), strict=True))
+    if free and not any(outlasts(pool, task, offers[pool.spec.name]) for pool in free):
+        return ": the batch jobs of its free workers end before the task would"
+    return ": no slot is free"
 
 
 def _awaited(task: PendingTask, market: Market) -> str:

@@ -25,7 +25,7 @@ from localdev.servers.process import Server, free_ports
 from orthocontracts.brokers import BrokerAddress
 
 INFRA = Path(__file__).resolve().parents[2] / "infra" / "mosquitto"
-LOGINS = ("victim", "rogue", "revoked", "leaves", "functions", "presence", "operator")
+LOGINS = ("victim", "rogue", "revoked", "leaves", "functions", "presence", "operator", "scale", "pilots")
 SHUT_OUT = """
 user revoked
 topic deny #

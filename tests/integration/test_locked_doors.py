@@ -141,6 +141,25 @@ def test_neither_presence_nor_an_operator_speaks_as_the_functions_or_an_agent(pa
     assert {topic for topic, _, _ in party.presence.heard} == {STATUS}
 
 
+def test_scale_speaks_for_its_pilots_and_neither_gives_orders(party: Party) -> None:
+    scale, pilots, status = party.enter("scale"), party.enter("pilots"), names.topic_status("pilot-hpc-1")
+    party.functions.say(DEMAND, b"many", retain=True)
+    for client in (scale, pilots):
+        client.listen(DEMAND, CONTROL, DOORBELL)
+        client.hears(DEMAND, b"many")
+    scale.say(status, b"starting", retain=True)
+    pilots.say(status, b"online", retain=True)
+    party.presence.hears(status, b"starting")
+    party.presence.hears(status, b"online")
+    for client in (scale, pilots):
+        for topic in (CONTROL, DOORBELL, DEMAND, names.topic_job_events("j1")):
+            client.say(topic, b"lie", retain=True)
+    party.functions.say(CONTROL, b"drain")
+    party.settle()
+    assert b"lie" not in {body for _, body, _ in party.victim.heard}
+    assert CONTROL not in {topic for topic, _, _ in scale.heard}
+
+
 def test_what_is_larger_than_a_message_goes_nowhere(party: Party) -> None:
     party.victim.say(STATUS, b"x" * 60_000)
     party.presence.hears(STATUS, b"x" * 60_000)

@@ -37,6 +37,9 @@ def _absolute(path: Path) -> Path:
 
 Folder = Annotated[Path, AfterValidator(_absolute)]
 
+BATCH_JOBS = ("pilot-", "slurm-")
+"""How ids of agents begin that live for one batch job, never come back, and leave nothing on their node."""
+
 
 class BrokerSettings(BaseSettings):
     """What every command of ``orthoagent`` takes."""
@@ -118,7 +121,7 @@ class Settings(StorageSettings):
         default=None, ge=1, description="cores to share among the slots; default: those this process may run on"
     )
     scratch: Folder = Field(
-        default_factory=lambda: Path(tempfile.gettempdir()) / "orthoagent",
+        default_factory=lambda: Path(tempfile.gettempdir()) / f"orthoagent-{os.getuid()}",
         description="local folder for inputs and images of running tasks; emptied at start",
     )
     cache: Folder = Field(
@@ -133,7 +136,8 @@ class Settings(StorageSettings):
     inputs_gb: float = Field(
         default=20,
         ge=0,
-        description="gigabytes of inputs kept beside scratch for further tasks, for all agents there; 0 keeps none",
+        description="gigabytes of inputs kept beside scratch for further tasks, for all agents there, or for a batch job "
+        "alone, as long as it lives; 0 keeps none",
     )
     slot_scratch_gb: float | None = Field(
         default=None, gt=0, description="most gigabytes of scratch one task may have; no limit but the disk by default"
@@ -191,8 +195,8 @@ class Settings(StorageSettings):
 
     @property
     def kept_inputs(self) -> Path:
-        """Beside the agents' own folders, whose names begin otherwise."""
-        return self.scratch / ".inputs"
+        """Beside the agents' own folders, whose names begin otherwise; a batch job's go with it."""
+        return (self.agent_scratch if self.agent.startswith(BATCH_JOBS) else self.scratch) / ".inputs"
 
     @property
     def numba_cache(self) -> Path:

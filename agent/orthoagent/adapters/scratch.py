@@ -11,9 +11,8 @@ from pathlib import Path
 
 from orthoagent.errors import AgentTwiceError
 from orthoagent.logs import log
+from orthoagent.settings import BATCH_JOBS
 
-BATCH_JOBS = ("pilot-", "slurm-")
-"""How ids of agents begin that live for one batch job and never come back."""
 ABANDONED_S = 3600.0
 """So long after its start, and not locked: nobody is just about to lock it."""
 

@@ -8,6 +8,7 @@ import json
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +19,10 @@ _NOT_BENCHES = {"__init__", "__main__", "case"}
 
 
 def names() -> list[str]:
-    """The benches there are: modules of this package with a function ``cases``, which gives one after the other."""
+    """The benches there are: modules of this package with a function ``cases``, which gives one after the other.
+
+    One with a function ``summary`` says itself, from its cases, what ``--json`` prints.
+    """
     found = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
     return [name for name in found if name not in _NOT_BENCHES and not name.startswith("_")]
 
@@ -31,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in names():
         module = modules[name] = importlib.import_module(f"localdev.bench.{name}")
         one = benches.add_parser(name, help=module.__doc__, description=module.__doc__)
-        one.add_argument("--json", action="store_true", help="the last line of standard output is a JSON list")
+        one.add_argument("--json", action="store_true", help="the last line of standard output is JSON")
         if hasattr(module, "add_arguments"):
             module.add_arguments(one)
     options = parser.parse_args(arguments)
@@ -46,8 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
     finally:  # a bench takes long: what it has found is not lost with a peer that fails
         _print(options.name, cases)
     if options.json:
-        print(json.dumps([case.as_json() for case in cases]), flush=True)
+        summary = getattr(modules[options.name], "summary", _list)
+        print(json.dumps(summary(cases)), flush=True)
     return 1 if any(case.holds is False for case in cases) else 0
+
+
+def _list(cases: list[Case]) -> list[dict[str, Any]]:
+    return [case.as_json() for case in cases]
 
 
 def _print(name: str, cases: list[Case]) -> None:

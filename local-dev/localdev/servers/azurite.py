@@ -73,6 +73,11 @@ class Azurite(Server):
     @property
     def connection_string(self) -> str:
         """What ``AzureWebJobsStorage`` and the SDK's ``from_connection_string`` take."""
-        services = (("Blob", self.blob_port), ("Queue", self.queue_port), ("Table", self.table_port))
-        endpoints = "".join(f"{name}Endpoint=http://127.0.0.1:{port}/{ACCOUNT};" for name, port in services)
-        return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};{endpoints}"
+        return connection_string(self.blob_port, self.queue_port, self.table_port)
+
+
+def connection_string(blob_port: int, queue_port: int, table_port: int) -> str:
+    """The emulator's account behind ports of loopback."""
+    services = (("Blob", blob_port), ("Queue", queue_port), ("Table", table_port))
+    endpoints = "".join(f"{name}Endpoint=http://127.0.0.1:{port}/{ACCOUNT};" for name, port in services)
+    return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};{endpoints}"

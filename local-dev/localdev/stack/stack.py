@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +53,8 @@ class StackSpec:
         A folder that on-prem agents have as store "site", and where their images stay.
     worker, functions : mapping
         Further environment of workers and functions host (tests shorten intervals with it).
+    worker_of : mapping
+        Further environment of single workers, by name.
     """
 
     folder: Path
@@ -66,13 +70,20 @@ class StackSpec:
     site_store: Path | None = None
     worker: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
+    worker_of: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+Between = Callable[[Azurite], AbstractContextManager[str]]
+"""Something that functions and workers reach storage through: the connection string they are given instead."""
 
 
 class Stack:
     """The running system. A context manager: leaving it stops every process it started."""
 
-    def __init__(self, spec: StackSpec) -> None:
+    def __init__(self, spec: StackSpec, between: Between | None = None) -> None:
         self.spec = spec
+        self._between = between
+        self._storage = ""
         self.logs = spec.folder / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         self.azurite = Azurite(spec.folder / "azurite")
@@ -111,6 +122,9 @@ class Stack:
 
     def _start(self) -> None:
         self._enter(self.azurite)
+        self._storage = self.azurite.connection_string
+        if self._between is not None:
+            self._storage = self._exits.enter_context(self._between(self.azurite))
         self._enter(self.broker)
         write_pools(self.azurite.connection_string, self.spec)
         self._provision()
@@ -160,7 +174,7 @@ class Stack:
             ready=r'"api"',
             env={
                 "PYTHONPATH": f"{TOP / 'local-dev'}",
-                "AzureWebJobsStorage": self.azurite.connection_string,
+                "AzureWebJobsStorage": self._storage,
                 "ORTHOBURST_BROKER": self.broker.url,
                 "ORTHOBURST_PATIENCE_S": str(self.spec.patience_s),
                 **self.spec.functions,
@@ -192,6 +206,7 @@ class Stack:
                 "ORTHOAGENT_SLOTS": str(1 if in_cloud else self.spec.slots),
                 "ORTHOAGENT_LINGER_S": str(self.spec.cloud_linger_s),
                 **self._stores(pool),
+                **self.spec.worker_of.get(name, {}),
             },
         )
 
@@ -201,7 +216,7 @@ class Stack:
 
     def _worker_environment(self) -> dict[str, str]:
         return {
-            "ORTHOAGENT_STORAGE": self.azurite.connection_string,
+            "ORTHOAGENT_STORAGE": self._storage,
             "ORTHOAGENT_BROKER": self.broker.url,
             "ORTHOAGENT_SCRATCH": str(self.spec.folder / "scratch"),
             "ORTHOAGENT_LEASE_S": str(self.spec.lease_s),

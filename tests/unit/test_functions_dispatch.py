@@ -25,7 +25,7 @@ from orthofunctions.usecases import dispatch as dispatching
 from orthofunctions.usecases import release as releasing
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.dispatch import dispatch, one_round
-from orthofunctions.usecases.lease import RoundLease
+from orthofunctions.usecases.lease import LEASE_S, STOP_AFTER_S, RoundLease
 from orthofunctions.usecases.ledger import account, month_of, reserve
 from orthofunctions.usecases.pending import candidates, current_tasks, enqueue
 from orthofunctions.usecases.recall import recall
@@ -73,17 +73,26 @@ class TestLease:
         lease.release()
         RoundLease(world.ports)
 
+    def test_a_round_that_died_holds_up_the_next_for_seconds(self, world: World) -> None:
+        world.job("one", "A")
+        world.status("node-1")
+        RoundLease(world.ports)
+        world.clock.advance(LEASE_S + 1)
+        world.round()
+        assert [task.state for task in world.tasks()] == ["released"]
+        assert LEASE_S <= 20
+
     def test_it_is_renewed_as_the_round_goes_on(self, world: World) -> None:
         lease = RoundLease(world.ports)
         for _ in range(10):
-            world.clock.advance(20)
+            world.clock.advance(STOP_AFTER_S - 1)
             lease.keep()
         with pytest.raises(LeaseHeldError):
             RoundLease(world.ports)
 
-    def test_a_round_stops_writing_45_s_after_its_last_renewal(self, world: World) -> None:
+    def test_a_round_stops_writing_some_time_after_its_last_renewal(self, world: World) -> None:
         lease = RoundLease(world.ports)
-        world.clock.advance(45)
+        world.clock.advance(STOP_AFTER_S)
         with pytest.raises(LeaseLostError):
             lease.keep()
 

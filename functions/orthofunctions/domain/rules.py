@@ -24,8 +24,8 @@ class Rules:
     run_grace_s : float
         On top of the time limit before a silent run is recalled: two renewals of a message's lease, and the upload.
     write_grace_s : float
-        No round writes for longer than this after it wrote an active row (a round stops 45 s after its last renewal of
-        a lease of 60 s), so what is incomplete after it stays incomplete.
+        No round writes for longer than this after it wrote an active row (a round stops 14 s after its last renewal of
+        a lease of 20 s), so what is incomplete after it stays incomplete.
     keepalive_s : float
         How often a worker publishes its status; after three of them without one its capacity is unknown.
     last_known_s : float

@@ -68,6 +68,7 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
         free = sum(state.free(version) for state in states)
         limit = min(rules.max_candidates, 2 * free + LOOK_AHEAD + _could_come(states))
         waiting |= candidates(ports, rules, version, now, limit)
+        lease.keep()
     users = {one.pending.user for one in waiting.values()}
     ledger = read_ledger(ports, rules, site.settings, site.active, users, now)
     by_name = {state.spec.name: state for state in states}

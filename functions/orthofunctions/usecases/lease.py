@@ -8,9 +8,10 @@ from datetime import datetime
 from orthocontracts import names
 from orthofunctions.ports import LeaseLostError, Ports
 
-LEASE_S = 60
-RENEW_AFTER_S = 15.0
-STOP_AFTER_S = 45.0
+LEASE_S = 20
+"""Short, because nobody dispatches for so long after a round has died."""
+RENEW_AFTER_S = 5.0
+STOP_AFTER_S = 14.0
 
 
 class RoundLease:

@@ -17,6 +17,7 @@ from typing import IO
 import aiohttp
 
 from orthoagent.adapters.kept import KeptInputs
+from orthoagent.adapters.scratch import SPARE_BYTES
 from orthoagent.adapters.sites import Sites, lend
 from orthoagent.errors import FaultError
 from orthoagent.logs import log
@@ -26,7 +27,6 @@ from orthocontracts.tickets import InputFile
 CHUNK_BYTES = 1 << 20
 NO_PROGRESS_LIMIT_S = 300.0
 """How long a source may give nothing at all before the task is given up for now."""
-SPARE_BYTES = 64 << 20
 
 OnBytes = Callable[[int], None]
 

@@ -16,6 +16,17 @@ from orthoagent.settings import BATCH_JOBS
 ABANDONED_S = 3600.0
 """So long after its start, and not locked: nobody is just about to lock it."""
 
+SPARE_BYTES = 64 << 20
+"""Less is a full disk."""
+
+
+def is_full(folder: Path) -> bool:
+    """Whether nothing should be fetched into this folder now. Blocks."""
+    try:
+        return shutil.disk_usage(folder).free < SPARE_BYTES
+    except OSError:
+        return False  # what is wrong with it a task will say
+
 
 @contextlib.contextmanager
 def own_scratch(folder: Path, agent: str) -> Iterator[None]:

@@ -22,7 +22,7 @@ from orthofunctions.ports import Ports
 from orthofunctions.usecases import capacity
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.capacity import note_status
-from orthofunctions.usecases.poison import reconcile_poison
+from orthofunctions.usecases.poison import CHANCES, reconcile_poison
 from orthofunctions.usecases.repair import repair, repair_outputs, sweep_agents, sweep_results
 from orthofunctions.usecases.roster import all_agents
 from orthofunctions.usecases.rows import find
@@ -462,20 +462,32 @@ class TestPoison:
     def poison(self, world: World, queue: str, body: str) -> None:
         world.ports.queues.send(names.poison_queue(queue), body)
 
+    def use_up_the_chances(self, world: World, queue: str, body: str) -> None:
+        """Poison it until it is not put back any longer: what fails while storage does must not be lost."""
+        for _ in range(CHANCES):
+            self.poison(world, queue, body)
+            assert reconcile_poison(world.ports, world.rules) == 1
+            assert world.queues.drain(queue, 32) == [body]
+
     def test_a_request_fails_its_job(self, world: World) -> None:
         request = Request(request_id="r1", products=("products/image.tif",))
-        self.poison(world, names.QUEUE_REQUESTS, RequestEnvelope(request=request).to_json())
-        self.poison(world, names.QUEUE_REQUESTS, "garbage")
+        for body in (RequestEnvelope(request=request).to_json(), "garbage"):
+            self.use_up_the_chances(world, names.QUEUE_REQUESTS, body)
+        assert world.jobs() == []
+        for body in (RequestEnvelope(request=request).to_json(), "garbage"):
+            self.poison(world, names.QUEUE_REQUESTS, body)
         assert reconcile_poison(world.ports, world.rules) == 2
         (job,) = world.jobs()
         assert job.fault_kind == "Poisoned"
-        assert len(list(world.blobs.list(names.CONTAINER_CONTROL, "poison/requests/"))) == 2
+        kept = [blob.name for blob in world.blobs.list(names.CONTAINER_CONTROL, "poison/requests/")]
+        assert sum(name.endswith(".json") for name in kept) == 2
         assert reconcile_poison(world.ports, world.rules) == 0
 
     def test_a_report_counts_as_a_failure(self, world: World) -> None:
         delivery = released(world)
         delivery.report("finished")
         (body,) = world.queues.drain(names.QUEUE_RESULTS, 1)
+        self.use_up_the_chances(world, names.QUEUE_RESULTS, body)
         self.poison(world, names.QUEUE_RESULTS, body)
         self.poison(world, names.QUEUE_RESULTS, body)
         reconcile_poison(world.ports, world.rules)

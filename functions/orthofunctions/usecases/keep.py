@@ -12,10 +12,22 @@ from orthofunctions.ports import Ports
 logger = logging.getLogger(__name__)
 
 
+def times_kept(ports: Ports, queue: str, body: str) -> int:
+    """Note that a message failed once more, and say how often it has."""
+    message_id = _id_of(body)
+    times = sum(1 for _ in ports.blobs.list(names.CONTAINER_CONTROL, f"poison/{queue}/{message_id}.again-"))
+    ports.blobs.create(names.CONTAINER_CONTROL, f"poison/{queue}/{message_id}.again-{times}", b"")
+    return times + 1
+
+
 def keep_for_operators(ports: Ports, queue: str, body: str, why: str) -> str:
     """Write a message to ``control/poison/<queue>/<id>.json``; the same message is kept once. Returns its id."""
-    message_id = hashlib.sha256(body.encode(errors="replace")).hexdigest()[:24]
+    message_id = _id_of(body)
     kept = {"queue": queue, "why": why[:2000], "kept_at": ports.clock.now().isoformat(), "body": body}
     ports.blobs.create(names.CONTAINER_CONTROL, f"poison/{queue}/{message_id}.json", json.dumps(kept).encode())
     logger.warning("kept a message nobody can use: %s", why, extra={"action": "kept", "queue": queue, "id": message_id})
     return message_id
+
+
+def _id_of(body: str) -> str:
+    return hashlib.sha256(body.encode(errors="replace")).hexdigest()[:24]

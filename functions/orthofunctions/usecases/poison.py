@@ -13,7 +13,7 @@ from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.collect import is_current
 from orthofunctions.usecases.jobs import fail_job, open_job
-from orthofunctions.usecases.keep import keep_for_operators
+from orthofunctions.usecases.keep import keep_for_operators, times_kept
 from orthofunctions.usecases.recall import recall
 from orthofunctions.usecases.seals import is_sealed
 from orthofunctions.usecases.site import load_site
@@ -23,11 +23,15 @@ from orthofunctions.usecases.tasks import UNDER_RELEASE, load_task
 logger = logging.getLogger(__name__)
 
 POISONED = "Poisoned"
+CHANCES = 3
+"""How often a request or a report is put back. Its function may have failed because storage did: five tries take half a
+minute, and a reconciliation comes once a minute."""
 AT_ONCE = 32
+_PUT_BACK = (names.QUEUE_REQUESTS, names.QUEUE_RESULTS)
 
 
 def reconcile_poison(ports: Ports, rules: Rules, current_version: int = KERNEL_RESULT_VERSION) -> int:
-    """Empty the poison queues. Every message is kept for operators before anything follows from it.
+    """Empty the poison queues. Every message that gets no other chance is kept for operators before anything follows.
 
     Returns
     -------
@@ -42,9 +46,13 @@ def reconcile_poison(ports: Ports, rules: Rules, current_version: int = KERNEL_R
             taken = ports.queues.drain(names.poison_queue(queue), 1)
             if not taken:
                 break
+            n_messages += 1
+            if queue in _PUT_BACK and times_kept(ports, queue, taken[0]) <= CHANCES:
+                logger.warning("put back what failed too often", extra={"action": "poison", "queue": queue})
+                ports.queues.send(queue, taken[0])
+                continue
             keep_for_operators(ports, queue, taken[0], "failed too often")
             _reconcile(ports, rules, queue, taken[0])
-            n_messages += 1
     return n_messages
 
 

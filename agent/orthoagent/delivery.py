@@ -69,6 +69,8 @@ class DeliveryRun:
                 if event is Event.HAND_BACK and before is not self._session.state:
                     self._work.reason = self._hand_back_reason
                 await self._follow(steps)
+            if self._lease.lost_in_silence:
+                await self._work.report("lost")
             return self._session.state
         finally:
             if timer is not None:

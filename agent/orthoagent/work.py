@@ -234,7 +234,7 @@ class Work:
             return Verdict(digest=digest, fault=fault)
         return Verdict(digest=digest, files=facts, figures=made.figures)
 
-    async def report(self, kind: Literal["started", "finished", "returned"]) -> None:
+    async def report(self, kind: Literal["started", "finished", "returned", "lost"]) -> None:
         of = self._of
         report = Report(
             kind=kind,

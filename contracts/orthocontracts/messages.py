@@ -35,9 +35,12 @@ class Verdict(Document):
 
 
 class Report(Message):
-    """On queue ``results``. ``returned`` is work handed back unharmed (drain, eviction, too little walltime)."""
+    """On queue ``results``. ``returned`` is work handed back unharmed (drain, eviction, too little walltime).
 
-    kind: Literal["started", "finished", "returned"]
+    ``lost`` is a delivery whose message could not be kept because storage did not answer: its end is nobody's fault.
+    """
+
+    kind: Literal["started", "finished", "returned", "lost"]
     task_id: Identifier
     release: int = Field(ge=1)
     delivery: int = Field(ge=1)

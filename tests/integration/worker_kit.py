@@ -59,6 +59,8 @@ class Storage:
 
     def __init__(self, azurite: Azurite) -> None:
         self.azurite = azurite
+        self.connection = azurite.connection_string
+        """What agents are given: a test may put something in between."""
         self.pool = f"p{uuid4().hex[:8]}"
         self.queues = QueueServiceClient.from_connection_string(azurite.connection_string)
         self.blobs = BlobServiceClient.from_connection_string(azurite.connection_string)
@@ -238,7 +240,7 @@ class Agent:
         self.log_path = folder / f"{self.name}-{uuid4().hex[:4]}.log"
         hidden = {name for name in os.environ if name.startswith("ORTHOAGENT_")}
         given = {
-            "storage": storage.azurite.connection_string,
+            "storage": storage.connection,
             "agent": self.name,
             "pool": storage.pool,
             "scratch": folder / "scratch",

@@ -136,6 +136,40 @@ class TestWhoseReportCounts:
         (task,) = world.tasks()
         assert (task.state, task.delivery, task.failures, task.silences) == (TaskState.RUNNING, 2, 0, 1)
 
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_a_delivery_that_lost_its_message_while_storage_was_silent_is_no_attempt(
+        self, world: World, when: str
+    ) -> None:
+        first = released(world)
+        first.report("started")
+        world.deliver_results()
+        if when == "before":
+            first.report("lost")
+            first.report("lost")
+        second = take_again(world)
+        second.report("started")
+        if when == "after":
+            first.report("lost")
+            first.report("lost")
+        world.deliver_results()
+        (task,) = world.tasks()
+        assert (task.state, task.delivery, task.failures, task.silences) == (TaskState.RUNNING, 2, 0, 0)
+        third = take_again(world)
+        third.report("started")
+        world.deliver_results()
+        assert world.tasks()[0].silences == 1, "the second said nothing"
+
+    @pytest.mark.parametrize("kind", ["InputUnreachable", "DeliveryFailed"])
+    def test_storage_that_does_not_answer_is_no_attempt(self, world: World, kind: str) -> None:
+        delivery = released(world)
+        delivery.report("started")
+        fault = Fault(kind=kind, message="no answer for minutes")
+        delivery.report("finished", (Verdict(digest=delivery.ticket.wanted[0], fault=fault),))
+        world.deliver_results()
+        (task,) = world.tasks()
+        assert (task.state, task.failures, task.silences) == (TaskState.PENDING, 0, 0)
+        assert task.not_before is not None
+
     def test_success_of_a_delivery_that_lost_its_message_counts(self, world: World) -> None:
         first = released(world)
         first.report("started")

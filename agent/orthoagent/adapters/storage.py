@@ -51,7 +51,11 @@ def _code(error: HttpResponseError) -> str:
 
 @dataclass
 class Lease:
-    """A queue message that is ours for a while. All calls are one after the other: each changes the pop receipt."""
+    """A queue message that is ours for a while. All calls are one after the other: each changes the pop receipt.
+
+    ``lost_in_silence``: it was lost, and storage had not answered since the last renewal, or not in a way we heard: the
+    message may have come back to the queue, or have got a receipt that we do not know.
+    """
 
     release: Release
     delivery: int
@@ -63,6 +67,8 @@ class Lease:
     def __post_init__(self) -> None:
         self._turn = asyncio.Lock()
         self.is_closed = False
+        self.lost_in_silence = False
+        self._was_silent = False
 
     async def renew(self) -> None:
         """Hide the message for another lease. Raises LeaseLostError, StorageSilentError."""
@@ -88,8 +94,16 @@ class Lease:
             if self.is_closed:
                 return
             # A renewal that takes longer than the lease is worth nothing.
-            async with _asking("renew the lease", limit_s=min(CALL_LIMIT_S, self._lease_s)):
-                updated = await self._queue.update_message(self._id, self._receipt, visibility_timeout=seconds)
+            try:
+                async with _asking("renew the lease", limit_s=min(CALL_LIMIT_S, self._lease_s)):
+                    updated = await self._queue.update_message(self._id, self._receipt, visibility_timeout=seconds)
+            except StorageSilentError:
+                self._was_silent = True
+                raise
+            except LeaseLostError:
+                self.lost_in_silence = self._was_silent
+                raise
+            self._was_silent = False
             assert updated.pop_receipt is not None
             self._receipt = updated.pop_receipt
 

@@ -140,6 +140,8 @@ class TaskRecord(Record):
     not_before: datetime | None = None  # back-off after a failure
     failures: int = 0
     silences: int = 0
+    silent: str | None = None  # "<release>-<delivery>" whose silence was counted last
+    excused: str | None = None  # the same, of the last whose worker said that storage was silent
     decision: str | None = None  # JSON: the figures for every pool and the sentence for people
     reserved_eur: float = 0.0
     ended_at: datetime | None = None

@@ -29,11 +29,22 @@ from orthofunctions.usecases.plans import PlanLostError, planned_task
 from orthofunctions.usecases.rows import load, release_key, swap
 from orthofunctions.usecases.seals import is_sealed
 from orthofunctions.usecases.site import load_site
-from orthofunctions.usecases.tasks import UNDER_RELEASE, give_up, load_task, log_fields, requeue, settle
+from orthofunctions.usecases.tasks import (
+    UNDER_RELEASE,
+    count_silence,
+    delivery_name,
+    give_up,
+    load_task,
+    log_fields,
+    requeue,
+    settle,
+)
 
 logger = logging.getLogger(__name__)
 
 SILENT = "SilentDelivery"
+SILENT_STORAGE = frozenset({"InputUnreachable", "DeliveryFailed"})
+"""Faults of storage that gave no answer for as long as a worker waits for one: no attempt of the task."""
 HANDED_BACK = "HandedBack"
 
 
@@ -53,7 +64,7 @@ def collect(ports: Ports, rules: Rules, body: str) -> None:
     if not is_sealed(ports, report):
         _refuse(report, "it does not carry its ticket's token")
         return
-    handle = {"started": _started, "returned": _returned, "finished": _finished}[report.kind]
+    handle = {"started": _started, "returned": _returned, "finished": _finished, "lost": _lost}[report.kind]
     for _ in range(10):
         task = load_task(ports, job_of_task(report.task_id), report.task_id)
         if task is None:
@@ -85,8 +96,8 @@ def _started(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bo
     running = task.state is TaskState.RUNNING
     if running and report.delivery == task.delivery:
         return True
-    # The delivery before this one lost its message and never said how it ended.
-    counted = task.changed(silences=task.silences + 1) if running else task
+    # The delivery before this one lost its message and never said how it ended, or said that storage was silent.
+    counted = count_silence(task) if running and task.excused != delivery_name(task.release, task.delivery) else task
     if running and used_up(counted, rules):
         fault = Fault(kind=SILENT, message=f"{counted.silences} deliveries ended in silence, the last on {task.agent}")
         return give_up(ports, counted, fault)
@@ -129,6 +140,20 @@ def _stop_useless(ports: Ports, report: Report, task: TaskRecord) -> None:
         ports.bell.publish(names.topic_control(report.agent), control.to_json())
 
 
+def _lost(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bool:
+    """Take back the silence that was counted, or will be when its next delivery starts. The message comes by itself."""
+    name = delivery_name(report.release, report.delivery)
+    if task.state.is_final or task.excused == name:
+        return True
+    counted = task.silences - 1 if task.silent == name else task.silences
+    try:
+        changed = swap(ports.tables, task.changed(excused=name, silences=counted))
+    except RowChangedError:
+        return False
+    logger.info("%s lost it while storage was silent", report.agent, extra=log_fields("excused", changed))
+    return True
+
+
 def _returned(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bool:
     if not is_current(report, task):
         return True
@@ -167,7 +192,8 @@ def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
     again = [digest for digest in wanted if not faults[digest].permanent]
     if again:
         _learn(ports, report, task, well=False)
-        return requeue(ports, rules, task, fault=faults[again[0]], failures=1)
+        blameless = all(faults[digest].kind in SILENT_STORAGE for digest in again)
+        return requeue(ports, rules, task, fault=faults[again[0]], failures=0 if blameless else 1, put_off=blameless)
     return settle(ports, task.job_id, task.task_id, planned.digests, fault=faults[wanted[0]], reporter=report.agent)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from typing import Literal
 
 from orthocontracts import names
 from orthocontracts.messages import Fault
@@ -37,6 +38,15 @@ def log_fields(action: str, task: TaskRecord) -> dict[str, object]:
     return {"action": action, "job": task.job_id, "task": task.task_id, "release": task.release}
 
 
+def delivery_name(release: int, delivery: int) -> str:
+    return f"{release}-{delivery}"
+
+
+def count_silence(task: TaskRecord) -> TaskRecord:
+    """One more attempt of which nothing was heard: the task's latest delivery."""
+    return task.changed(silences=task.silences + 1, silent=delivery_name(task.release, task.delivery))
+
+
 def requeue(
     ports: Ports,
     rules: Rules,
@@ -44,7 +54,7 @@ def requeue(
     *,
     fault: Fault,
     failures: int = 0,
-    silences: int = 0,
+    silences: Literal[0, 1] = 0,
     put_off: bool = False,
     stop_agent: bool = False,
 ) -> bool:
@@ -58,8 +68,10 @@ def requeue(
     bool
         False where the row was changed meanwhile: then nothing happened.
     """
-    counted = task.changed(failures=task.failures + failures, silences=task.silences + silences)
-    tried = failures + silences > 0
+    counted = task.changed(failures=task.failures + failures)
+    if silences and task.excused != delivery_name(task.release, task.delivery):
+        counted = count_silence(counted)
+    tried = failures > 0 or counted.silences > task.silences
     if tried and used_up(counted, rules):
         return give_up(ports, counted, fault)
     pending = counted.changed(

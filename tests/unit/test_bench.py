@@ -30,6 +30,9 @@ def frame(tmp_path_factory: pytest.TempPathFactory) -> FrameInput:
     return make_frame(tmp_path_factory.mktemp("frame"), ("vv", "vh"), SHAPE, dem_px=300)
 
 
+BENCHES = ["chaos", "dispatch", "kernel", "latency", "load", "policy", "presence", "tile"]
+
+
 def test_json_of_a_case_has_the_promised_keys_and_no_others() -> None:
     whole = Case("a", 2.0, "s", "p", 0.5, "no slower", True, peak_mb=10.0, runs="1 to 3").as_json()
     assert whole == {
@@ -46,7 +49,7 @@ def test_json_of_a_case_has_the_promised_keys_and_no_others() -> None:
 def test_a_bench_prints_its_table_its_json_and_whether_all_holds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert bench.names() == ["chaos", "dispatch", "kernel", "latency", "policy", "presence", "tile"]
+    assert bench.names() == BENCHES
     good = Case("good", 2.0, "s", "a peer", 0.5, "no slower", True, peak_mb=640.0, runs="1 to 3")
     bad = Case("bad", 2.0, "s", "a peer", 1.5, "no slower", False)
     unknown = not_measured("unknown", "s", "another", "5x", "not installed: how to get it")
@@ -58,7 +61,7 @@ def test_a_bench_prints_its_table_its_json_and_whether_all_holds(
         assert "1 to 3" in said
         assert "640" in said
     assert bench.main([]) == 0
-    assert capsys.readouterr().out.split() == ["chaos", "dispatch", "kernel", "latency", "policy", "presence", "tile"]
+    assert capsys.readouterr().out.split() == BENCHES
 
 
 def test_a_peer_that_is_not_there_is_said_to_be_missing_and_how_to_get_it(

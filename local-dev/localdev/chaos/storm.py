@@ -14,7 +14,7 @@ from localdev.chaos.site import Site
 log = logging.getLogger(__name__)
 
 NO_TARGET_AGAIN_S = 1.0
-ALONE_LIMIT_S = 60.0
+ALONE_LIMIT_S, TARGET_LIMIT_S = 60.0, 20.0
 
 
 class Storm:
@@ -43,13 +43,13 @@ class Storm:
     def rage(self, is_over: Callable[[], bool]) -> None:
         """Until it is over; returns when every fault has been undone."""
         alone = self._one_by_one
-        while not is_over():
+        while not self.struck or not is_over():
             deck = self._site.rng.sample(list(self._kinds), len(self._kinds))
             self._site.watch.recovered = self.alone if alone else self.mixed
             if alone:
                 self._one_after_the_other(deck, is_over)
             else:
-                self._all_together(deck, is_over)
+                self._all_together(deck)
             alone = self._one_by_one and not alone
         self._site.stop.set()
         self._end_all()
@@ -63,11 +63,9 @@ class Storm:
                 self._site.pause(0.2)
             self._site.watch.forget()
 
-    def _all_together(self, deck: Sequence[str], is_over: Callable[[], bool]) -> None:
+    def _all_together(self, deck: Sequence[str]) -> None:
         for kind in deck:
-            if is_over():
-                break
-            thread = threading.Thread(target=self._strike, args=(kind,), name=kind, daemon=True)
+            thread = threading.Thread(target=self._strike_some_time, args=(kind,), name=kind, daemon=True)
             self._threads.append(thread)
             thread.start()
             self._site.pause(self._site.rng.uniform(0.5, 1.5) * self._every_s)
@@ -78,13 +76,20 @@ class Storm:
             thread.join()
         self._threads.clear()
 
+    def _strike_some_time(self, kind: str) -> None:
+        """A target may come a little later: a cloud worker is not always there."""
+        until_s = time.monotonic() + TARGET_LIMIT_S
+        while not self._strike(kind) and time.monotonic() < until_s and not self._site.stop.is_set():
+            self._site.pause(NO_TARGET_AGAIN_S)
+
     def _strike(self, kind: str) -> bool:
-        log.info("strikes: %s", kind)
         try:
             found = KINDS[kind](self._site)
         except Exception as error:
             self.broke.append(f"{kind}: {error}")
             log.exception("%s broke", kind)
             return True
-        self.struck[kind] += found
+        if found:
+            log.info("struck: %s", kind)
+            self.struck[kind] += 1
         return found

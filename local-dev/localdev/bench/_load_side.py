@@ -1,0 +1,128 @@
+"""Agents for the bench of load: all of an agent is real but its compute child, which sleeps.
+
+Each has a connection to the broker, a loop and a slot of its own; those of one process share its clients of storage.
+When standard input closes, they end, and the deliveries they finished are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+from pathlib import Path
+
+import aiohttp
+from pydantic import SecretStr
+
+from orthoagent.adapters.clients import blob_service, queue_service
+from orthoagent.adapters.fetch import Fetcher
+from orthoagent.adapters.mqtt import BrokerLine
+from orthoagent.adapters.process import ComputeChild, OnLine
+from orthoagent.adapters.sites import Sites
+from orthoagent.adapters.storage import Outbox, PoolQueue, Tickets
+from orthoagent.adapters.upload import Uploader
+from orthoagent.childwords import ComputeJob, Made, OutputMade
+from orthoagent.session import State
+from orthoagent.status import StatusBoard
+from orthoagent.work import Workplace
+from orthoagent.worker import Pace, Worker
+from orthocontracts import names
+from orthocontracts.outputs import FILE_SUFFIX, file_kinds
+from orthocontracts.version import KERNEL_RESULT_VERSION
+
+POOL = "hpc"
+APART_S = 0.03
+LEASE_S = 60
+IMAGE = b"II*\x00\xc0\x00\x00\x00GDAL_STRUCTURAL_METADATA_SIZE=000140 bytes\nLAYOUT=IFDS_BEFORE_DATA\n"
+"""As much of a Cloud-Optimized GeoTIFF as the collector looks at."""
+
+
+class SleepingChild(ComputeChild):
+    """Sleeps, then has made every file."""
+
+    def __init__(self, sleep_s: float) -> None:
+        super().__init__(0, "none:none", environment={}, warm=False, jobs_per_process=1)
+        self._sleep_s = sleep_s
+
+    async def start(self) -> None:
+        pass
+
+    async def run(self, job: ComputeJob, on_line: OnLine) -> str | None:
+        await asyncio.sleep(self._sleep_s * random.uniform(0.5, 1.5))
+        for output in job.outputs:
+            on_line(Made(digest=output.digest, made=await asyncio.to_thread(_files, job, output.digest)))
+        return None
+
+    async def kill(self) -> None:
+        pass
+
+
+def _files(job: ComputeJob, digest: str) -> OutputMade:
+    out = job.folder / "out"
+    out.mkdir(parents=True, exist_ok=True)
+    files = {kind: out / f"{digest}{FILE_SUFFIX[kind]}" for kind in file_kinds(job.options)}
+    for path in files.values():
+        path.write_bytes(IMAGE)
+    return OutputMade(files=files)
+
+
+async def run(options: argparse.Namespace) -> None:
+    over = asyncio.Event()
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    async with (
+        queue_service(options.storage) as queues,
+        blob_service(options.storage) as blobs,
+        aiohttp.ClientSession(auto_decompress=False) as http,
+    ):
+
+        async def one(number: int) -> int:
+            board = StatusBoard(
+                agent=f"load-{number:04d}", pool=POOL, session="s", version="0", machine="sleeps", min_s=10, every_s=30
+            )
+            place = Workplace(
+                agent=f"load-{number:04d}", pool=POOL, scratch=options.scratch / str(number), renew_every_s=LEASE_S / 3,
+                tickets=Tickets(blobs, POOL), outbox=Outbox(queues, names.QUEUE_RESULTS),
+                fetcher=Fetcher(http, Sites({}), parallel=4), uploader=Uploader(http, Sites({})), board=board,
+            )  # fmt: skip
+            place.scratch.mkdir(parents=True)
+            queue = PoolQueue(queues, names.pool_queue(POOL, KERNEL_RESULT_VERSION), lease_s=LEASE_S)
+            pace = Pace(poll_up_s=60, poll_down_s=5, grace_s=10)
+            worker = Worker(queue, [SleepingChild(options.sleep_s)], place, pace)
+            line = BrokerLine(
+                SecretStr(options.broker), board, agent=place.agent, echo_timeout_s=30, clear_on_exit=False,
+                on_control=worker.control, on_doorbell=worker.look_now,
+            )  # fmt: skip
+            worker.doorbell_works = lambda: line.is_up
+            await asyncio.sleep(APART_S * (number - options.first))
+            talking = asyncio.create_task(line.run())
+            working = asyncio.create_task(worker.run())
+            await over.wait()
+            worker.end("the bench is over")
+            await working
+            line.close()
+            await asyncio.wait({talking}, timeout=5)
+            talking.cancel()
+            return worker.vitals.ended.get(State.DONE, 0)
+
+        agents = [asyncio.create_task(one(options.first + number)) for number in range(options.count)]
+        await reader.read()
+        over.set()
+        print(json.dumps({"done": sum(await asyncio.gather(*agents))}), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("first", type=int)
+    parser.add_argument("count", type=int)
+    parser.add_argument("storage")
+    parser.add_argument("broker")
+    parser.add_argument("scratch", type=Path)
+    parser.add_argument("sleep_s", type=float)
+    asyncio.run(run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

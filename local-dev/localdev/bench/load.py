@@ -1,0 +1,183 @@
+"""Two hundred agents whose kernel sleeps, twenty thousand tasks: tasks a second, none lost. An idle agent's cost."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import aiomqtt
+import psutil
+
+from localdev.bench.case import Case
+from localdev.bench.dispatch import make_job
+from localdev.chaos.faults import COMPUTE
+from localdev.chaos.proxy import StorageProxy
+from localdev.servers import Azurite
+from localdev.stack import Stack, StackSpec
+from localdev.stack.settings import write_setting
+from orthocontracts import names
+from orthocontracts.states import TaskState
+from orthofunctions.bootstrap import System, build
+from orthofunctions.domain.records import TaskRecord
+from orthofunctions.settings import Settings
+from orthofunctions.usecases.rows import find
+
+POOL = "hpc"
+PROCESSES, PLANNERS, TASKS_A_JOB = 2, 8, 20
+LOOK_EVERY_S = 5.0
+STUCK_AFTER_S = 180.0
+IDLE_S = 60.0
+MOST_MB, MOST_MESSAGES = 150.0, 1.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--agents", type=int, default=200, help="how many (default 200)")
+    parser.add_argument("--tasks", type=int, default=20_000, help="how many (default 20000)")
+    parser.add_argument("--sleep", type=float, default=1.0, metavar="S", help="seconds the kernel sleeps (default 1)")
+
+
+def cases(options: argparse.Namespace) -> Iterator[Case]:
+    """An idle agent first, then the load."""
+    yield from _idle()
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-load-") as scratch,
+        Stack(StackSpec(Path(scratch), agents=0, cloud_limit=0)) as stack,
+    ):
+        connection = stack.azurite.connection_string
+        # no slots yet: nothing is released while the tasks are made
+        _write_pool(connection, 0)
+        system = build(Settings.model_validate({"AzureWebJobsStorage": connection}))
+        with contextlib.closing(system):
+            _make_tasks(system, options.tasks)
+            _write_pool(connection, options.agents)
+            yield from _load(options, stack, system, Path(scratch))
+
+
+def _write_pool(connection: str, slots: int) -> None:
+    pool = {"name": POOL, "kind": "onprem", "max_slots": max(1, slots), "queue_ahead": 1}
+    write_setting(connection, names.BLOB_POOLS, {"version": 1, "pools": [pool]})
+
+
+def _make_tasks(system: System, count: int) -> None:
+    """As the planner leaves them."""
+    ports = system.ports
+    ports.blobs.write(names.CONTAINER_PRODUCTS, "image.tif", b"pixels")
+    ports.blobs.write(names.CONTAINER_PRODUCTS, "image_RPC.TXT", b"rpc")
+    sizes = [min(TASKS_A_JOB, count - first) for first in range(0, count, TASKS_A_JOB)]
+    with ThreadPoolExecutor(PLANNERS) as planners:
+        for _ in planners.map(lambda one: make_job(ports, f"load-{one[0]}", one[1]), enumerate(sizes)):
+            pass
+
+
+def _load(options: argparse.Namespace, stack: Stack, system: System, scratch: Path) -> Iterator[Case]:
+    share = -(-options.agents // PROCESSES)
+    processes = [
+        subprocess.Popen(
+            [
+                sys.executable, "-m", "localdev.bench._load_side", str(first), str(min(share, options.agents - first)),
+                stack.azurite.connection_string, stack.broker.url, str(scratch / "agents"), str(options.sleep),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        for first in range(0, options.agents, share)
+    ]  # fmt: skip
+    began_s = time.monotonic()
+    try:
+        states = _until_done(system, options.tasks)
+        took_s = time.monotonic() - began_s
+        done = sum(json.loads(process.communicate(timeout=60)[0])["done"] for process in processes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    succeeded = states[TaskState.SUCCEEDED]
+    of = f"{options.tasks} tasks, {options.agents} agents, {took_s:.0f} s"
+    entries = sum(1 for _ in system.ports.blobs.list(names.CONTAINER_CATALOGUE))
+    lost = float(options.tasks - min(succeeded, entries))
+    yield Case("tasks", succeeded / took_s, "a second", of, None, "", None, "nothing was promised")
+    yield Case("lost", lost, "", of, None, "0", lost == 0)
+    yield Case("doubled", float(done - succeeded), "", "runs beyond one a task", None, "0", done == succeeded)
+
+
+def _until_done(system: System, count: int) -> Counter[TaskState]:
+    """States, once all have ended or nothing has for a long time."""
+    ended, changed_s = 0, time.monotonic()
+    while True:
+        states = Counter(task.state for task in find(system.ports.tables, TaskRecord))
+        now_ended = sum(number for state, number in states.items() if state.is_final)
+        if now_ended > ended:
+            ended, changed_s = now_ended, time.monotonic()
+            print(f"{ended} of {count}", file=sys.stderr, flush=True)
+        if ended >= count or time.monotonic() - changed_s > STUCK_AFTER_S:
+            return states
+        time.sleep(LOOK_EVERY_S)
+
+
+def _idle() -> Iterator[Case]:
+    """Memory and traffic of one real agent that has nothing to do, with its compute child warm."""
+    proxies: list[StorageProxy] = []
+    own: dict[str, str] = {}
+
+    @contextlib.contextmanager
+    def between(azurite: Azurite) -> Iterator[str]:
+        """Only the agent reaches storage through the proxy: what it counts is the agent's."""
+        with StorageProxy(azurite, 0) as proxy:
+            proxies.append(proxy)
+            own["ORTHOAGENT_STORAGE"] = proxy.connection_string
+            yield azurite.connection_string
+
+    with tempfile.TemporaryDirectory(prefix="bench-load-idle-") as scratch:
+        spec = StackSpec(Path(scratch), agents=1, cloud_limit=0, worker_of={"node-1": own})
+        with Stack(spec, between) as stack:
+            time.sleep(5)
+            before = proxies[0].requests.total()
+            messages = asyncio.run(_count_messages(stack.broker.port, "node-1"))
+            requests = proxies[0].requests.total() - before
+            agent_mb, child_mb = _memory_mb(stack.agents[0].group)
+    yield Case(
+        "idle memory", agent_mb, "MB", f"its compute child {child_mb:.0f} MB beside it (PSS)", agent_mb / MOST_MB,
+        f"under {MOST_MB:g} MB", agent_mb < MOST_MB,
+    )  # fmt: skip
+    rate = messages / IDLE_S
+    yield Case("idle MQTT", rate, "messages a second", "", rate / MOST_MESSAGES, "under 1", rate < MOST_MESSAGES)
+    yield Case(
+        "idle storage", requests / IDLE_S, "requests a second", "while the doorbell is up", None, "", None,
+        "nothing was promised",
+    )  # fmt: skip
+
+
+async def _count_messages(port: int, agent: str) -> int:
+    """To and from an agent."""
+    found = 0
+    async with aiomqtt.Client("127.0.0.1", port) as client:
+        await client.subscribe(f"orthoburst/v1/agents/{agent}/#")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(IDLE_S):
+                async for message in client.messages:
+                    found += not message.retain
+    return found
+
+
+def _memory_mb(group: int) -> tuple[float, float]:
+    """Of the agent's own process, and of its compute child, in MB: proportional set size."""
+    agent = child = 0.0
+    for process in psutil.Process(group).children(recursive=True):
+        pss = process.memory_full_info().pss / 1e6
+        command = process.cmdline()
+        if COMPUTE in command:
+            child += pss
+        else:
+            agent += pss
+    return agent, child

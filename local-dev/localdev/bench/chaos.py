@@ -15,7 +15,7 @@ from typing import Any
 from localdev.bench.case import Case
 from localdev.chaos.faults import KINDS
 from localdev.chaos.outcome import Verdict
-from localdev.chaos.run import LEASE_S, Order, run
+from localdev.chaos.run import LEASE_S, Calm, Order, run
 
 SLACK_S = 5.0
 PRESENCE_S = 5.0
@@ -50,10 +50,10 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
         seed, options.tasks, options.minutes, options.agents, every_s=options.every, kinds=tuple(options.kinds)
     )
     if options.keep is not None:
-        verdict = run(order, options.keep)
+        verdict = run(order, options.keep, Calm.run(order, options.keep))
     else:
         with tempfile.TemporaryDirectory(prefix="bench-chaos-") as folder:
-            verdict = run(order, Path(folder))
+            verdict = run(order, Path(folder), Calm.run(order, Path(folder)))
     _verdicts.append(verdict)
     struck = sum(verdict.faults.values())
     of = f"{verdict.tasks} tasks, {struck} faults"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import random
 import threading
 import time
@@ -145,8 +146,8 @@ class StorageProxy:
         url = URL(f"http://127.0.0.1:{port}{request.raw_path}", encoded=True)
         try:
             async with http.request(
-                call.method, url, headers=headers, data=body or None, skip_auto_headers=_NOT_ADDED,
-                allow_redirects=False,
+                call.method, url, headers=headers, data=io.BytesIO(body) if body else None,
+                skip_auto_headers=_NOT_ADDED, allow_redirects=False,
             ) as answer:  # fmt: skip
                 content = await answer.read()
                 self._note(call, answer.status)

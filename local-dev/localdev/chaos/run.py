@@ -63,28 +63,42 @@ class _Seen:
     broke: list[str]
 
 
-def run(order: Order, folder: Path) -> Verdict:
-    """The whole, in an empty folder.
+@dataclass(frozen=True)
+class Calm:
+    """The work done without faults: what a storm is held against. Good for any that has as many tasks or fewer."""
 
-    Raises
-    ------
-    RuntimeError
-        Where the run without faults is not whole: then there is nothing to compare with.
-    """
-    scenes = Scenes.make(folder / "scenes")
-    calm = _once(order, scenes, folder / "calm", None, kinds=())
-    if calm.outcome.missing:
-        raise RuntimeError(f"the run without faults is not whole: {calm.outcome.missing}")
+    scenes: Scenes
+    pixels: dict[str, str]
+    seconds: float
+
+    @classmethod
+    def run(cls, order: Order, folder: Path) -> Calm:
+        """In an empty folder.
+
+        Raises
+        ------
+        RuntimeError
+            Where it is not whole: then there is nothing to compare with.
+        """
+        scenes = Scenes.make(folder / "scenes")
+        seen = _once(order, scenes, folder / "calm", None, kinds=())
+        if seen.outcome.missing:
+            raise RuntimeError(f"the run without faults is not whole: {seen.outcome.missing}")
+        return cls(scenes, seen.outcome.pixels, seen.seconds)
+
+
+def run(order: Order, folder: Path, calm: Calm) -> Verdict:
+    """The storm, in a folder without one."""
     with small_disk(folder / "disk") as disk:
         kinds = tuple(kind for kind in order.kinds if disk is not None or kind != "fill_disk")
-        storm = _once(order, scenes, folder / "storm", disk, kinds)
+        storm = _once(order, calm.scenes, folder / "storm", disk, kinds)
     of = storm.outcome
     return Verdict(
         tasks=of.tasks,
         succeeded=of.succeeded,
         lost=len(of.missing),
         committed_twice=committed_twice(storm.commits),
-        wrong_pixels=wrong_pixels(of.pixels, calm.outcome.pixels),
+        wrong_pixels=wrong_pixels(of.pixels, calm.pixels),
         attempts_per_task=round(1 + of.counted / max(1, of.tasks), 3),
         counted_attempts=of.counted,
         seed=order.seed,

@@ -207,6 +207,22 @@ class TestRepair:
         assert repair(world.ports, world.rules) == 1
         assert world.active()[0].released_at == active.released_at
 
+    def test_what_is_in_order_is_not_asked_for_one_by_one(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """With twenty thousand tasks that would keep storage busy for longer than the pause between two repairs."""
+        for number in range(20):
+            world.job(f"job-{number}", "ABCDEFGHIJKLMNOPQRST"[number])
+        world.status("node-1", slots=8)
+        world.round()
+        world.clock.advance(121)
+        asked: list[str] = []
+        monkeypatch.setattr(world.ports.tables, "get", lambda table, *_: asked.append(table))
+        monkeypatch.setattr(world.ports.blobs, "facts", lambda container, _: asked.append(container))
+        assert repair(world.ports, world.rules) == 0
+        assert repair_outputs(world.ports) == 0
+        assert set(asked) <= {names.CONTAINER_SETTINGS}
+        sweep(world.ports, world.rules)
+        assert not {names.TABLE_TASKS, names.ticket_container("hpc")} & set(asked)
+
     def test_outputs_left_waiting(self, world: World) -> None:
         task_id = world.job("one", "AB")
         a = min(world.outputs(), key=lambda output: output.title)

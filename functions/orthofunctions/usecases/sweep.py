@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from orthocontracts import names
 from orthocontracts.states import TaskState
@@ -43,35 +45,52 @@ def sweep(ports: Ports, rules: Rules) -> int:
     """Look at every active release. Returns how many were recalled."""
     site = Site.read(ports)
     lengths = Lengths.read(ports, site)
+    tasks = _tasks_of(ports, site.active)
+    tickets = {blob.name for spec in site.pools for blob in ports.blobs.list(names.ticket_container(spec.name))}
     n_recalled = 0
     orphans: dict[str, int] = {}
     for active in site.active:
-        task = load_task(ports, active.job_id, active.task_id)
+        task = tasks.get(active.task_id)
         if not _is_current(active, task):
             _clear_away(ports, rules, active, task)
             continue
         assert task is not None
-        if lengths.results == 0 and (why := _why_recall(ports, rules, site, lengths, task)):
+        if lengths.results == 0 and (why := _why_recall(ports, rules, site, lengths, task, tickets)):
             n_recalled += recall(ports, rules, task, why)
             _learn_from_waiting(ports, site, active, task)
         elif _worker_gone(site, task, ports.clock.now(), rules):
             orphans[active.pool] = orphans.get(active.pool, 0) + 1
     for pool, waiting in orphans.items():
         ring(ports, rules, site, pool, waiting)  # its message comes back within a minute; someone should be awake
-    sweep_tickets(ports, rules, site)
+    sweep_tickets(ports, site, tasks)
     return n_recalled
 
 
-def sweep_tickets(ports: Ports, rules: Rules, site: Site) -> None:
-    """Delete tickets whose release is not the one under way."""
+def _tasks_of(ports: Ports, active: Iterable[ActiveRecord]) -> dict[str, TaskRecord]:
+    """Their tasks, by id; those of one job in one request."""
+    found: dict[str, TaskRecord] = {}
+    for job_id, of_a_job in groupby(sorted(active, key=lambda one: one.job_id), key=lambda one: one.job_id):
+        ids = sorted(one.task_id for one in of_a_job)
+        rows = ports.tables.query(names.TABLE_TASKS, partition=job_id, key_from=ids[0], key_below=f"{ids[-1]}~")
+        found |= {row.key: TaskRecord.from_row(row) for row in rows}
+    return found
+
+
+def sweep_tickets(ports: Ports, site: Site, seen: Mapping[str, TaskRecord]) -> None:
+    """Delete tickets whose release is not the one under way. What was ``seen`` of a task before says enough only where
+    it is: a release may have begun since."""
     for spec in site.pools:
         for blob in list(ports.blobs.list(names.ticket_container(spec.name))):
             task_id, _, number = blob.name.removesuffix(".json").rpartition("-")
-            task = load_task(ports, job_of_task(task_id), task_id)
-            current = task is not None and task.state in UNDER_RELEASE and number == str(task.release)
-            if not current:
+            if _holds(seen.get(task_id), number):
+                continue
+            if not _holds(load_task(ports, job_of_task(task_id), task_id), number):
                 logger.info("deleted the ticket of an ended release", extra={"action": "swept", "ticket": blob.name})
                 ports.blobs.delete(blob.container, blob.name)
+
+
+def _holds(task: TaskRecord | None, release: str) -> bool:
+    return task is not None and task.state in UNDER_RELEASE and release == str(task.release)
 
 
 def _is_current(active: ActiveRecord, task: TaskRecord | None) -> bool:
@@ -98,17 +117,18 @@ def _learn_from_waiting(ports: Ports, site: Site, active: ActiveRecord, task: Ta
         note_startup(ports, spec, (now - active.released_at).total_seconds())
 
 
-def _why_recall(ports: Ports, rules: Rules, site: Site, lengths: Lengths, task: TaskRecord) -> str | None:
+def _why_recall(
+    ports: Ports, rules: Rules, site: Site, lengths: Lengths, task: TaskRecord, tickets: Collection[str]
+) -> str | None:
     assert task.pool is not None
     spec = site.spec(task.pool)
     queue = names.pool_queue(task.pool, task.result_version)
-    ticket = ports.blobs.facts(names.ticket_container(task.pool), names.ticket_blob(task.task_id, task.release))
     around = Surroundings(
         pool=spec,
         pool_gone=spec is not None and pool_gone(spec, site.agents_of(spec.name), ports.clock.now(), rules),
         # A queue we did not measure counts as full: the active row named another pool.
         messages=lengths.of_pools.get(queue, 1),
-        ticket_there=ticket is not None,
+        ticket_there=names.ticket_blob(task.task_id, task.release) in tickets,
         start_limit_s=site.start_limit_s(spec) if spec is not None else 0.0,
     )
     return why_recall(task, around, ports.clock.now(), rules)

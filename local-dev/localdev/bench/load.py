@@ -35,7 +35,7 @@ from orthofunctions.usecases.rows import find
 
 POOL = "hpc"
 PROCESSES, PLANNERS, TASKS_A_JOB = 2, 8, 20
-LOOK_EVERY_S = 5.0
+LOOK_EVERY_S = 15.0
 STUCK_AFTER_S = 180.0
 IDLE_S = 60.0
 MOST_MB, MOST_MESSAGES = 150.0, 1.0

@@ -40,10 +40,15 @@ class View:
         return any(at_s > moment_s for at_s, _ in self.commits)
 
     def moved_on(self, before: TaskRecord) -> bool:
-        """Whether a task has ended, or runs in another delivery than then."""
+        """Whether a task runs, or has ended, in another delivery than then."""
         now = self.tasks[before.task_id]
-        runs = now.state is TaskState.RUNNING and (now.release, now.delivery) > (before.release, before.delivery)
-        return now.state.is_final or runs
+        is_another = (now.release, now.delivery) > (before.release, before.delivery)
+        return is_another and (now.state is TaskState.RUNNING or now.state.is_final)
+
+    def was_done(self, before: TaskRecord) -> bool:
+        """Whether a task ended in the delivery it was in then: that had been reported, and nothing was hit."""
+        now = self.tasks[before.task_id]
+        return now.state.is_final and (now.release, now.delivery) == (before.release, before.delivery)
 
     def began_on(self, agent: str, since_s: float) -> bool:
         """Whether an agent has begun a task since a time of the wall clock."""
@@ -58,6 +63,7 @@ class _Wait:
     kind: str
     since_s: float
     is_over: Callable[[View], bool]
+    is_void: Callable[[View], bool] = lambda _: False
 
 
 @dataclass
@@ -105,9 +111,10 @@ class Watch:
         self._waits.append(_Wait(kind, time.monotonic() if since_s is None else since_s, is_over))
 
     def wait_for_tasks(self, kind: str, tasks: Sequence[TaskRecord]) -> None:
-        """Until each has ended, or runs in another delivery than now."""
+        """Until each runs, or has ended, in another delivery than now."""
         for task in tasks:
-            self.wait_for(kind, partial(View.moved_on, before=task))
+            is_over, is_void = partial(View.moved_on, before=task), partial(View.was_done, before=task)
+            self._waits.append(_Wait(kind, time.monotonic(), is_over, is_void))
 
     def wait_for_commit(self, kind: str) -> None:
         now_s = time.monotonic()
@@ -129,8 +136,10 @@ class Watch:
             try:
                 self._tasks |= {task.task_id: task for task in find(ports.tables, TaskRecord)}
                 for wait in list(self._waits):
-                    if wait.is_over(view):
+                    is_over = wait.is_over(view)
+                    if is_over:
                         self.recovered.setdefault(wait.kind, []).append(time.monotonic() - wait.since_s)
+                    if is_over or wait.is_void(view):
                         with contextlib.suppress(ValueError):
                             self._waits.remove(wait)
             except (AzureError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Every kind of fault at once, in two minutes: nothing lost, nothing committed twice, every pixel right."""
+"""Every kind of fault at once, in minutes: nothing lost, nothing committed twice, every pixel right."""
 
 from __future__ import annotations
 

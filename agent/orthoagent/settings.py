@@ -136,8 +136,8 @@ class Settings(StorageSettings):
     inputs_gb: float = Field(
         default=20,
         ge=0,
-        description="gigabytes of inputs kept beside scratch for further tasks, for all agents there, or for a batch job "
-        "alone, as long as it lives; 0 keeps none",
+        description="gigabytes of inputs kept beside scratch for further tasks, for all agents there, or for a batch "
+        "job alone, as long as it lives; 0 keeps none",
     )
     slot_scratch_gb: float | None = Field(
         default=None, gt=0, description="most gigabytes of scratch one task may have; no limit but the disk by default"

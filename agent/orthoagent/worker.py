@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orthoagent.adapters.process import ComputeChild
-from orthoagent.adapters.scratch import is_full
 from orthoagent.adapters.storage import Lease, PoolQueue
 from orthoagent.delivery import DeliveryRun
 from orthoagent.errors import StorageSilentError
@@ -201,7 +200,7 @@ class Worker:
             await asyncio.wait_for(self._nudge.wait(), pause_s)
 
     async def _take_one(self) -> bool:
-        if await asyncio.to_thread(is_full, self._place.scratch):
+        if not await asyncio.to_thread(self._place.fetcher.has_room, self._place.scratch):
             # Whatever it took would fail, and this worker would be free again at once: it would fail task after task.
             log("disk_full", level=logging.WARNING, folder=str(self._place.scratch))
             return False

@@ -17,7 +17,7 @@ from typing import IO
 import aiohttp
 
 from orthoagent.adapters.kept import KeptInputs
-from orthoagent.adapters.scratch import SPARE_BYTES
+from orthoagent.adapters.scratch import SPARE_BYTES, is_full
 from orthoagent.adapters.sites import Sites, lend
 from orthoagent.errors import FaultError
 from orthoagent.logs import log
@@ -96,6 +96,12 @@ class Fetcher:
         except* (FaultError, OSError) as several:
             raise _first_fault(several, folder) from several
         return sum((task.result() for task in tasks), Fetched())
+
+    def has_room(self, folder: Path) -> bool:
+        """Whether anything should be fetched into this folder now: kept inputs give way first. Blocks."""
+        if is_full(folder) and self._kept is not None:
+            self._kept.make_room(SPARE_BYTES)
+        return not is_full(folder)
 
     def _make_room(self, folder: Path, files: Sequence[InputFile], limit_bytes: int | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ SPARE_BYTES = 64 << 20
 
 
 def is_full(folder: Path) -> bool:
-    """Whether nothing should be fetched into this folder now. Blocks."""
+    """Whether there is next to no room in this folder. Blocks."""
     try:
         return shutil.disk_usage(folder).free < SPARE_BYTES
     except OSError:

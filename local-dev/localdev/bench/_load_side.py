@@ -14,21 +14,27 @@ import sys
 from pathlib import Path
 
 import aiohttp
-from pydantic import SecretStr
+from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.queue.aio import QueueServiceClient
 
-from orthoagent.adapters.clients import blob_service, queue_service
+from orthoagent.adapters.clients import PATIENCE, AccountStorage
 from orthoagent.adapters.fetch import Fetcher
 from orthoagent.adapters.mqtt import BrokerLine
 from orthoagent.adapters.process import ComputeChild, OnLine
 from orthoagent.adapters.sites import Sites
 from orthoagent.adapters.storage import Outbox, PoolQueue, Tickets
 from orthoagent.adapters.upload import Uploader
+from orthoagent.adapters.watch import SlotLimits
 from orthoagent.childwords import ComputeJob, Made, OutputMade
 from orthoagent.session import State
 from orthoagent.status import StatusBoard
+from orthoagent.vitals import Vitals
+from orthoagent.walltime import Walltime
 from orthoagent.work import Workplace
 from orthoagent.worker import Pace, Worker
 from orthocontracts import names
+from orthocontracts.brokers import BrokerAddress
+from orthocontracts.messages import Fault
 from orthocontracts.outputs import FILE_SUFFIX, file_kinds
 from orthocontracts.version import KERNEL_RESULT_VERSION
 
@@ -43,13 +49,13 @@ class SleepingChild(ComputeChild):
     """Sleeps, then has made every file."""
 
     def __init__(self, sleep_s: float) -> None:
-        super().__init__(0, "none:none", environment={}, warm=False, jobs_per_process=1)
+        super().__init__(0, "none:none", environment={}, limits=SlotLimits(), warm=False, jobs_per_process=1)
         self._sleep_s = sleep_s
 
     async def start(self) -> None:
         pass
 
-    async def run(self, job: ComputeJob, on_line: OnLine) -> str | None:
+    async def run(self, job: ComputeJob, on_line: OnLine) -> Fault | None:
         await asyncio.sleep(self._sleep_s * random.uniform(0.5, 1.5))
         for output in job.outputs:
             on_line(Made(digest=output.digest, made=await asyncio.to_thread(_files, job, output.digest)))
@@ -73,10 +79,11 @@ async def run(options: argparse.Namespace) -> None:
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async with (
-        queue_service(options.storage) as queues,
-        blob_service(options.storage) as blobs,
+        QueueServiceClient.from_connection_string(options.storage, **PATIENCE) as queues,
+        BlobServiceClient.from_connection_string(options.storage, **PATIENCE) as blobs,
         aiohttp.ClientSession(auto_decompress=False) as http,
     ):
+        storage = AccountStorage(queues, blobs)
 
         async def one(number: int) -> int:
             board = StatusBoard(
@@ -84,16 +91,18 @@ async def run(options: argparse.Namespace) -> None:
             )
             place = Workplace(
                 agent=f"load-{number:04d}", pool=POOL, scratch=options.scratch / str(number), renew_every_s=LEASE_S / 3,
-                tickets=Tickets(blobs, POOL), outbox=Outbox(queues, names.QUEUE_RESULTS),
-                fetcher=Fetcher(http, Sites({}), parallel=4), uploader=Uploader(http, Sites({})), board=board,
+                tickets=Tickets(storage.container(names.ticket_container(POOL))),
+                outbox=Outbox(storage.queue(names.QUEUE_RESULTS)), fetcher=Fetcher(http, Sites({}), None, parallel=4),
+                uploader=Uploader(http, Sites({})), board=board, limits=SlotLimits(), vitals=Vitals(),
+                walltime=Walltime.lasting(None),
             )  # fmt: skip
             place.scratch.mkdir(parents=True)
-            queue = PoolQueue(queues, names.pool_queue(POOL, KERNEL_RESULT_VERSION), lease_s=LEASE_S)
+            queue = PoolQueue(storage.queue(names.pool_queue(POOL, KERNEL_RESULT_VERSION)), lease_s=LEASE_S)
             pace = Pace(poll_up_s=60, poll_down_s=5, grace_s=10)
             worker = Worker(queue, [SleepingChild(options.sleep_s)], place, pace)
             line = BrokerLine(
-                SecretStr(options.broker), board, agent=place.agent, echo_timeout_s=30, clear_on_exit=False,
-                on_control=worker.control, on_doorbell=worker.look_now,
+                BrokerAddress.of(options.broker), board, agent=place.agent, pool=POOL, echo_timeout_s=30,
+                clear_on_exit=False, on_control=worker.control, on_doorbell=worker.look_now,
             )  # fmt: skip
             worker.doorbell_works = lambda: line.is_up
             await asyncio.sleep(APART_S * (number - options.first))
@@ -105,7 +114,7 @@ async def run(options: argparse.Namespace) -> None:
             line.close()
             await asyncio.wait({talking}, timeout=5)
             talking.cancel()
-            return worker.vitals.ended.get(State.DONE, 0)
+            return place.vitals.ended.get(State.DONE, 0)
 
         agents = [asyncio.create_task(one(options.first + number)) for number in range(options.count)]
         await reader.read()

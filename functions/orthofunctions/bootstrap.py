@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import requests
 
@@ -20,6 +20,7 @@ from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
 from orthofunctions.settings import Settings
+from orthofunctions.usecases.rounds import Rounds
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class System:
     rules: Rules
     limits: Limits
     session: requests.Session
+    rounds: Rounds = field(default_factory=Rounds)
 
     def close(self) -> None:
         """Publish what waits for the broker, close connections."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
@@ -23,12 +24,14 @@ from orthofunctions.domain.runtimes import RunTimes
 from orthofunctions.ports import LeaseHeldError, LeaseLostError, Ports
 from orthofunctions.usecases import dispatch as dispatching
 from orthofunctions.usecases import release as releasing
+from orthofunctions.usecases import rounds as rounds_module
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.dispatch import dispatch, one_round
 from orthofunctions.usecases.lease import LEASE_S, STOP_AFTER_S, RoundLease
 from orthofunctions.usecases.ledger import account, month_of, reserve
 from orthofunctions.usecases.pending import candidates, current_tasks, enqueue
 from orthofunctions.usecases.recall import recall
+from orthofunctions.usecases.rounds import Rounds
 
 
 @pytest.fixture
@@ -57,6 +60,48 @@ class TestWakes:
         monkeypatch.setattr(dispatching, "one_round", lambda *_: rounds.append(1) or 0)
         dispatch(world.ports, world.rules)
         assert len(rounds) == 1
+
+    def test_wakes_of_one_process_during_a_round_make_one_more_and_cost_storage_nothing(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        began, go_on, rounds = threading.Event(), threading.Event(), []
+
+        def slow(*_: object) -> int:
+            rounds.append(1)
+            began.set()
+            assert go_on.wait(10)
+            return 0
+
+        monkeypatch.setattr(rounds_module, "dispatch", slow)
+        here = Rounds()
+        first = threading.Thread(target=here.answer, args=(world.ports, world.rules))
+        first.start()
+        assert began.wait(10)
+        for _ in range(50):
+            here.answer(world.ports, world.rules)  # returns at once
+        go_on.set()
+        first.join(10)
+        assert len(rounds) == 2
+        here.answer(world.ports, world.rules)
+        assert len(rounds) == 3
+
+    def test_a_round_that_fails_does_not_keep_the_next_from_coming(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tries: list[int] = []
+
+        def fails_first(*_: object) -> int:
+            tries.append(1)
+            if len(tries) == 1:
+                raise PoolsFileError("broken")
+            return 0
+
+        monkeypatch.setattr(rounds_module, "dispatch", fails_first)
+        here = Rounds()
+        with pytest.raises(PoolsFileError):
+            here.answer(world.ports, world.rules)
+        here.answer(world.ports, world.rules)
+        assert len(tries) == 2
 
     def test_the_lease_is_given_back_when_a_round_fails(self, world: World) -> None:
         world.blobs.write(names.CONTAINER_SETTINGS, names.BLOB_POOLS, b"{}")

@@ -7,7 +7,6 @@ import azure.functions as func
 from orthocontracts import names
 from orthofunctions.bootstrap import system
 from orthofunctions.triggers.connection import STORAGE
-from orthofunctions.usecases.dispatch import dispatch
 from orthofunctions.usecases.pending import is_wake
 
 blueprint = func.Blueprint()
@@ -18,4 +17,4 @@ blueprint = func.Blueprint()
 def dispatch_on_wake(message: func.QueueMessage) -> None:
     """What the wake says is for the log only: a round looks at everything."""
     if is_wake(message.get_body().decode(errors="replace")):
-        dispatch(system().ports, system().rules)
+        system().rounds.answer(system().ports, system().rules)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import azure.functions as func
 
 from orthofunctions.bootstrap import system
-from orthofunctions.usecases.dispatch import dispatch
 from orthofunctions.usecases.expire import expire_jobs
 from orthofunctions.usecases.repair import repair, repair_outputs, sweep_agents, sweep_results
 from orthofunctions.usecases.sweep import sweep
@@ -17,7 +16,7 @@ blueprint = func.Blueprint()
 @blueprint.timer_trigger("timer", schedule="*/5 * * * * *")
 def run_round(timer: func.TimerRequest) -> None:
     """Patience runs out without a message."""
-    dispatch(system().ports, system().rules)
+    system().rounds.answer(system().ports, system().rules)
 
 
 @blueprint.function_name("sweep")

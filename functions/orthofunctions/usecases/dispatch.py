@@ -26,7 +26,7 @@ from orthofunctions.usecases.turns import advance_clock
 
 logger = logging.getLogger(__name__)
 
-MOST_ROUNDS = 20  # in one call: wakes that keep coming have messages of their own
+MOST_ROUNDS = 10  # in one call: wakes that keep coming have messages of their own
 MOST_IN_A_BUNDLE = 20  # releases that one thread carries out before it takes more
 LOOK_AHEAD = 50  # candidates read beyond the free slots: some may be waiting for another pool or version
 

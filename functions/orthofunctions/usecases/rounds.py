@@ -19,7 +19,7 @@ class Rounds:
         self._asked = threading.Event()
 
     def answer(self, ports: Ports, rules: Rules) -> None:
-        """Dispatch now, or let the thread that does go on. If that dies, the wake is gone with it: the timer looks too."""
+        """Dispatch now, or let the thread that does go on. What dies with that, the timer brings back."""
         self._asked.set()
         for _ in range(MOST_IN_A_CALL):
             # Asked again after the lock is let go: a wake that found it held must not be forgotten.

@@ -65,6 +65,7 @@ BLOB_POOLS = "pools.yaml"
 BLOB_POOLS_IN_FORCE = "pools-in-force.yaml"
 BLOB_DISPATCH_LEASE = "dispatch.lease"
 BLOB_DISPATCH_MARK = "dispatch.mark"
+BLOB_REPAIR_TOUR = "repair.tour"
 BLOB_SEAL_KEY = "seal.key"
 
 

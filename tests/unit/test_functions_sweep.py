@@ -23,11 +23,12 @@ from orthofunctions.usecases import capacity
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.capacity import note_status
 from orthofunctions.usecases.poison import CHANCES, reconcile_poison
-from orthofunctions.usecases.repair import repair, repair_outputs, sweep_agents, sweep_results
+from orthofunctions.usecases.repair import repair, repair_outputs, repair_rows, sweep_agents, sweep_results
 from orthofunctions.usecases.roster import all_agents
 from orthofunctions.usecases.rows import find
 from orthofunctions.usecases.site import Site
 from orthofunctions.usecases.sweep import sweep
+from orthofunctions.usecases.tour import SHARES, TARGET_S, Share, next_share
 
 
 @pytest.fixture
@@ -191,7 +192,46 @@ class TestRecall:
         assert only_task(world)[3] == "its ticket was never written, or is lost"
 
 
+ALL = Share(0, SHARES)
+
+
 class TestRepair:
+    def test_a_large_site_is_gone_through_share_by_share_and_none_is_left_out(self, world: World) -> None:
+        """Tables that take a minute to read: each look takes what fits into seconds, and goes on from there."""
+        jobs = [f"j{number:02x}" for number in range(SHARES)]
+        seen: list[str] = []
+        shares: list[Share] = []
+        while len(seen) < len(jobs):
+            with next_share(world.ports) as share:
+                start, below = share.jobs
+                shares.append(share)
+                mine = [job for job in jobs if (start or "") <= job and (below is None or job < below)]
+                seen += mine if len(shares) > 1 else []
+                world.clock.advance(60 * len(mine) / SHARES)
+        assert shares[0].is_all
+        assert seen == jobs
+        assert max(60 * share.width / SHARES for share in shares[1:]) < 2 * TARGET_S
+        for _ in range(12):
+            with next_share(world.ports) as share:
+                pass  # it has become quick
+        assert share.is_all
+
+    def test_what_fails_is_looked_at_again(self, world: World) -> None:
+        with next_share(world.ports):
+            world.clock.advance(60)
+        with pytest.raises(ValueError, match="broken"), next_share(world.ports) as share:
+            raise ValueError("broken")
+        with next_share(world.ports) as again:
+            assert again == share
+
+    def test_lost_rows_of_one_share(self, world: World) -> None:
+        world.job("waiting", "A")
+        for row in list(world.ports.tables.query(names.TABLE_PENDING)):
+            world.ports.tables.delete(names.TABLE_PENDING, row.partition, row.key)
+        number = int(world.jobs()[0].job_id[1:3], 16)
+        assert repair_rows(world.ports, world.rules, Share((number + 1) % SHARES, 1)) == 0
+        assert repair_rows(world.ports, world.rules, Share(number, 1)) == 1
+
     def test_lost_index_rows_and_lost_active_rows(self, world: World) -> None:
         world.job("waiting", "A")
         for row in list(world.ports.tables.query(names.TABLE_PENDING)):
@@ -218,7 +258,6 @@ class TestRepair:
         monkeypatch.setattr(world.ports.tables, "get", lambda table, *_: asked.append(table))
         monkeypatch.setattr(world.ports.blobs, "facts", lambda container, _: asked.append(container))
         assert repair(world.ports, world.rules) == 0
-        assert repair_outputs(world.ports) == 0
         assert set(asked) <= {names.CONTAINER_SETTINGS}
         sweep(world.ports, world.rules)
         assert not {names.TABLE_TASKS, names.ticket_container("hpc")} & set(asked)
@@ -229,10 +268,10 @@ class TestRepair:
         world.ports.blobs.write(names.CONTAINER_CATALOGUE, names.catalogue_blob(a.digest), b"{}")
         task = world.task(task_id)
         world.ports.tables.replace(names.TABLE_TASKS, task.changed(state=TaskState.FAILED).to_row())
-        assert repair_outputs(world.ports) == 2
+        assert repair_outputs(world.ports, ALL) == 2
         states = {output.title: output.state for output in world.outputs()}
         assert states == {"A": OutputState.COMMITTED, "B": OutputState.FAILED}
-        assert repair_outputs(world.ports) == 0
+        assert repair_outputs(world.ports, ALL) == 0
         assert {one.state for one in find(world.ports.tables, DigestRecord) if one.row == "state"} == {
             "committed",
             "failed",

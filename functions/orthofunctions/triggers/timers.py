@@ -6,7 +6,7 @@ import azure.functions as func
 
 from orthofunctions.bootstrap import system
 from orthofunctions.usecases.expire import expire_jobs
-from orthofunctions.usecases.repair import repair, repair_outputs, sweep_agents, sweep_results
+from orthofunctions.usecases.repair import repair, sweep_agents, sweep_results
 from orthofunctions.usecases.sweep import sweep
 
 blueprint = func.Blueprint()
@@ -29,7 +29,6 @@ def run_sweep(timer: func.TimerRequest) -> None:
 @blueprint.timer_trigger("timer", schedule="35 * * * * *")
 def run_repair(timer: func.TimerRequest) -> None:
     repair(system().ports, system().rules)
-    repair_outputs(system().ports)
 
 
 @blueprint.function_name("housekeeping")

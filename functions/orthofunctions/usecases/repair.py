@@ -1,4 +1,4 @@
-"""Making again what the storage lost, and throwing away what nobody needs. Runs seldom: it reads whole tables.
+"""Making again what the storage lost, and throwing away what nobody needs. It reads whole tables, by and by.
 
 The order of writes never loses a row. A storage that loses its last seconds does, and so does a call that nobody
 repeats.
@@ -26,6 +26,7 @@ from orthofunctions.usecases.roster import all_pages, store_pages
 from orthofunctions.usecases.rows import find, load, release_key
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.tasks import UNDER_RELEASE, load_task
+from orthofunctions.usecases.tour import Share, next_share
 
 logger = logging.getLogger(__name__)
 
@@ -33,23 +34,33 @@ AGENT_KEPT = timedelta(days=1)
 
 
 def repair(ports: Ports, rules: Rules) -> int:
+    """Make again what is missing of the jobs whose turn it is. Returns how many rows and outputs that were."""
+    with next_share(ports) as share:
+        return repair_rows(ports, rules, share) + repair_outputs(ports, share)
+
+
+def repair_rows(ports: Ports, rules: Rules, share: Share) -> int:
     """Make index rows of pending tasks and active rows of released ones again. Returns how many were missing."""
     n_made = 0
-    # As a whole: asked for one by one, those of 3000 tasks kept the emulator busy for minutes, every minute.
-    indexed = {(row.partition, row.key) for row in ports.tables.query(names.TABLE_PENDING)}
-    for task in find(ports.tables, TaskRecord, state=str(TaskState.PENDING)):
+    # As a whole where all jobs are looked at: one by one, those of 3000 tasks kept the emulator busy for minutes.
+    indexed = _places(ports) if share.is_all else frozenset()
+    for task in find(ports.tables, TaskRecord, partitions=share.jobs, state=str(TaskState.PENDING)):
         absent = [row for row in index_rows(task) if (row.partition, row.key) not in indexed]
         # what was written since we read the index is not lost
         if any(ports.tables.get(names.TABLE_PENDING, row.partition, row.key) is None for row in absent):
             enqueue(ports, task)
             n_made += 1
     for state in UNDER_RELEASE:
-        for task in find(ports.tables, TaskRecord, state=str(state)):
+        for task in find(ports.tables, TaskRecord, partitions=share.jobs, state=str(state)):
             n_made += _make_active_again(ports, rules, task)
     if n_made:
         logger.warning("made %d lost rows again", n_made, extra={"action": "repaired"})
         wake(ports, "repaired")
     return n_made
+
+
+def _places(ports: Ports) -> frozenset[tuple[str, str]]:
+    return frozenset((row.partition, row.key) for row in ports.tables.query(names.TABLE_PENDING))
 
 
 def _make_active_again(ports: Ports, rules: Rules, task: TaskRecord) -> int:
@@ -80,7 +91,7 @@ def _make_active_again(ports: Ports, rules: Rules, task: TaskRecord) -> int:
     return 1
 
 
-def repair_outputs(ports: Ports) -> int:
+def repair_outputs(ports: Ports, share: Share) -> int:
     """End outputs that still wait for a digest which has ended, or for a task that has. Returns how many.
 
     A digest that failed or was abandoned is left alone: whoever waits beside it is about to claim it anew. So are the
@@ -90,9 +101,9 @@ def repair_outputs(ports: Ports) -> int:
     under_way = {
         task.task_id
         for state in (TaskState.PENDING, *UNDER_RELEASE)
-        for task in find(ports.tables, TaskRecord, state=str(state))
+        for task in find(ports.tables, TaskRecord, partitions=share.jobs, state=str(state))
     }
-    for output in find(ports.tables, OutputRecord, state=str(OutputState.WANTED)):
+    for output in find(ports.tables, OutputRecord, partitions=share.jobs, state=str(OutputState.WANTED)):
         if output.task_id in under_way:
             continue
         if adopt(ports, output.digest):

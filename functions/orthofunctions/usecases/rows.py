@@ -20,9 +20,19 @@ def load(tables: Tables, kind: type[R], partition: str, key: str) -> R | None:
     return kind.from_row(row) if row else None
 
 
-def find(tables: Tables, kind: type[R], *, partition: str | None = None, **equal: Value) -> Iterator[R]:
-    """Records of a table, or of one partition, whose fields have the given values."""
-    for row in tables.query(kind.TABLE, partition=partition, equal=equal or None):
+Range = tuple[str | None, str | None]
+"""From, and below; None where there is no end."""
+
+
+def find(
+    tables: Tables, kind: type[R], *, partition: str | None = None, partitions: Range = (None, None), **equal: Value
+) -> Iterator[R]:
+    """Records of a table, of one partition, or of a range of them, whose fields have the given values."""
+    start, below = partitions
+    rows = tables.query(
+        kind.TABLE, partition=partition, partition_from=start, partition_below=below, equal=equal or None
+    )
+    for row in rows:
         yield kind.from_row(row)
 
 

@@ -15,8 +15,9 @@ logger = logging.getLogger(__name__)
 def times_kept(ports: Ports, queue: str, body: str) -> int:
     """Note that a message failed once more, and say how often it has."""
     message_id = _id_of(body)
-    times = sum(1 for _ in ports.blobs.list(names.CONTAINER_CONTROL, f"poison/{queue}/{message_id}.again-"))
-    ports.blobs.create(names.CONTAINER_CONTROL, f"poison/{queue}/{message_id}.again-{times}", b"")
+    # Not below poison/: what is there is shown to operators.
+    times = sum(1 for _ in ports.blobs.list(names.CONTAINER_CONTROL, f"again/{queue}/{message_id}-"))
+    ports.blobs.create(names.CONTAINER_CONTROL, f"again/{queue}/{message_id}-{times}", b"")
     return times + 1
 
 

@@ -40,6 +40,15 @@ class BreakLines:
     kind: Literal["linear", "nearest"] = "linear"
 
 
+def within(
+    line: Float64Array, sample: Float64Array, n_lines: int, n_samples: int, first_line: int = 0
+) -> tuple[Float64Array, Float64Array]:
+    """The same points, NaN where they lie outside ``[-0.5, n - 0.5]`` of an image."""
+    inside = (line >= first_line - 0.5) & (line <= first_line + n_lines - 0.5)
+    inside &= (sample >= -0.5) & (sample <= n_samples - 0.5)
+    return np.where(inside, line, np.nan), np.where(inside, sample, np.nan)
+
+
 class SensorModel(Protocol):
     """Maps ground to image and back.
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from orthokernel.rpc import polynomial
 from orthokernel.rpc.coefficients import RpcCoefficients
-from orthokernel.sensor import BreakLines
+from orthokernel.sensor import BreakLines, within
 from orthokernel.terrain.sight import first_hit
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ class RpcModel:
     ) -> tuple[Float64Array, Float64Array]:
         """``line, sample`` of ground points; NaN outside the image."""
         line, sample = self.ground_to_smooth(lon_deg, lat_deg, height_m)
-        inside = (line >= -0.5) & (line <= self.n_lines - 0.5) & (sample >= -0.5) & (sample <= self.n_samples - 0.5)
-        return np.where(inside, line, np.nan), np.where(inside, sample, np.nan)
+        return within(line, sample, self.n_lines, self.n_samples)
 
     def ground_to_smooth(
         self, lon_deg: ArrayLike, lat_deg: ArrayLike, height_m: ArrayLike

@@ -12,7 +12,7 @@ from numba import get_num_threads
 from numpy.typing import ArrayLike, NDArray
 
 from orthokernel.ellipsoid import geodetic_to_ecef
-from orthokernel.sensor import BreakLines
+from orthokernel.sensor import BreakLines, within
 from orthokernel.sentinel1 import solver
 from orthokernel.sentinel1.annotation import Annotation, GeolocationGrid
 from orthokernel.sentinel1.orbit import Orbit, fit_orbit
@@ -71,8 +71,7 @@ class RangeDopplerModel:
     ) -> tuple[Float64Array, Float64Array]:
         """``line, sample`` of ground points; NaN outside ``[-0.5, n - 0.5]``. See `SensorModel`."""
         line, sample = self._forward(lon_deg, lat_deg, height_m, exact=True)
-        inside = (line >= -0.5) & (line <= self.n_lines - 0.5) & (sample >= -0.5) & (sample <= self.n_samples - 0.5)
-        return np.where(inside, line, np.nan), np.where(inside, sample, np.nan)
+        return within(line, sample, self.n_lines, self.n_samples)
 
     def ground_to_smooth(
         self, lon_deg: ArrayLike, lat_deg: ArrayLike, height_m: ArrayLike

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orthokernel.sensor import BreakLines
+from orthokernel.sensor import BreakLines, within
 from orthokernel.sentinel2 import solver
 from orthokernel.sentinel2.table import LineTable
 from orthokernel.terrain.sight import first_hit
@@ -51,10 +51,7 @@ class PushbroomModel:
     ) -> tuple[Float64Array, Float64Array]:
         """``line, sample`` of ground points; NaN outside the image. See `SensorModel`."""
         line, sample = self.ground_to_smooth(lon_deg, lat_deg, height_m)
-        stop = self.first_line + self.n_lines
-        inside = (line >= self.first_line - 0.5) & (line <= stop - 0.5)
-        inside &= (sample >= -0.5) & (sample <= self.n_samples - 0.5)
-        return np.where(inside, line, np.nan), np.where(inside, sample, np.nan)
+        return within(line, sample, self.n_lines, self.n_samples, self.first_line)
 
     def ground_to_smooth(
         self, lon_deg: ArrayLike, lat_deg: ArrayLike, height_m: ArrayLike

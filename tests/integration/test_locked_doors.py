@@ -28,12 +28,6 @@ OWN_BELL = names.topic_doorbell("rogue")
 DEMAND = names.topic_demand("hpc")
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteBroker]:
-    with SiteBroker(tmp_path_factory.mktemp("site")) as broker:
-        yield broker
-
-
 class Party:
     """Everyone there is, all come in the same way. What arrives last at everyone tells that all before has arrived."""
 

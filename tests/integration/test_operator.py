@@ -10,17 +10,10 @@ from pathlib import Path
 import pytest
 
 from integration.worker_kit import Agent, Storage, agents, is_alive, orthoagent, until
-from localdev.servers import Azurite, Broker, BrokerUser
+from localdev.servers import Broker, BrokerUser
 from orthocontracts import names
 
 Start = Callable[..., Agent]
-
-
-@pytest.fixture(scope="module")
-def storage(azurite: Azurite) -> Iterator[Storage]:
-    world = Storage(azurite)
-    yield world
-    world.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from integration.proxy_kit import proxy
 from integration.site_kit import Client, SiteBroker, Way
 from integration.worker_kit import Storage, agents
-from localdev.servers import Azurite
 from localdev.servers.broker import default_kind, mosquitto_command
 from localdev.servers.process import Server, free_ports
 from orthocontracts import names
@@ -25,19 +23,6 @@ needs_mosquitto = pytest.mark.skipif(default_kind() != "mosquitto", reason="mosq
 DIRECT = {
     name: "" for way in ("http", "https", "no", "all", "mqtt") for name in (f"{way}_proxy", f"{way}_PROXY".upper())
 }
-
-
-@pytest.fixture(scope="module")
-def storage(azurite: Azurite) -> Iterator[Storage]:
-    world = Storage(azurite)
-    yield world
-    world.close()
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteBroker]:
-    with SiteBroker(tmp_path_factory.mktemp("site")) as broker:
-        yield broker
 
 
 def grant(storage: Storage, folder: Path) -> Path:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from integration.worker_kit import Agent, Storage, agents, is_alive, until
-from localdev.servers import Azurite, Broker, BrokerUser
+from localdev.servers import Broker, BrokerUser
 from orthocontracts import names
 from orthocontracts.messages import AgentStatus, Control, Doorbell
 
@@ -50,13 +50,6 @@ class Ear:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
-
-
-@pytest.fixture(scope="module")
-def storage(azurite: Azurite) -> Iterator[Storage]:
-    world = Storage(azurite)
-    yield world
-    world.close()
 
 
 @pytest.fixture(scope="module")

@@ -145,6 +145,26 @@ def test_room_is_made_of_kept_inputs_before_a_task_is_refused(
     asyncio.run(run())
 
 
+def test_what_is_thrown_out_while_it_is_lent_is_the_tasks_all_the_same(
+    kept: KeptInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be fetched into the link, which may not be written to."""
+
+    def thrown_out(path: Path) -> None:
+        path.unlink()
+        raise FileNotFoundError(path)
+
+    async def run() -> None:
+        async with Server() as server:
+            await bring(kept, server, tmp_path / "1", "aaaa")
+            monkeypatch.setattr(os, "utime", thrown_out)
+            assert await bring(kept, server, tmp_path / "2", "aaaa") == Fetched(0, SIZE)
+            assert server.asked == ["aaaa"]
+        assert (tmp_path / "2/aaaa").read_bytes() == body("aaaa")
+
+    asyncio.run(run())
+
+
 def test_a_file_without_a_name_of_its_content_is_kept_by_its_version() -> None:
     plain = InputFile(path="a", url="http://h/c/a?sig=1", size_bytes=1)
     assert name_of(plain) is None

@@ -105,6 +105,12 @@ class TestTicket:
         world.deliver_results()
         assert world.task(task_id).state is TaskState.SUCCEEDED
 
+    def test_a_specification_of_another_age_is_read_from_the_plan(self, world: World) -> None:
+        task_id = world.job("one", "A", spec='{"from": "another age"}')
+        world.status("node-1")
+        world.round()
+        assert world.task(task_id).state is TaskState.RELEASED
+
     def test_a_plan_that_is_gone_ends_the_task(self, world: World) -> None:
         task_id = world.job("one", "A", spec=None)
         world.blobs.delete(names.CONTAINER_PLANS, names.plan_blob(world.task(task_id).job_id))

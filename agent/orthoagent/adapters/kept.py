@@ -66,12 +66,13 @@ class KeptInputs:
         if name is None:
             return False
         kept = self._folder / name
+        path.unlink(missing_ok=True)
         try:
-            path.unlink(missing_ok=True)
             os.link(kept, path)
-            os.utime(kept)
         except FileNotFoundError:
             return False
+        with contextlib.suppress(FileNotFoundError):  # thrown out this moment: the task has it all the same
+            os.utime(kept)
         return True
 
     def keep(self, file: InputFile, path: Path) -> None:

@@ -10,6 +10,7 @@ from orthocontracts import names
 from orthocontracts.outputs import OutputIdentity
 from orthocontracts.tasks import TaskSpec
 from orthofunctions.domain.plans import Plan
+from orthofunctions.domain.records import TaskRecord
 from orthofunctions.ports import BlobMissingError, Ports
 
 
@@ -54,6 +55,16 @@ class StoredPlan:
         if spec is None:
             raise PlanLostError(self.plan.job_id, f"it does not name task {task_id}")
         return PlannedTask(spec, {output.digest: output.identity for output in self.plan.outputs})
+
+
+def spec_in_row(task: TaskRecord) -> TaskSpec | None:
+    """The specification a task's row carries; None where there is none, or one of another age than these functions."""
+    if task.spec is None:
+        return None
+    try:
+        return TaskSpec.model_validate_json(task.spec)
+    except ValidationError:
+        return None
 
 
 def planned_task(ports: Ports, job_id: str, task_id: str) -> PlannedTask:

@@ -34,7 +34,7 @@ from orthofunctions.usecases.events import tell_task
 from orthofunctions.usecases.inputs import InputMissingError, InputReplacedError, Known, input_files
 from orthofunctions.usecases.lease import RoundLease
 from orthofunctions.usecases.pending import Candidate, forget
-from orthofunctions.usecases.plans import PlanLostError, StoredPlan
+from orthofunctions.usecases.plans import PlanLostError, StoredPlan, spec_in_row
 from orthofunctions.usecases.rows import MOST_CHANGES, parts, put_all, release_key, swap
 from orthofunctions.usecases.seals import seal
 from orthofunctions.usecases.tasks import give_up, log_fields, settle
@@ -102,9 +102,8 @@ def _prepared(
     for chosen in of_a_job:
         task = chosen.task
         try:
-            if task.spec is not None:
-                spec = TaskSpec.model_validate_json(task.spec)
-            else:
+            spec = spec_in_row(task)
+            if spec is None:
                 plan = plan or StoredPlan.read(ports, task.job_id)
                 spec = plan.task(task.task_id).spec
             wanted = _wanted(ports, task, spec)

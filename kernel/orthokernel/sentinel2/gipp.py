@@ -45,6 +45,7 @@ class Gipp:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._spacecraft = _read(self._file("GIP_SPAMOD", "B00"))
+        self._directions: dict[str, XmlDocument] = {}
 
     def viewing_directions(self, band: Band, detector: str, tdi: str | None) -> ViewingDirections:
         """Of a detector. ``tdi`` is the datastrip's setting of time delay integration for the band, where it has one.
@@ -54,7 +55,9 @@ class Gipp:
         AnnotationError
             The file has no such detector or setting, or lists of different length.
         """
-        document = _read(self._file("GIP_VIEDIR", band.name))
+        if band.name not in self._directions:  # a megabyte of text, for all detectors
+            self._directions[band.name] = _read(self._file("GIP_VIEDIR", band.name))
+        document = self._directions[band.name]
         lists = document.find_all("DATA/VIEWING_DIRECTIONS_LIST")
         chosen = [one for one in lists if tdi is None or len(lists) == 1 or one.element.get("tdi_config") == tdi]
         for one in chosen[:1]:

@@ -1,0 +1,26 @@
+"""What several of these tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from integration.site_kit import SiteBroker
+from integration.worker_kit import Storage
+from localdev.servers import Azurite
+
+
+@pytest.fixture(scope="module")
+def storage(azurite: Azurite) -> Iterator[Storage]:
+    """A pool of its own, for the tests of a module. A test that leaves work behind makes its own."""
+    world = Storage(azurite)
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteBroker]:
+    """A site's broker as ``infra`` has it, with everybody's certificates."""
+    with SiteBroker(tmp_path_factory.mktemp("site")) as broker:
+        yield broker

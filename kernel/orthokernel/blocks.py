@@ -40,19 +40,18 @@ _ANY_HEIGHT_M = (-500.0, 9000.0)
 class Walk:
     """How the output is walked, which depends on how many source samples a pixel spans."""
 
-    method: int
     block_rows: int
     loop_block_px: int
 
     @classmethod
-    def over(cls, span_px: float, method: int, n_cols: int = 2**30) -> Walk:
+    def over(cls, span_px: float, n_cols: int = 2**30) -> Walk:
         """Blocks that keep the source lines of one block, and the window of the loop, to a bounded size.
 
         Narrow grids get blocks of more rows, because a block costs some calls whatever its size.
         """
         coarser = 2 ** max(0, round(np.log2(max(span_px, 1.0))))
         more = 2 if n_cols <= 6000 else 1
-        return cls(method, max(more * BLOCK_ROWS // coarser, 16), max(256 // coarser, 8))
+        return cls(max(more * BLOCK_ROWS // coarser, 16), max(256 // coarser, 8))
 
     def windows(self, grid: Grid) -> Iterator[Window]:
         """The blocks, row by row, cut where multiples of their size lie on the map."""
@@ -83,7 +82,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where one block of the output lies in one image: a lattice, or coordinates of every pixel (for proofs)."""
+    """Where one block of the output lies in one image: a lattice, or coordinates of every pixel."""
 
     lattice: Lattice | None
     exact: tuple[Float64Array, Float64Array] | None
@@ -180,7 +179,7 @@ def lattice_geometry(model: SensorModel, ground: Ground, method: int, first_step
     return Geometry(lattice, None, None, lines, samples)
 
 
-def exact_geometry(model: SensorModel, ground: Ground, walk: Walk) -> Geometry:
+def exact_geometry(model: SensorModel, ground: Ground, walk: Walk, method: int) -> Geometry:
     """Coordinates of every pixel of a block from the model itself."""
     block = ground.grid
     rows, cols = np.arange(block.n_rows)[:, None], np.arange(block.n_cols)[None, :]
@@ -200,7 +199,7 @@ def exact_geometry(model: SensorModel, ground: Ground, walk: Walk) -> Geometry:
         before = model.ground_to_smooth(*block.lonlat(row - d_row, col - d_col), middle)
         footprints[:, :, k], footprints[:, :, 2 + k] = after[0] - before[0], after[1] - before[1]
     largest = np.nanmax(np.abs(footprints), initial=0.0)
-    reach = PAD + 2.0 + (2 * float(largest) + 2.0 if walk.method == AVERAGE else 0.0)
+    reach = PAD + 2.0 + (2 * float(largest) + 2.0 if method == AVERAGE else 0.0)
     lines = _clipped(np.min(line[known]) - reach, np.max(line[known]) + reach, model.n_lines)
     samples = _clipped(np.min(sample[known]) - reach, np.max(sample[known]) + reach, model.n_samples)
     return Geometry(None, (line, sample), np.nan_to_num(footprints), lines, samples)
@@ -225,6 +224,7 @@ def run_part(
     table: BreakTable,
     source: SourceArrays,
     walk: Walk,
+    method: int,
     power: bool,
     scratch: Float32Array,
     out: Float32Array,
@@ -245,12 +245,12 @@ def run_part(
         from_dem = fill_heights(ground.dem, part, anchor, size, height, flags)
         first_row, first_col = (part[0] - ground.extent.row0) // size, (part[2] - ground.extent.col0) // size
         footprints = np.ascontiguousarray(geometry.footprints[first_row:, first_col:])
-        warp_points(line, sample, part, anchor, source, walk.method, power, size, footprints, scratch, out)
+        warp_points(line, sample, part, anchor, source, method, power, size, footprints, scratch, out)
         return from_dem, (part[1] - part[0]) * (part[3] - part[2])
     assert geometry.lattice is not None
     lattice = geometry.lattice.arrays
     found: tuple[int, int] = warp_part(
-        ground.dem, part, anchor, lattice, table, source, walk.method, power, size, scratch, out, flags
+        ground.dem, part, anchor, lattice, table, source, method, power, size, scratch, out, flags
     )
     return found
 

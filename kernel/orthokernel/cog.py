@@ -10,17 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
 from orthokernel.blocks import Window
-from orthokernel.browse import write_browse
+from orthokernel.browse import shown_bands, write_browse
 from orthokernel.cogfile import CogFile
-from orthokernel.cogpixels import store_integers
-from orthokernel.cogtiles import Overviews, beside
+from orthokernel.cogtiles import Overviews
 from orthokernel.errors import OutputError
 from orthokernel.extras import EXTRAS, Block
 from orthokernel.grid import Grid
@@ -30,6 +27,7 @@ from orthokernel.progress import Progress
 from orthokernel.result import OrthoResult
 from orthokernel.scale import to_decibels
 from orthokernel.stac import write_item
+from orthokernel.storage import as_stored, storage_of
 
 
 class CogSink:
@@ -40,13 +38,14 @@ class CogSink:
 
     Radar power, linear or in decibels, is float32 with NaN for no data. Integer pixels that pass through keep their
     type; their no-data value is the product's, or 0, and a pixel with data that resampling brings to that value is
-    moved off it by one.
+    moved off it by one. Blocks come as the numbers that the file has (`Options.numbers`).
     """
 
     def __init__(self, path: Path, grid: Grid, products: Sequence[Product], options: Options) -> None:
         self._path, self._names = path, output_names(path, options.extras)
         self._scale = options.scale
-        self.dtype, self.no_data = _storage(products[0], options)
+        storage = storage_of(products[0], options.bands, options.radiometry)
+        self.dtype, self.no_data = storage.dtype, storage.no_data
         self._stack = ExitStack()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +55,17 @@ class CogSink:
             self._made = {key: self._scratch / final.name for key, final in self._names.items()}
             means: Overviews = "average_db" if options.scale == "db" else "average"
             self._image = self._stack.enter_context(
-                CogFile(self._made["image"], grid, self.dtype, self.no_data, options.bands, pool, overviews=means)
+                CogFile(
+                    self._made["image"],
+                    grid,
+                    self.dtype,
+                    self.no_data,
+                    options.bands,
+                    pool,
+                    overviews=means,
+                    scaling=(storage.scales, storage.shifts),
+                    preview_bands=shown_bands(products[0], options.bands),
+                )
             )
             self._mask = self._stack.enter_context(
                 CogFile(self._made["mask"], grid, "uint8", 0, [""], pool, overviews="nearest")
@@ -97,7 +106,7 @@ class CogSink:
             with ThreadPoolExecutor(2, "orthokernel-close") as closing:
                 # The image's checksum takes as long as all the rest: it begins first.
                 jobs = {name: closing.submit(file.close) for name, file in files.items()}
-                browse, is_power = self._image.preview, result.radiometry != "dn" and result.scale == "linear"
+                browse, is_power = self._image.preview, _is_power(result)
                 closing.submit(write_browse, browse, self.no_data, made["browse"], power=is_power).result()
             blake3 = {name: job.result().blake3 for name, job in jobs.items()}
             progress(0.8, "writing")
@@ -127,29 +136,10 @@ def output_names(path: Path, extras: Sequence[str] = ()) -> dict[str, Path]:
     }
 
 
+def _is_power(result: OrthoResult) -> bool:
+    return result.scale == "linear" and result.radiometry in {"sigma0", "beta0", "gamma0", "gamma0_rtc"}
+
+
 def _extra_file(path: Path, grid: Grid, name: str, pool: ThreadPoolExecutor) -> CogFile:
     extra = EXTRAS[name]
     return CogFile(path, grid, extra.dtype, extra.no_data, [name], pool, overviews=extra.overviews)
-
-
-def as_stored(data: NDArray[np.float32], dtype: str, no_data: float) -> NDArray[Any]:
-    """Values as the file has them: ``data`` (..., rows, cols), NaN where there is none."""
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        return data.astype(kind, copy=False)
-    limits = np.iinfo(kind)
-    none, off = kind.type(no_data), kind.type(beside(kind, no_data))
-    stored = np.empty(data.shape, kind)
-    flat = np.ascontiguousarray(data, np.float32).reshape(-1)
-    store_integers(flat, limits.min, limits.max, none, off, stored.reshape(-1))
-    return stored
-
-
-def _storage(product: Product, options: Options) -> tuple[str, float]:
-    """Type and no-data value of the output."""
-    if options.radiometry != "dn":
-        return "float32", float("nan")
-    with product.open_band(options.bands[0]) as reader:
-        if reader.dtype.kind not in "ui" or reader.dtype.itemsize > 2:
-            return "float32", float("nan")
-        return reader.dtype.name, 0.0 if reader.nodata is None else float(reader.nodata)

@@ -28,6 +28,7 @@ from orthokernel.tiffdir import (
     CLASSIC_BYTES,
     LEADER_BYTES,
     TRAILER_BYTES,
+    Scaling,
     TiledImage,
     file_head,
     geo_fields,
@@ -95,6 +96,10 @@ class CogFile:
         classes: they are compressed as they are, others as differences from their neighbours.
     classic_bytes : int
         A file larger than this becomes a BigTIFF.
+    scaling : tuple of sequences of float, optional
+        Scale and offset of each band, written down: ``value = scale * number + offset``.
+    preview_bands : sequence of int
+        0-based.
 
     Raises
     ------
@@ -112,20 +117,24 @@ class CogFile:
         pool: ThreadPoolExecutor,
         overviews: Overviews = "average",
         classic_bytes: int = CLASSIC_BYTES,
+        scaling: Scaling | None = None,
+        preview_bands: Sequence[int] = (0,),
     ) -> None:
         self._path, self._pool, self._classic_bytes = path, pool, classic_bytes
         self.dtype = np.dtype(dtype)
         self._coder = TileCoder(self.dtype, no_data, overviews)
         self._n_bands = len(band_names)
-        self._geo = geo_fields(grid, self.dtype, no_data, band_names)
+        self._geo = geo_fields(grid, self.dtype, no_data, band_names, scaling)
         self._levels = [_Level.of(grid.shape, self._n_bands, self.dtype, 0)]
         while max(shape := self._levels[-1].shape) > TILE_PX:
             half = ((shape[0] + 1) // 2, (shape[1] + 1) // 2)
             self._levels.append(_Level.of(half, self._n_bands, self.dtype, min(TILE_PX, half[0])))
         self._gathered: dict[int, _Gathered] = {}
         self._preview_level = next(k for k, level in enumerate(self._levels) if max(level.shape) <= PREVIEW_PX)
-        self.preview = np.full(self._levels[self._preview_level].shape, no_data, self.dtype)
-        """The first band at the finest level of at most 1024 x 1024 pixels: complete when all is written."""
+        self._preview_bands = list(preview_bands)
+        shape = self._levels[self._preview_level].shape
+        self.preview = np.full((len(self._preview_bands), *shape), no_data, self.dtype)
+        """Some bands at the finest level of at most 1024 x 1024 pixels: complete when all is written."""
         self._lock = threading.Lock()
         self._scratch = tempfile.TemporaryFile(dir=path.parent, buffering=0)  # noqa: SIM115 (closed in __exit__)
         self._end = 0
@@ -216,7 +225,7 @@ class CogFile:
         level = self._levels[k]
         n_rows, first = level.n_rows(tile_row), tile_row * TILE_PX
         if k == self._preview_level:
-            self.preview[first : first + n_rows] = rows[0, :n_rows]
+            self.preview[:, first : first + n_rows] = rows[self._preview_bands, :n_rows]
         jobs = [
             self._pool.submit(self._compress_tile, k, band, tile_row, tile_col, rows[band])
             for tile_col in range(level.at.shape[2])

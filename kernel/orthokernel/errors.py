@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class KernelError(Exception):
     """Base of every error the kernel raises on purpose.
@@ -139,8 +141,10 @@ class EmptyIntersectionError(KernelError):
 class RadiometryError(KernelError):
     """A radiometry that a band cannot give."""
 
-    def __init__(self, path: object, band: str, radiometry: str) -> None:
-        super().__init__(f"{path}: band {band} has no calibration for {radiometry}; expected radiometry='dn'")
+    def __init__(self, path: object, band: str, radiometry: str, possible: Sequence[str]) -> None:
+        super().__init__(
+            f"{path}: band {band} gives no {radiometry}; expected radiometry {' or '.join(possible)}"
+        )
         self.path = str(path)
         self.band = band
         self.radiometry = radiometry

@@ -6,7 +6,7 @@ overlap. What it leaves alone is no data. Everything behind it (arrays, files, S
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,15 +43,22 @@ EXTRAS: Final[dict[str, Extra]] = {
     "layover_shadow": Extra("uint8", 0, "nearest", "0: no data; bit 0 imaged, bit 1 radar shadow, bit 2 layover"),
     "local_incidence": Extra("float32", np.nan, "average", "angle between look direction and surface normal", "deg"),
     "scattering_area": Extra("float32", np.nan, "average", "illuminated area per flat reference area, linear"),
+    "scene_classification": Extra("uint8", 0, "nearest", "class of the ground or of what hides it"),
+    "detector": Extra("uint8", 0, "nearest", "0: no data; number of the detector"),
+    "quality": Extra("uint8", 0, "nearest", "0: no data; bit 0 looked at, others: what is wrong"),
     "acquisition": Extra("uint8", 0, "nearest", "0: no data; k: from the k-th product of orthoburst:products"),
 }
 OF_SIGHT: Final = ("layover_shadow", "local_incidence", "scattering_area")
 """Those that need a radar's geometry."""
+OF_CLASSES: Final = ("scene_classification", "detector", "quality")
+"""Those that a product brings, whose own words say what their numbers mean (`Product.extras`)."""
 OF_NRB: Final = ("layover_shadow", "local_incidence", "acquisition")
 """Those that Normalised Radar Backscatter, which terrain-flattened gamma0 is, always has beside it."""
 
 
-def resolve_extras(names: Sequence[str], n_products: int, radiometry: str, is_radar: bool) -> tuple[str, ...]:
+def resolve_extras(
+    names: Sequence[str], n_products: int, radiometry: str, is_radar: bool, of_classes: Collection[str] = ()
+) -> tuple[str, ...]:
     """The extras asked for and those that the radiometry brings, each once, in the order of the table.
 
     Raises
@@ -64,6 +71,9 @@ def resolve_extras(names: Sequence[str], n_products: int, radiometry: str, is_ra
             raise OptionError(f"extra {name!r}: expected one of {', '.join(EXTRAS)}")
         if name in OF_SIGHT and not is_radar:
             raise OptionError(f"extra {name!r}: expected polarisations of Sentinel-1 products, no other image has it")
+        if name in OF_CLASSES and name not in of_classes:
+            known = f"those that all of these products have are: {', '.join(sorted(of_classes))}"
+            raise OptionError(f"extra {name!r}: {known if of_classes else 'these products have none of its kind'}")
     names = (*names, *OF_NRB) if radiometry == "gamma0_rtc" else names
     if "acquisition" in names and n_products > 255:
         raise OptionError(f"extra 'acquisition' of {n_products} products: expected 255 at most")

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from orthokernel.cutlines import slice_of, turns
+from orthokernel.cutlines import Turn, slice_of, turns
 from orthokernel.flattening import RadarAreas
 from orthokernel.lattice import break_table
 from orthokernel.loop import BreakTable
 from orthokernel.options import Options
 from orthokernel.product import BandReader, Product
 from orthokernel.radiometry import sample_values
+from orthokernel.resampling import METHODS
 from orthokernel.sensor import SensorModel
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 from orthokernel.source import SampleValues, SourceRing, alike
@@ -24,16 +25,19 @@ from orthokernel.terrain import Terrain
 class Layer:
     """Bands of one product that share their geometry, as they are read.
 
-    ``bands`` are theirs in the output, ``lines`` the first and last line of the image that may give pixels.
+    ``bands`` are theirs in the output, ``lines`` the first and last line of the image that may give pixels. A layer
+    of classes has the name of the raster beside the image that they go to; it follows those of its product's image.
     """
 
     model: SensorModel
     table: BreakTable
     ring: SourceRing
+    method: int
     power: bool
     product: int
     bands: slice
     lines: tuple[float, float]
+    extra: str | None = None
     held: tuple[int, int] = (0, 0)
 
 
@@ -45,32 +49,44 @@ def open_layers(
     alone = len(products) == 1
     for turn in turns([None if alone else slice_of(product) for product in products]):
         product = products[turn.product]
-        opened = []
-        for band in options.bands:
+        opened: list[_Opened] = []
+        for band, method in zip(options.bands, options.methods, strict=True):
             reader = stack.enter_context(product.open_band(band))
-            values = sample_values(product, band, reader, options.radiometry, options.noise_removal)
+            values = sample_values(product, band, reader, options.radiometry, options.noise_removal, options.numbers)
             tally.noise_kept.append(values.noise_kept)
             tally.border_noise_masked |= values.border_level is not None
-            opened.append((band, reader, values))
+            opened.append(_Opened(band, product.frame(band), METHODS[method], reader, values))
         start = 0
         while start < len(opened):
             stop = start + 1
-            while stop < len(opened) and _share_ring(product, opened[start], opened[stop]):
+            while stop < len(opened) and opened[start].shares_ring(opened[stop]):
                 stop += 1
-            model = product.sensor_model(opened[start][0], slant_to_ground=options.slant_to_ground)
+            model = product.sensor_model(opened[start].band, slant_to_ground=options.slant_to_ground)
             flatten = options.radiometry == "gamma0_rtc"
             areas = _areas(model, terrain) if flatten or (start == 0 and _needs_areas(options)) else None
             ring = SourceRing(
-                [reader for _, reader, _ in opened[start:stop]],
-                [values for _, _, values in opened[start:stop]],
+                [one.reader for one in opened[start:stop]],
+                [one.values for one in opened[start:stop]],
                 areas,
                 flatten,
             )
-            power = len(opened[start][2].calibration_line) > 0
-            lines, bands = turn.of_image(model.n_lines), slice(start, stop)
-            layers.append(Layer(model, break_table(model.break_lines), ring, power, turn.product, bands, lines))
+            power = len(opened[start].values.calibration_line) > 0
+            lines, bands, method_of = turn.of_image(model.n_lines), slice(start, stop), opened[start].method
+            table = break_table(model.break_lines)
+            layers.append(Layer(model, table, ring, method_of, power, turn.product, bands, lines))
             start = stop
+        layers += [
+            _classes(product, turn, name, options.bands[0], stack) for name in options.extras if name in product.extras
+        ]
     return layers
+
+
+def _classes(product: Product, turn: Turn, name: str, band: str, stack: ExitStack) -> Layer:
+    opened, model = product.open_extra(name, band)
+    reader = stack.enter_context(opened)
+    ring = SourceRing([reader], [SampleValues.linear(float("nan"), reader.n_lines, reader.n_samples)])
+    table, lines = break_table(model.break_lines), turn.of_image(model.n_lines)
+    return Layer(model, table, ring, METHODS["nearest"], False, turn.product, slice(0, 1), lines, name)
 
 
 def _needs_areas(options: Options) -> bool:
@@ -82,9 +98,15 @@ def _areas(model: SensorModel, terrain: Terrain) -> RadarAreas:
     return RadarAreas(model, terrain)
 
 
-_Opened = tuple[str, BandReader, SampleValues]
+@dataclass(frozen=True)
+class _Opened:
+    """A band about to be read."""
 
+    band: str
+    frame: str
+    method: int
+    reader: BandReader
+    values: SampleValues
 
-def _share_ring(product: Product, one: _Opened, other: _Opened) -> bool:
-    """Bands of a product are registered to each other; a quick-look is an image of its own."""
-    return one[0] in product.bands and other[0] in product.bands and alike(one[2], other[2])
+    def shares_ring(self, other: _Opened) -> bool:
+        return (self.frame, self.method) == (other.frame, other.method) and alike(self.values, other.values)

@@ -103,9 +103,9 @@ class SourceArrays(NamedTuple):
 
     The image has ``n_lines`` x ``n_samples``; the ring ``pixels`` (B, R, C) holds its lines from ``line0`` to before
     ``line1``, line l in row ``l % R``, and column j is sample ``sample0 + j``. In row i of band b the columns
-    ``first_valid[b, i]`` to ``last_valid[b, i]`` (inclusive) have data. ``no_data`` is the value without data (NaN:
-    none). With ``calibration`` (B, L, C) float32 of L > 0 rows at ``calibration_line``, a sample is worth
-    ``(pixel / A) ** 2`` with A linear in line between the rows.
+    ``first_valid[b, i]`` to ``last_valid[b, i]`` (inclusive) have data. ``no_data`` is the pixel without data (NaN:
+    none). A sample is worth ``gain[b] * pixel + offset[b]``, both (B,) float32; or, with ``calibration`` (B, L, C)
+    float32 of L > 0 rows at ``calibration_line``, ``(pixel / A) ** 2`` with A linear in line between the rows.
 
     With ``noise`` (B, M, C) float32 of M > 0 rows at ``noise_line``, it is worth ``(pixel ** 2 - f N) / A ** 2``,
     negative values kept: N linear in line between the rows, and f the factor of the block that holds the sample,
@@ -128,6 +128,8 @@ class SourceArrays(NamedTuple):
     first_valid: NDArray[np.int32]
     last_valid: NDArray[np.int32]
     no_data: float
+    gain: Float32Array
+    offset: Float32Array
     calibration_line: Float64Array
     calibration: Float32Array
     noise_line: Float64Array
@@ -232,8 +234,9 @@ def _fill_window(source, band, line0, sample0, n_lines, n_samples, window):
         elif n_calibrated > 0:
             _calibrated(source, band, line, low, values, pixels)
         else:
+            gain, offset = source.gain[band], source.offset[band]
             for j in range(values.shape[0]):
-                values[j] = np.float32(pixels[j])
+                values[j] = gain * np.float32(pixels[j]) + offset
         if not np.isnan(no_data):
             for j in range(values.shape[0]):
                 if np.float32(pixels[j]) == no_data:

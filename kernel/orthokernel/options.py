@@ -13,7 +13,7 @@ from orthokernel.errors import OptionError
 from orthokernel.extras import resolve_extras
 from orthokernel.grid import Grid
 from orthokernel.product import Product, SlantToGround
-from orthokernel.radiometry import RADIOMETRIES, Radiometry, default_radiometry
+from orthokernel.radiometry import Radiometry, resolve_radiometry
 from orthokernel.resampling import Resampling, resampling_of, source_px_per_pixel
 from orthokernel.scale import Scale, resolve_scale
 from orthokernel.terrain import Terrain
@@ -25,7 +25,8 @@ class Options:
 
     bands: tuple[str, ...]
     radiometry: Radiometry
-    resampling: Resampling
+    methods: tuple[Resampling, ...]
+    """Of each band: bands of one product may have samples of several sizes."""
     geometry: Literal["lattice", "exact"]
     slant_to_ground: SlantToGround
     threads: int
@@ -35,6 +36,8 @@ class Options:
     """Rasters beside the image, see `orthokernel.extras`."""
     scale: Scale = "linear"
     facility: str | None = None
+    numbers: bool = False
+    """Pixels are made as the numbers of a file, not as the values these stand for."""
 
 
 def resolve_options(
@@ -51,6 +54,7 @@ def resolve_options(
     extras: Sequence[str] = (),
     scale: str = "linear",
     facility: str | None = None,
+    numbers: bool = False,
 ) -> tuple[Options, float]:
     """Every default filled in, and how many source samples an output pixel spans.
 
@@ -58,22 +62,23 @@ def resolve_options(
     ------
     OptionError, UnknownBandError
     """
-    chosen = tuple(bands) if bands else products[0].bands
-    if radiometry is not None and radiometry not in RADIOMETRIES:
-        raise OptionError(f"radiometry {radiometry!r}: expected one of {', '.join(RADIOMETRIES)}")
+    chosen = tuple(bands) if bands else products[0].default_bands
     if geometry not in {"lattice", "exact"}:
         raise OptionError(f"geometry {geometry!r}: expected lattice or exact")
     if threads is not None and threads < 1:
         raise OptionError(f"threads {threads}: expected one or more")
-    resolved = radiometry or default_radiometry(products[0], chosen)
-    model = products[0].sensor_model(chosen[0], slant_to_ground=slant_to_ground)
+    for product in products:
+        for band in chosen:
+            product.sensor_model(band)  # a band it does not have is told of before anything else
+    resolved = resolve_radiometry(products, chosen, radiometry)
     # One height will do: a span hardly depends on it, and to look at all of them is to read all of the DEM.
     middle = float(terrain.heights(*grid.lonlat((grid.n_rows - 1) / 2, (grid.n_cols - 1) / 2))[0])
-    span_px = source_px_per_pixel(model, grid, middle if np.isfinite(middle) else 0.0)
+    spans_px = _spans_px(products[0], chosen, grid, middle if np.isfinite(middle) else 0.0, slant_to_ground)
+    preferred = [resampling or products[0].preferred_resampling(band) for band in chosen]
     options = Options(
         bands=chosen,
-        radiometry=resolved,  # type: ignore[arg-type]
-        resampling=resampling_of(resampling, span_px),
+        radiometry=resolved,
+        methods=tuple(resampling_of(*each) for each in zip(preferred, spans_px, strict=True)),
         geometry=geometry,
         slant_to_ground=slant_to_ground,
         threads=threads or available_cores(),
@@ -81,12 +86,24 @@ def resolve_options(
         extras=(),
         scale=resolve_scale(scale, resolved),
         facility=facility,
+        numbers=numbers,
     )
     is_radar = all(product.mission == "sentinel-1" and set(chosen) <= set(product.bands) for product in products)
-    if options.radiometry == "gamma0_rtc" and not is_radar:
-        raise OptionError("radiometry 'gamma0_rtc': expected polarisations of Sentinel-1 products")
-    beside = resolve_extras(extras, len(products), options.radiometry, is_radar)
-    return replace(options, extras=beside), span_px
+    of_classes = set.intersection(*(set(product.extras) for product in products))
+    beside = resolve_extras(extras, len(products), options.radiometry, is_radar, of_classes)
+    return replace(options, extras=beside), max(spans_px)
+
+
+def _spans_px(
+    product: Product, bands: Sequence[str], grid: Grid, height_m: float, slant_to_ground: SlantToGround
+) -> list[float]:
+    """Of each band, how many of its samples an output pixel spans."""
+    by_frame: dict[str, float] = {}
+    for band in bands:
+        if product.frame(band) not in by_frame:
+            model = product.sensor_model(band, slant_to_ground=slant_to_ground)
+            by_frame[product.frame(band)] = source_px_per_pixel(model, grid, height_m)
+    return [by_frame[product.frame(band)] for band in bands]
 
 
 def available_cores() -> int:

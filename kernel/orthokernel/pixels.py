@@ -20,6 +20,8 @@ from orthokernel.sight import incidence_of, sight_of
 from orthokernel.tally import Tally
 
 Float32Array = NDArray[np.float32]
+Classes = dict[str, Float32Array]
+"""By name of an extra ``(1, rows, cols)`` of a block: NaN where there is none."""
 
 _SCRATCH = 512 * 512
 _SIGHT_TO_MASK = 2  # bits of the layover and shadow raster, shifted, are those of the mask
@@ -40,9 +42,10 @@ class PixelMaker:
         if prepared.ground is None or not any(source is not None for source in prepared.sources):
             block.data[:] = np.nan
             return block
+        classes = {layer.extra: np.empty((1, *block.mask.shape), np.float32) for layer in self._layers if layer.extra}
         parts, threads = parts_of(prepared.ground.grid, self._walk), self._options.threads
         jobs = [
-            self._pool.submit(self._run_parts, prepared, parts[n::threads], block, self._scratch[n])
+            self._pool.submit(self._run_parts, prepared, parts[n::threads], block, classes, self._scratch[n])
             for n in range(min(threads, len(parts)))
         ]
         for job in jobs:
@@ -54,11 +57,11 @@ class PixelMaker:
         return block
 
     def _run_parts(
-        self, prepared: Prepared, parts: list[Window], block: Block, scratch: Float32Array
+        self, prepared: Prepared, parts: list[Window], block: Block, classes: Classes, scratch: Float32Array
     ) -> tuple[int, int, int]:
         valid, from_dem, seen = 0, 0, 0
         for part in parts:
-            found = self._run_products(prepared, part, block, scratch)
+            found = self._run_products(prepared, part, block, classes, scratch)
             from_dem, seen = from_dem + found[0], seen + found[1]
             rows, cols = slice(part[0], part[1]), slice(part[2], part[3])
             mask = block.mask[rows, cols]  # until here the terrain's flags
@@ -67,7 +70,9 @@ class PixelMaker:
                 mask |= (block.extras["layover_shadow"][rows, cols] & (SHADOW | LAYOVER)) << _SIGHT_TO_MASK
         return valid, from_dem, seen
 
-    def _run_products(self, prepared: Prepared, part: Window, block: Block, scratch: Float32Array) -> tuple[int, int]:
+    def _run_products(
+        self, prepared: Prepared, part: Window, block: Block, classes: Classes, scratch: Float32Array
+    ) -> tuple[int, int]:
         """All bands of a pixel come from one product: the first, in the order of the layers, with data in any."""
         rows, cols = slice(part[0], part[1]), slice(part[2], part[3])
         view = block.data[:, rows, cols]
@@ -75,21 +80,25 @@ class PixelMaker:
         from_dem, seen = 0, 0
         given: NDArray[np.bool_] | None = None  # pixels that have data already
         for product, layers in groupby(range(len(self._layers)), lambda k: self._layers[k].product):
-            own = list(layers)
+            every = list(layers)
+            own = [k for k in every if self._layers[k].extra is None]
             if all(prepared.sources[k] is None for k in own) or (given is not None and given.all()):
                 continue
             before = None if given is None else view.copy()
             for k in own:
-                found = self._run_layer(prepared, part, k, block, scratch)
+                found = self._run_layer(prepared, part, k, block, block.data, scratch)
                 from_dem, seen = from_dem + found[0], seen + found[1]
             if self._of_sight:
                 self._look(prepared, part, own[0], block, given)
             if before is not None:
                 np.copyto(view, before, where=given)
-            if acquisition is not None or self._several:
+            if acquisition is not None or self._several or len(every) > len(own):
                 has_data = np.any(~np.isnan(view), axis=0)
+                new = has_data if given is None else has_data & ~given
                 if acquisition is not None:
-                    acquisition[rows, cols][has_data if given is None else has_data & ~given] = product + 1
+                    acquisition[rows, cols][new] = product + 1
+                for k in every[len(own) :]:
+                    self._classify(prepared, part, k, block, classes, new, scratch)
                 given = has_data
         return from_dem, seen
 
@@ -121,12 +130,32 @@ class PixelMaker:
             else:
                 raster[first] = (sight.visibility if name == "layover_shadow" else sight.area)[first]
 
+    def _classify(
+        self,
+        prepared: Prepared,
+        part: Window,
+        k: int,
+        block: Block,
+        classes: Classes,
+        new: NDArray[np.bool_],
+        scratch: Float32Array,
+    ) -> None:
+        """Classes of the pixels that a product has given."""
+        name, rows, cols = self._layers[k].extra, slice(part[0], part[1]), slice(part[2], part[3])
+        assert name is not None
+        self._run_layer(prepared, part, k, block, classes[name], scratch)
+        found = classes[name][0, rows, cols]
+        known = new & ~np.isnan(found)
+        block.extras[name][rows, cols][known] = found[known].astype(np.uint8)
+
     def _run_layer(
-        self, prepared: Prepared, part: Window, k: int, block: Block, scratch: Float32Array
+        self, prepared: Prepared, part: Window, k: int, block: Block, values: Float32Array, scratch: Float32Array
     ) -> tuple[int, int]:
+        """Fill a part of the layer's bands of ``values`` (bands, rows, cols), which is as large as the block."""
         geometry, source, ground, layer = prepared.geometries[k], prepared.sources[k], prepared.ground, self._layers[k]
-        out = block.data[layer.bands]
+        out = values[layer.bands]
         if geometry is None or source is None or ground is None:
             out[:, part[0] : part[1], part[2] : part[3]] = np.nan
             return 0, 0
-        return run_part(part, ground, geometry, layer.table, source, self._walk, layer.power, scratch, out, block.mask)
+        how = self._walk, layer.method, layer.power
+        return run_part(part, ground, geometry, layer.table, source, *how, scratch, out, block.mask)

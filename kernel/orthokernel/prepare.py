@@ -71,8 +71,11 @@ class Prepare:
         geometries: list[Geometry] = []
         sources: list[SourceArrays | None] = []
         areas: list[AreaArrays | None] = []
+        shared: dict[tuple[int, int], Geometry] = {}
         for layer in self._layers:
-            geometry = self._geometry(layer.model, ground)
+            key = id(layer.model), layer.method
+            geometry = shared[key] if key in shared else self._geometry(layer.model, ground, layer.method)
+            shared[key] = geometry
             geometries.append(geometry)
             if not geometry.reaches_image:
                 sources.append(None)
@@ -93,10 +96,10 @@ class Prepare:
         for layer in self._layers:
             layer.ring.expect(demand_of(layer.model, self._grid, self._walk, low, high))
 
-    def _geometry(self, model: SensorModel, ground: Ground) -> Geometry:
-        if self._options.geometry == "exact":
-            return exact_geometry(model, ground, self._walk)
-        geometry = lattice_geometry(model, ground, self._walk.method, self._steps_px.get(id(model)))
+    def _geometry(self, model: SensorModel, ground: Ground, method: int) -> Geometry:
+        if self._options.geometry == "exact" or not model.smooth:
+            return exact_geometry(model, ground, self._walk, method)
+        geometry = lattice_geometry(model, ground, method, self._steps_px.get(id(model)))
         if geometry.lattice is not None and geometry.reaches_image:
             self._steps_px[id(model)] = geometry.lattice.arrays.step_px
             self.lattice_error_px = max(self.lattice_error_px, geometry.lattice.error_px)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from orthokernel.errors import ProductError, UnsupportedProductError
+from orthokernel.errors import OptionError, ProductError, UnsupportedProductError
+from orthokernel.measure import AS_THEY_ARE, Measure
 from orthokernel.sensor import SensorModel
 
 if TYPE_CHECKING:
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
 
 Float64Array = NDArray[np.float64]
 SlantToGround = Literal["linear", "nearest"]
+Mission = Literal["sentinel-1", "sentinel-2", "sentinel-3", "rpc"]
 
 SUPPORTED = (
-    "a Sentinel-1 GRD product (SAFE folder or .zip), or an image with RPC (tags, _RPC.TXT or DIMAP RPC XML beside it)"
+    "a Sentinel-1 GRD, a Sentinel-2 L1B, L1C or L2A, a Sentinel-3 OLCI EFR or ERR or SLSTR RBT product (folder or "
+    ".zip), or an image with RPC (tags, _RPC.TXT or DIMAP RPC XML beside it)"
 )
 
 
@@ -72,9 +76,11 @@ class Product(Protocol):
     path : Path
     id : str
         Name of the product without folder and extension.
-    mission : {"sentinel-1", "rpc"}
+    mission : {"sentinel-1", "sentinel-2", "sentinel-3", "rpc"}
     bands : tuple of str
-        What `open_band` and `sensor_model` take, the default bands of an orthoimage; lower case.
+        What `open_band` and `sensor_model` take; lower case.
+    default_bands : tuple of str
+        Those of an orthoimage of which no bands were asked.
     extra_bands : tuple of str
         Further bands that are taken only when asked for by name (``"quicklook"``).
     start_time, stop_time : datetime or None
@@ -88,10 +94,13 @@ class Product(Protocol):
     def id(self) -> str: ...
 
     @property
-    def mission(self) -> Literal["sentinel-1", "rpc"]: ...
+    def mission(self) -> Mission: ...
 
     @property
     def bands(self) -> tuple[str, ...]: ...
+
+    @property
+    def default_bands(self) -> tuple[str, ...]: ...
 
     @property
     def extra_bands(self) -> tuple[str, ...]: ...
@@ -113,6 +122,37 @@ class Product(Protocol):
 
     def open_band(self, band: str) -> BandReader:
         """A reader of a band's pixels."""
+        ...
+
+    def frame(self, band: str) -> str:
+        """A name of the grid of samples that a band is in: bands of one frame are registered to each other."""
+        ...
+
+    @property
+    def needs_terrain(self) -> bool:
+        """False where pixels lie on the map already, or their places on the ground are known one by one."""
+        ...
+
+    def radiometries(self, band: str) -> tuple[str, ...]:
+        """What can be made of a band's pixels (see `orthokernel.radiometry`), the default first."""
+        ...
+
+    def measure(self, band: str, radiometry: str) -> Measure:
+        """What a band's pixels stand for in one of its `radiometries` other than radar backscatter."""
+        ...
+
+    def preferred_resampling(self, band: str) -> Literal["nearest"] | None:
+        """What is taken where no resampling was asked for; None: what suits the spacing."""
+        ...
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        """The rasters of classes this product can have beside an image (see `orthokernel.extras`), each with what its
+        numbers mean; beyond those that follow from a radar's geometry."""
+        ...
+
+    def open_extra(self, name: str, band: str) -> tuple[BandReader, SensorModel]:
+        """A reader of one of `extras`, as it is for a band, and its geometry."""
         ...
 
     def calibration(self, band: str) -> CalibrationTable | None:
@@ -143,16 +183,91 @@ class Product(Protocol):
     ) -> None: ...
 
 
-def open_product(path: str | os.PathLike[str], orbits: str | os.PathLike[str] | None = None) -> Product:
+class PlainProduct:
+    """What is so for most products: the methods of `Product` that they need not write."""
+
+    path: Path
+    bands: tuple[str, ...]
+    extra_bands: tuple[str, ...] = ()
+    needs_terrain: bool = True
+    has_border_noise: bool = False
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+    @property
+    def default_bands(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.bands
+
+    def frame(self, band: str) -> str:
+        """One for all bands."""
+        del band
+        return ""
+
+    def radiometries(self, band: str) -> tuple[str, ...]:
+        """Pixels as they are."""
+        del band
+        return ("dn",)
+
+    def measure(self, band: str, radiometry: str) -> Measure:
+        """Pixels as they are."""
+        del band, radiometry
+        return AS_THEY_ARE
+
+    def preferred_resampling(self, band: str) -> Literal["nearest"] | None:
+        """None."""
+        del band
+        return None
+
+    def open_extra(self, name: str, band: str) -> tuple[BandReader, SensorModel]:
+        """There is none."""
+        raise OptionError(f"{self.path}: extra {name!r} of band {band}: this product has no such raster")
+
+    def calibration(self, band: str) -> CalibrationTable | None:
+        """None: no radar backscatter."""
+        del band
+        return None
+
+    def noise(self, band: str) -> ThermalNoise | None:
+        """None."""
+        del band
+        return None
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_product(
+    path: str | os.PathLike[str],
+    orbits: str | os.PathLike[str] | None = None,
+    gipp: str | os.PathLike[str] | None = None,
+    iers: str | os.PathLike[str] | None = None,
+) -> Product:
     """Open a product: metadata is read and checked, pixels are not.
 
     Parameters
     ----------
     path : path
-        A SAFE folder (or its ``manifest.safe``), a SAFE ``.zip``, or an image with RPC.
+        A SAFE or SEN3 folder (or the manifest in it), a ``.zip`` of one, or an image with RPC.
     orbits : path, optional
         Sentinel-1: a folder, searched through, from which the best orbit file of the scene is taken, or such a file
         (``.EOF``, or a zip of one). Default: the orbit in the annotation. Other products have no use for it.
+    gipp : path, optional
+        Sentinel-2 L1B: the folder with the files of the instrument's parameters, from which those of the satellite
+        and the time are taken. Default: beside the product.
+    iers : path, optional
+        Sentinel-2 L1B: an IERS Bulletin A. Default: the Earth's orientation that the datastrip has.
 
     Raises
     ------
@@ -162,23 +277,30 @@ def open_product(path: str | os.PathLike[str], orbits: str | os.PathLike[str] | 
         No orbit file fits the scene, or it is damaged.
     """
     path = Path(path)
-    if path.name == "manifest.safe":
+    if path.name in ("manifest.safe", "xfdumanifest.xml"):
         path = path.parent
     if not path.exists():
         raise ProductError(path, "no such file or folder", SUPPORTED)
     name = path.name.upper()
     if path.is_dir() or name.endswith(".ZIP"):
-        _refuse_by_name(path, name)
-        from orthokernel.sentinel1.product import open_sentinel1  # noqa: PLC0415 (compiles numba functions)
+        # Each door compiles numba functions of its own.
+        if looks_like_sentinel2(path):
+            from orthokernel.sentinel2.product import open_sentinel2  # noqa: PLC0415
+
+            return open_sentinel2(path, gipp, iers)
+        if name.startswith("S3") and name[3:4] == "_":
+            raise UnsupportedProductError(path, "a Sentinel-3 product", SUPPORTED)
+        from orthokernel.sentinel1.product import open_sentinel1  # noqa: PLC0415
 
         return open_sentinel1(path, orbits)
-    from orthokernel.rpc.product import open_rpc_image  # noqa: PLC0415 (compiles numba functions)
+    from orthokernel.rpc.product import open_rpc_image  # noqa: PLC0415
 
     return open_rpc_image(path)
 
 
-def _refuse_by_name(path: Path, name: str) -> None:
-    """Say plainly what is known and not supported."""
-    for start, what in (("S2", "a Sentinel-2 product"), ("S3", "a Sentinel-3 product")):
-        if name.startswith(start) and len(name) > 3 and name[3] == "_":
-            raise UnsupportedProductError(path, what, SUPPORTED)
+def looks_like_sentinel2(path: Path) -> bool:
+    """By its name, or in a folder by what lies there: products are renamed."""
+    name = path.name.upper()
+    if name.startswith("S2") and name[3:4] == "_":
+        return True
+    return path.is_dir() and (any(path.glob("MTD_MSIL*.xml")) or (path / "GRANULE").is_dir())

@@ -58,7 +58,9 @@ class OrthoResult:
         Share of the grid's pixels with data.
     footprint : (K, 2) float64
         Closed ring of lon, lat in degrees around the pixels with data: their convex hull on the map.
-    radiometry, resampling : str
+    radiometry : str
+    resampling : str
+        Several, with commas, where bands of several sample sizes were each given what suits them.
     scale : {"linear", "db"}
     properties : dict
         Provenance, JSON types only.
@@ -123,7 +125,7 @@ def make_result(
         valid_fraction=tally.valid / tally.pixels,
         footprint=_footprint(grid, tally.outline),
         radiometry=options.radiometry,
-        resampling=options.resampling,
+        resampling=", ".join(dict.fromkeys(options.methods)),
         scale=options.scale,
         properties=_provenance(products, terrain, options, tally),
         extras={} if arrays is None else arrays.extras,
@@ -146,6 +148,9 @@ def _provenance(products: Sequence[Product], terrain: Terrain, options: Options,
         "geometry": options.geometry,
         "slant_to_ground": options.slant_to_ground if products[0].mission == "sentinel-1" else None,
         **_noise(products, options, tally),
+        "units": {band: products[0].measure(band, options.radiometry).unit for band in options.bands},
+        "resampling_by_band": dict(zip(options.bands, options.methods, strict=True)),
+        "extras_mean": {name: products[0].extras[name] for name in options.extras if name in products[0].extras},
         "extras": list(options.extras),
         "scale": options.scale,
         "processing_facility": options.facility,

@@ -78,6 +78,8 @@ class SampleValues:
         Why no noise is subtracted; empty where it is.
     border_level : BorderLevel or None
         What tells border noise from image; None where there is no border noise.
+    gain, offset : float
+        Without calibration ``value = gain * pixel + offset``.
     """
 
     no_data: float
@@ -87,6 +89,17 @@ class SampleValues:
     noise: NoiseRows
     noise_kept: str = ""
     border_level: BorderLevel | None = None
+    gain: float = 1.0
+    offset: float = 0.0
+
+    @classmethod
+    def linear(
+        cls, no_data: float, n_lines: int, n_samples: int, gain: float = 1.0, offset: float = 0.0
+    ) -> SampleValues:
+        """Pixels of an image of this size through a line, but for those without data."""
+        no_lines, no_rows = np.empty(0), np.empty((0, n_samples), np.float32)
+        nothing = NoiseRows.none(n_lines, n_samples)
+        return cls(no_data, False, no_lines, no_rows, nothing, "pixels as they are", None, gain, offset)
 
 
 @dataclass(frozen=True)
@@ -141,6 +154,8 @@ class SourceRing:
         self._noise_line, self._whole_noise = _one_table([(value.noise.line, value.noise.power) for value in values])
         self._noise_block, self._noise_factor = _one_set_of_blocks([value.noise for value in values])
         self._calibration, self._noise = self._whole_calibration, self._whole_noise
+        self._gain = np.array([value.gain for value in values], np.float32)
+        self._offset = np.array([value.offset for value in values], np.float32)
         self._areas = None if areas is None else AreaRing(areas)
         self._flatten = flatten
         self._borders = [
@@ -269,6 +284,8 @@ class SourceRing:
             first_valid=self._first,
             last_valid=self._last,
             no_data=self._values.no_data,
+            gain=self._gain,
+            offset=self._offset,
             calibration_line=self._calibration_line,
             calibration=self._calibration,
             noise_line=self._noise_line,
@@ -280,7 +297,7 @@ class SourceRing:
 
 
 def alike(one: SampleValues, other: SampleValues) -> bool:
-    """Whether two bands can share a ring: they differ at most in the figures of calibration, noise and border."""
+    """Whether two bands can share a ring: they differ at most in the figures of calibration, noise, border and line."""
     same_no_data = one.no_data == other.no_data or (np.isnan(one.no_data) and np.isnan(other.no_data))
     same_kind = all(
         bool(len(a)) == bool(len(b))

@@ -32,6 +32,7 @@ EXTENSIONS = {
     "sat": f"{_BASE}/sat/v1.0.0/schema.json",
     "view": f"{_BASE}/view/v1.0.0/schema.json",
     "mgrs": f"{_BASE}/mgrs/v1.0.0/schema.json",
+    "eo": f"{_BASE}/eo/v1.1.0/schema.json",
     "classification": f"{_BASE}/classification/v1.1.0/schema.json",
     "ceos-ard": f"{_BASE}/ceos-ard/v0.2.0/schema.json",
 }
@@ -61,9 +62,15 @@ def make_item(
     if first.get("mission") == "sentinel-1":
         properties |= _sar(first, result)
         used += ["sar", "sat"]
-    if "incidence_mid_swath_deg" in first:
-        properties["view:incidence_angle"] = round(first["incidence_mid_swath_deg"], 3)
+    elif "absolute_orbit" in first or "relative_orbit" in first:
+        properties |= _orbit(first)
+        used.append("sat")
+    if view := _view(facts):
+        properties |= view
         used.append("view")
+    if first.get("eo_bands"):
+        properties["eo:cloud_cover"] = _mean(facts, "cloud_cover_percent")
+        used.append("eo")
     tile = mgrs_tile(result.grid)
     if tile is not None:
         zone, band, square = tile
@@ -138,6 +145,32 @@ def _projection(grid: Grid) -> dict[str, Any]:
     return values
 
 
+_VIEW = {
+    "view:incidence_angle": ("incidence_mid_swath_deg", "view_incidence_deg"),
+    "view:azimuth": ("view_azimuth_deg",),
+    "view:sun_azimuth": ("sun_azimuth_deg",),
+    "view:sun_elevation": ("sun_elevation_deg",),
+}
+
+
+def _view(facts: list[dict[str, Any]]) -> dict[str, float]:
+    found = {key: value for key, names in _VIEW.items() for name in names if (value := facts[0].get(name)) is not None}
+    return {key: round(float(value), 3) for key, value in found.items()}
+
+
+def _mean(facts: list[dict[str, Any]], name: str) -> float | None:
+    values = [float(fact[name]) for fact in facts if fact.get(name) is not None]
+    return round(sum(values) / len(values), 3) if values else None
+
+
+def _orbit(first: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "sat:orbit_state": str(first["orbit_direction"]).lower() if "orbit_direction" in first else None,
+        "sat:absolute_orbit": first.get("absolute_orbit"),
+        "sat:relative_orbit": first.get("relative_orbit"),
+    }
+
+
 def _sar(first: dict[str, Any], result: OrthoResult) -> dict[str, Any]:
     known = {"HH", "HV", "VH", "VV"}
     return {
@@ -149,9 +182,7 @@ def _sar(first: dict[str, Any], result: OrthoResult) -> dict[str, Any]:
         "sar:pixel_spacing_range": first.get("sample_spacing_m"),
         "sar:pixel_spacing_azimuth": first.get("line_spacing_m"),
         "sar:observation_direction": first.get("looking"),
-        "sat:orbit_state": str(first["orbit_direction"]).lower() if "orbit_direction" in first else None,
-        "sat:absolute_orbit": first.get("absolute_orbit"),
-        "sat:relative_orbit": first.get("relative_orbit"),
+        **_orbit(first),
     }
 
 
@@ -185,22 +216,21 @@ def _processing(result: OrthoResult) -> dict[str, Any]:
 def _assets(
     result: OrthoResult, files: dict[str, Path], names: dict[str, Path], digests: Mapping[str, str]
 ) -> dict[str, Any]:
-    unit, scale = ({"unit": "dB"}, "dB") if result.scale == "db" else ({}, result.scale)
+    scale = "dB" if result.scale == "db" else result.scale
     with rasterio.open(files["image"]) as image:
-        no_data = "nan" if image.nodata is None or np.isnan(image.nodata) else image.nodata
-        bands = [
-            {"name": band, "data_type": image.dtypes[0], "nodata": no_data, "spatial_resolution": result.grid.spacing_m}
-            | unit
-            for band in result.bands
-        ]
+        bands = [_about_band(result, band, k, image) for k, band in enumerate(result.bands)]
+    known = result.properties["products"][0].get("eo_bands", {})
+    about = {"eo:bands": [_about_eo(band, known[band]) for band in result.bands]} if known else {}
+    is_backscatter = result.radiometry not in {"dn", "reflectance", "physical"}
+    title = f"{result.radiometry}, {scale}" if is_backscatter else result.radiometry
     entries: tuple[tuple[str, str, str, list[str], dict[str, Any]], ...] = (
-        ("data", "image", _COG, ["data"], {"title": f"{result.radiometry}, {scale}", "raster:bands": bands}),
+        ("data", "image", _COG, ["data"], {"title": title, "raster:bands": bands, **about}),
         ("mask", "mask", _COG, ["metadata"], {
             "title": "0: no data; bit 0 valid, bit 1 height from the geoid (no DEM), bit 2 DEM void filled, "
             "bit 5 nothing above the noise floor",
             "raster:bands": [{"data_type": "uint8", "nodata": 0}],
         }),
-        *((name, name, _COG, ["metadata"], _about_extra(name)) for name in names if name in EXTRAS),
+        *((name, name, _COG, ["metadata"], _about_extra(name, result)) for name in names if name in EXTRAS),
         ("thumbnail", "browse", "image/png", ["thumbnail", "overview"], {}),
     )  # fmt: skip
     return {
@@ -216,11 +246,34 @@ def _assets(
     }
 
 
-def _about_extra(name: str) -> dict[str, Any]:
+def _about_band(result: OrthoResult, band: str, k: int, image: rasterio.DatasetReader) -> dict[str, Any]:
+    """An entry of raster:bands."""
+    no_data = "nan" if image.nodata is None or np.isnan(image.nodata) else image.nodata
+    unit = "dB" if result.scale == "db" else result.properties["units"][band]
+    scale, offset = image.scales[k], image.offsets[k]
+    return {
+        "name": band,
+        "data_type": image.dtypes[0],
+        "nodata": no_data,
+        "spatial_resolution": result.grid.spacing_m,
+        **({"unit": unit} if unit else {}),
+        **({"scale": scale, "offset": offset} if (scale, offset) != (1.0, 0.0) else {}),
+    }
+
+
+def _about_eo(band: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """An entry of eo:bands."""
+    names = {"center_wavelength": "center_wavelength_um", "full_width_half_max": "full_width_half_max_um"}
+    found = {"common_name": facts.get("common_name"), **{key: facts.get(name) for key, name in names.items()}}
+    return {"name": band, **{key: value for key, value in found.items() if value is not None}}
+
+
+def _about_extra(name: str, result: OrthoResult) -> dict[str, Any]:
     extra = EXTRAS[name]
+    title = result.properties["extras_mean"].get(name, extra.title)
     no_data = "nan" if np.isnan(extra.no_data) else extra.no_data
     band = {"data_type": extra.dtype, "nodata": no_data, **({"unit": extra.unit} if extra.unit else {})}
-    return {"title": extra.title, "raster:bands": [band]}
+    return {"title": title, "raster:bands": [band]}
 
 
 def _multihash(digest: str) -> str:

@@ -31,6 +31,9 @@ _GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 42112, _NO_DATA)
 _ZSTD = 50000
 LEADER_BYTES = TRAILER_BYTES = 4
 
+Scaling = tuple[tuple[float, ...], tuple[float, ...]]
+"""Scale and offset of each band."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -107,8 +110,14 @@ def image_fields(
     return fields
 
 
-def geo_fields(grid: Grid, dtype: np.dtype[np.generic], no_data: float, band_names: Sequence[str]) -> list[Field]:
-    """Position, coordinate system, no-data value and band names, as GDAL writes them: it is asked to."""
+def geo_fields(
+    grid: Grid,
+    dtype: np.dtype[np.generic],
+    no_data: float,
+    band_names: Sequence[str],
+    scaling: Scaling | None = None,
+) -> list[Field]:
+    """Position, coordinate system, no-data value, band names and scaling, as GDAL writes them: it is asked to."""
     profile = {
         "driver": "GTiff",
         "height": 1,
@@ -126,6 +135,8 @@ def geo_fields(grid: Grid, dtype: np.dtype[np.generic], no_data: float, band_nam
             for k, name in enumerate(band_names):
                 if name:
                     dataset.set_band_description(k + 1, name)
+            if scaling is not None and set(zip(*scaling, strict=True)) != {(1.0, 0.0)}:
+                dataset.scales, dataset.offsets = scaling
         content = bytes(memory.getbuffer())
     return [field for field in _fields_of(content) if field.tag in _GEO_TAGS]
 

@@ -14,7 +14,6 @@ from rasterio.rpc import RPC
 from rasterio.transform import from_origin
 
 from orthokernel.blocks import Walk, ground_under, lattice_geometry
-from orthokernel.cog import as_stored
 from orthokernel.cogfile import CogFile
 from orthokernel.flattening import RadarAreas, ellipsoid_incidence, local_incidence, look_nodes
 from orthokernel.flattening.incidence import STEP_PX
@@ -30,6 +29,7 @@ from orthokernel.sentinel1.annotation import Annotation, GeolocationGrid, SlantT
 from orthokernel.sentinel1.border import BorderLevel
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 from orthokernel.source import NoiseRows, SampleValues, SourceRing
+from orthokernel.storage import as_stored
 from orthokernel.terrain import Terrain
 
 SIDE_PX = 512
@@ -68,7 +68,7 @@ def warm_up() -> None:
 def _look(model: SensorModel, grid: Grid, terrain: Terrain) -> None:
     """What terrain flattening looks up by pixel."""
     heights_over(terrain, grid.window(0, 1, 0, 1))
-    walk = Walk.over(1.0, BILINEAR)
+    walk = Walk.over(1.0)
     ground = ground_under(terrain, grid, walk, further=1)
     lattice = lattice_geometry(model, ground, BILINEAR).lattice
     assert lattice is not None

@@ -20,6 +20,8 @@ from reference.warp import correction
 ROME = "S1B_IW_GRDH_1SDV_20211223T051122_20211223T051147_030148_039993_5371.SAFE"
 pytestmark = pytest.mark.real
 
+AS_IS = np.ones(1, np.float32), np.zeros(1, np.float32)
+
 
 @pytest.fixture(scope="module")
 def model() -> SensorModel:
@@ -69,7 +71,7 @@ def test_the_compiled_loop_keeps_it_too(model: SensorModel) -> None:
     rng = np.random.default_rng(6)
     table = break_table(model.break_lines)
     for block in _blocks(model)[6:19:6]:
-        walk = Walk.over(1.0, BILINEAR)
+        walk = Walk.over(1.0)
         extent = extent_of(block, walk.loop_block_px)
         dem, heights = _random_dem(rng, block, extent)
         ground = Ground(block, extent, dem, 0.0, 2_000.0)
@@ -111,6 +113,7 @@ def _ramp(model: SensorModel, lines: tuple[int, int], samples: tuple[int, int], 
     no_rows = np.empty((1, 0, n_samples), np.float32)
     return SourceArrays(
         held[None], lines[0], lines[1], samples[0], model.n_lines, model.n_samples, np.zeros((1, n_lines), np.int32),
-        np.full((1, n_lines), n_samples - 1, np.int32), float("nan"), np.empty(0), no_rows, np.empty(0), no_rows,
-        np.empty((1, 0, 4), np.int64), np.empty((1, 0, model.n_lines), np.float32), np.empty((0, 0), np.float32),
+        np.full((1, n_lines), n_samples - 1, np.int32), float("nan"), *AS_IS, np.empty(0), no_rows, np.empty(0),
+        no_rows, np.empty((1, 0, 4), np.int64),
+        np.empty((1, 0, model.n_lines), np.float32), np.empty((0, 0), np.float32),
     )  # fmt: skip

@@ -44,7 +44,7 @@ def model(scene: Scene) -> RangeDopplerModel:
 
 
 def _ground(scene: Scene, grid: Grid) -> tuple[Walk, Terrain, Ground]:
-    walk, terrain = Walk.over(1.0, BILINEAR), Terrain(_dem(scene), None)
+    walk, terrain = Walk.over(1.0), Terrain(_dem(scene), None)
     return walk, terrain, ground_under(terrain, grid, walk, further=1)
 
 

@@ -223,7 +223,7 @@ def test_the_preview_is_a_level_of_the_pyramid(tmp_path: Path, pool: ThreadPoolE
         with CogFile(tmp_path / "image.tif", grid, "uint16", 0, ["a", "b"][: shape[0]], pool) as file:
             for row in range(0, shape[1], 100):
                 file.write(row, image[:, row : row + 100])
-            np.testing.assert_array_equal(file.preview, pyramid(image[0], 0, "average")[level])
+            np.testing.assert_array_equal(file.preview[0], pyramid(image[0], 0, "average")[level])
 
 
 def test_a_file_that_is_not_closed_leaves_nothing(tmp_path: Path, pool: ThreadPoolExecutor) -> None:

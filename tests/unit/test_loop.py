@@ -28,6 +28,8 @@ NO_NOISE = (
 )
 NO_FACTOR = np.empty((0, 0), np.float32)
 
+AS_IS = np.ones(1, np.float32), np.zeros(1, np.float32)
+
 
 def _lattice(scale: float) -> LatticeArrays:
     """A turned, slightly bent geometry whose lattice is exact by construction."""
@@ -85,7 +87,7 @@ def _source(rng: np.random.Generator, holes: bool, calibration: bool, noise: boo
     blocks = np.array([[0, 30, 0, 39], [31, 63, 0, 49], [0, 50, 60, 80]] if noise else np.empty((0, 4)), np.int64)
     factor = (0.5 + rng.random((len(blocks), IMAGE[0]))).astype(np.float32)
     return SourceArrays(
-        held[None], 0, IMAGE[0], 0, IMAGE[0], IMAGE[1], held_first[None], held_last[None], float("nan"), lines,
+        held[None], 0, IMAGE[0], 0, IMAGE[0], IMAGE[1], held_first[None], held_last[None], float("nan"), *AS_IS, lines,
         table[None], noise_lines, power[None], blocks[None], factor[None], NO_FACTOR,
     )  # fmt: skip
 
@@ -232,7 +234,7 @@ def test_break_lines_are_added(record_spacing: float, kind: str) -> None:
     ramp = np.broadcast_to(np.arange(IMAGE[1], dtype=np.float32) + 1, IMAGE)
     source = SourceArrays(
         np.ascontiguousarray(ramp)[None], 0, IMAGE[0], 0, *IMAGE, np.zeros((1, IMAGE[0]), np.int32),
-        np.full((1, IMAGE[0]), IMAGE[1] - 1, np.int32), float("nan"), np.empty(0),
+        np.full((1, IMAGE[0]), IMAGE[1] - 1, np.int32), float("nan"), *AS_IS, np.empty(0),
         np.empty((1, 0, IMAGE[1]), np.float32), *NO_NOISE, NO_FACTOR,
     )  # fmt: skip
     reached = _run(heights, lattice, break_table(lines), source, "bilinear", False) - 1

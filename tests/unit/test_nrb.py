@@ -94,6 +94,7 @@ def provenance() -> dict[str, Any]:
         "dem_coverage": 1.0,
         "kernel_version": "0.1.0",
         "result_version": 2,
+        "units": {band: None for band in ("vv", "vh")},
     }
 
 
@@ -119,11 +120,12 @@ def item_of(folder: Path, radiometry: str) -> dict[str, Any]:
     """The Item of a finished run of two bands; its files are there, but small."""
     files = {name: folder / f"out_{name}" for name in FILES}
     for name, path in files.items():
+        n_bands = 2 if name == "image" else 1
         with rasterio.open(
-            path, "w", driver="GTiff", width=1, height=1, count=1, dtype=FILES[name],
+            path, "w", driver="GTiff", width=1, height=1, count=n_bands, dtype=FILES[name],
             crs=32633, transform=from_origin(0, 9, 1, 1),
         ) as file:  # fmt: skip
-            file.write(np.zeros((1, 1, 1), FILES[name]))
+            file.write(np.zeros((n_bands, 1, 1), FILES[name]))
     result = OrthoResult(
         GRID, ("vv", "vh"), None, None, folder / "out.tif", 0.004, 1.0, 0.5, GRID.footprint_lonlat(), radiometry,
         "bilinear", properties=provenance(),

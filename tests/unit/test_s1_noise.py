@@ -26,6 +26,8 @@ from reference.warp import calibrated
 RANGE = [(-20, [0, 30, 89], [900.0, 500.0, 800.0]), (60, [0, 45, 80], [700.0, 450.0, 600.0])]
 BLOCKS = [("IW1", 0, 119, 0, 39, [10, 20, 100], [1.0, 1.2, 0.8]), ("IW2", 0, 99, 40, 70, [50], [1.5])]
 
+AS_IS = np.ones(1, np.float32), np.zeros(1, np.float32)
+
 
 def _words(values: list[float] | list[int]) -> str:
     return " ".join(map(repr, values))
@@ -109,7 +111,7 @@ def _filled(pixels: NDArray[np.uint16], lines, table, rows, line0=-2, sample0=-3
     n_lines, n_samples = pixels.shape
     source = SourceArrays(
         pixels[None], 0, n_lines, 0, n_lines, n_samples, np.zeros((1, n_lines), np.int32),
-        np.full((1, n_lines), n_samples - 1, np.int32), float("nan"), lines, table.astype(np.float32)[None],
+        np.full((1, n_lines), n_samples - 1, np.int32), float("nan"), *AS_IS, lines, table.astype(np.float32)[None],
         rows.line, rows.power[None], rows.block[None], rows.factor[None], np.empty((0, 0), np.float32),
     )  # fmt: skip
     shape = (n_lines - 2 * line0, n_samples - 2 * sample0)
@@ -265,7 +267,7 @@ def test_real_files_equal_an_independent_evaluation(folder: str, name: str, memb
     for k, line in enumerate(lines):
         source = SourceArrays(
             one[None, k : k + 1], line, line + 1, 0, model.n_lines, n_samples, np.zeros((1, 1), np.int32),
-            np.full((1, 1), n_samples - 1, np.int32), float("nan"), np.zeros(1),
+            np.full((1, 1), n_samples - 1, np.int32), float("nan"), *AS_IS, np.zeros(1),
             np.ones((1, 1, n_samples), np.float32), rows.line, rows.power[None], rows.block[None], rows.factor[None],
             np.empty((0, 0), np.float32),
         )  # fmt: skip

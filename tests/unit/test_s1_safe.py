@@ -313,7 +313,7 @@ def test_what_is_not_supported_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(errors.UnsupportedProductError, match="GRD"):
         open_product(tmp_path / "folder")
     (tmp_path / "S2A_MSIL1C_20200816T112121_N0209_R037_T28SCA_20200816T120000.SAFE").mkdir()
-    with pytest.raises(errors.UnsupportedProductError, match="Sentinel-2"):
+    with pytest.raises(errors.MissingAnnotationError, match="MTD_MSIL1C"):
         open_product(tmp_path / "S2A_MSIL1C_20200816T112121_N0209_R037_T28SCA_20200816T120000.SAFE")
     other = {"manifest.safe": members(SCENE)["manifest.safe"].replace(b"SENTINEL-1", b"SENTINEL-2")}
     with pytest.raises(errors.UnsupportedProductError, match="SENTINEL-2"):

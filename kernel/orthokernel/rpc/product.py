@@ -6,8 +6,7 @@ import os
 import warnings
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import rasterio
@@ -15,20 +14,20 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from orthokernel.errors import ProductError, RpcError, UnknownBandError
+from orthokernel.product import PlainProduct
+from orthokernel.rasterreader import RasterBandReader
 from orthokernel.rpc.coefficients import RpcCoefficients
 from orthokernel.rpc.locate import locate_rpc
 from orthokernel.rpc.model import RpcModel
-from orthokernel.rpc.reader import RasterBandReader
 from orthokernel.tiffcheck import check_tiff
 
 _FOOTPRINT_POINTS_PER_EDGE = 8
 
 
-class RpcImage:
+class RpcImage(PlainProduct):
     """An image file and its RPC (a `Product`). Bands are named ``b1``, ``b2``, … in the order of the file."""
 
     mission: Literal["rpc"] = "rpc"
-    extra_bands: tuple[str, ...] = ()
     # An image file does not say when it was taken.
     start_time: datetime | None = None
     stop_time: datetime | None = None
@@ -70,18 +69,6 @@ class RpcImage:
         """A reader of a band's pixels."""
         return RasterBandReader(self.path, self._index(band))
 
-    def calibration(self, band: str) -> None:
-        """None: pixels are taken as they are."""
-        self._index(band)
-
-    def noise(self, band: str) -> None:
-        """None."""
-
-    @property
-    def has_border_noise(self) -> bool:
-        """See `Product`."""
-        return False
-
     def properties(self) -> dict[str, Any]:
         """Facts for people and for a STAC Item."""
         return {
@@ -90,17 +77,6 @@ class RpcImage:
             "bands": list(self.bands),
             "rpc": self.rpc_from,
         }
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _index(self, band: str) -> int:
         if band not in self.bands:

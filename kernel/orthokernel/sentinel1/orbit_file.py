@@ -20,11 +20,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from orthokernel.container import MAX_METADATA_BYTES
 from orthokernel.errors import OrbitError
 from orthokernel.safexml import XmlDocument
 from orthokernel.sentinel1.annotation import StateVectors
 from orthokernel.sentinel1.orbit import MARGIN_S
-from orthokernel.sentinel1.safe import MAX_METADATA_BYTES
 
 Float64Array = NDArray[np.float64]
 OrbitKind = Literal["precise", "restituted", "predicted"]

@@ -7,13 +7,13 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orthocontracts.products import ProductNameError, parse_sentinel1
+from orthokernel.container import ProductContainer, open_container
 from orthokernel.errors import (
     MissingAnnotationError,
     MissingMeasurementError,
@@ -21,7 +21,8 @@ from orthokernel.errors import (
     UnknownBandError,
     UnsupportedProductError,
 )
-from orthokernel.product import SUPPORTED, BandReader
+from orthokernel.measure import AS_THEY_ARE, Measure
+from orthokernel.product import SUPPORTED, BandReader, PlainProduct
 from orthokernel.sensor import SensorModel
 from orthokernel.sentinel1.annotation import Annotation, GeolocationGrid, parse_annotation
 from orthokernel.sentinel1.calibration import CalibrationTable, parse_calibration
@@ -31,7 +32,6 @@ from orthokernel.sentinel1.orbit_folder import take_orbit
 from orthokernel.sentinel1.quicklook import QuicklookModel, QuicklookReader
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 from orthokernel.sentinel1.raster import check_measurement, open_measurement
-from orthokernel.sentinel1.safe import SafeContainer, open_safe
 
 Float64Array = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ def open_sentinel1(path: Path, orbits: str | os.PathLike[str] | None = None) -> 
     OrbitError
         No orbit file fits, or it is damaged.
     """
-    container = open_safe(path)
+    container = open_container(path)
     try:
         return Sentinel1Product(container, orbits)
     except BaseException:
@@ -84,16 +84,19 @@ def open_sentinel1(path: Path, orbits: str | os.PathLike[str] | None = None) -> 
         raise
 
 
-class Sentinel1Product:
+class Sentinel1Product(PlainProduct):
     """See `orthokernel.product.Product`; made by `open_sentinel1`."""
 
-    mission: Literal["sentinel-1", "rpc"] = "sentinel-1"
+    mission: Literal["sentinel-1"] = "sentinel-1"
 
-    def __init__(self, container: SafeContainer, orbits: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, container: ProductContainer, orbits: str | os.PathLike[str] | None = None) -> None:
         self._container = container
         self.path = container.path
         self.id = container.name
         self._manifest = self._read_manifest()
+        version = version_number(self._manifest.ipf_version)
+        # The older processors left low noise, not zeros, where nothing was imaged.
+        self.has_border_noise = version is not None and version < 2.9
         annotations, self._measurements = self._find_files()
         self._annotations: dict[str, Annotation] = {
             band: parse_annotation(container.read_bytes(member), f"{self.path}:{member}")
@@ -212,6 +215,19 @@ class Sentinel1Product:
     def _open_quicklook(self) -> QuicklookReader:
         return QuicklookReader(self._container.read_bytes(QUICKLOOK_MEMBER), f"{self.path}:{QUICKLOOK_MEMBER}")
 
+    def frame(self, band: str) -> str:
+        """Polarisations are registered to each other; the quick-look is an image of its own."""
+        return QUICKLOOK if band == QUICKLOOK else ""
+
+    def radiometries(self, band: str) -> tuple[str, ...]:
+        """Backscatter, and pixels as they are."""
+        return ("dn",) if band == QUICKLOOK else ("sigma0", "beta0", "gamma0", "gamma0_rtc", "dn")
+
+    def measure(self, band: str, radiometry: str) -> Measure:
+        """Power as floats, and pixels as they are."""
+        del band
+        return AS_THEY_ARE if radiometry == "dn" else Measure()
+
     def calibration(self, band: str) -> CalibrationTable | None:
         """The calibration vectors of a polarisation; None for the quick-look.
 
@@ -250,12 +266,6 @@ class Sentinel1Product:
         if factor is None:
             return ThermalNoise(None, f"the scaling of {mode} noise vectors by IPF {version} is not documented")
         return ThermalNoise(table.scaled(factor))
-
-    @property
-    def has_border_noise(self) -> bool:
-        """Whether the processor was one that left low noise, not zeros, where nothing was imaged: IPF before 2.9."""
-        version = version_number(self._manifest.ipf_version)
-        return version is not None and version < 2.9
 
     def _calibration_member(self, band: str, kind: str) -> str | None:
         self._annotation(band)
@@ -319,14 +329,6 @@ class Sentinel1Product:
     def close(self) -> None:
         """Remove scratch files. Close readers first: a deflated zip's pixels lie in scratch."""
         self._container.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _polarisation_order(item: tuple[str, str]) -> tuple[bool, str]:

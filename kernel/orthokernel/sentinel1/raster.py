@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
+from orthokernel.container import FileRange
 from orthokernel.errors import AnnotationError, ProductError, TruncatedRasterError
-from orthokernel.sentinel1.safe import FileRange
 from orthokernel.tiffcheck import TiffImage, check_tiff
 
 open_lock = threading.Lock()

@@ -42,6 +42,11 @@ class PushbroomModel:
         return -500.0, 9000.0
 
     @property
+    def smooth(self) -> bool:
+        """See `SensorModel`."""
+        return True
+
+    @property
     def break_lines(self) -> BreakLines | None:
         """None: the joints of attitudes are steps of less than 0.02 px."""
         return None

@@ -96,6 +96,7 @@ class Terrain:
         if void_policy not in ("fill", "nodata"):
             raise TerrainError("void_policy", repr(void_policy), "'fill' or 'nodata'")
         self._constant_m: float | None = None
+        self._is_none = False
         self._void_policy: VoidPolicy = void_policy
         self._dem: Mosaic | None = Mosaic(raster_paths(dem), fill=void_policy == "fill")
         check_geoid_agrees(self._dem.datum, self._dem.paths[0], geoid)
@@ -108,8 +109,16 @@ class Terrain:
             raise TerrainError("constant height", repr(height_m), "a finite number of metres")
         terrain = cls.__new__(cls)
         terrain._constant_m = float(height_m)
+        terrain._is_none = False
         terrain._void_policy = "fill"
         terrain._dem = terrain._geoid = None
+        return terrain
+
+    @classmethod
+    def none(cls) -> Terrain:
+        """What lies under pixels that are on the map already: height 0, which nobody asks for."""
+        terrain = cls.constant(0.0)
+        terrain._is_none = True
         return terrain
 
     @property
@@ -131,7 +140,7 @@ class Terrain:
     def describe(self) -> dict[str, object]:
         """What the heights are made from, for provenance: JSON types only, file names without folders."""
         if self._dem is None:
-            return {"constant_height_m": self._constant_m}
+            return {"none": True} if self._is_none else {"constant_height_m": self._constant_m}
         return {
             "dem": sorted(Path(path).name for path in self._dem.paths),
             "dem_crs": self._dem.datum.horizontal.name,

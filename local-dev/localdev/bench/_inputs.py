@@ -12,6 +12,7 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 
+from orthokernel.product import PlainProduct
 from orthokernel.rpc.coefficients import RpcCoefficients
 from orthokernel.rpc.model import RpcModel
 
@@ -67,12 +68,11 @@ class ArrayReader:
         self.close()
 
 
-class ArrayRpcProduct:
+class ArrayRpcProduct(PlainProduct):
     """A `Product` whose pixels are in memory."""
 
-    mission: Literal["sentinel-1", "rpc"] = "rpc"
+    mission: Literal["rpc"] = "rpc"
     bands: tuple[str, ...] = ("b1",)
-    extra_bands: tuple[str, ...] = ()
     start_time: datetime | None = None
     stop_time: datetime | None = None
     path = Path("memory")
@@ -98,31 +98,9 @@ class ArrayRpcProduct:
         """See `Product`."""
         return ArrayReader(self._pixels)
 
-    def calibration(self, band: str) -> None:
-        """None."""
-
-    def noise(self, band: str) -> None:
-        """None."""
-
-    @property
-    def has_border_noise(self) -> bool:
-        """See `Product`."""
-        return False
-
     def properties(self) -> dict[str, Any]:
         """Nothing."""
         return {}
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def rpc_camera(size_px: int, spacing_m: float, lon_deg: float, lat_deg: float, relief_m: float) -> RpcCoefficients:

@@ -36,7 +36,7 @@ class TileLoop:
         self, model: SensorModel, grid: Grid, terrain: Terrain, pixels: NDArray[np.uint16], values: SampleValues
     ) -> None:
         self._terrain = terrain
-        self._walk = Walk.over(1.0, BILINEAR)
+        self._walk = Walk.over(1.0)
         self._table = break_table(model.break_lines)
         self._power = len(values.calibration_line) > 0
         ring = SourceRing([ArrayReader(pixels)], [values])
@@ -61,9 +61,8 @@ class TileLoop:
             def work(k: int) -> None:
                 scratch = np.empty(512 * 512, np.float32)
                 for part in parts[k::threads]:  # noqa: B023 (done before the next block)
-                    run_part(
-                        part, ground, geometry, self._table, self._source, self._walk, self._power, scratch, out, flags,  # noqa: B023
-                    )  # fmt: skip
+                    how = self._walk, BILINEAR, self._power
+                    run_part(part, ground, geometry, self._table, self._source, *how, scratch, out, flags)  # noqa: B023
 
             list(pool.map(work, range(threads)))
 

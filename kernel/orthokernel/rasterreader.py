@@ -18,11 +18,14 @@ from orthokernel.errors import TruncatedRasterError
 
 
 class RasterBandReader:
-    """One band of a raster that GDAL reads (a `BandReader`)."""
+    """One band of a raster that GDAL reads (a `BandReader`).
 
-    def __init__(self, path: Path, band_index: int) -> None:
-        self._path = path
-        self._index = band_index
+    ``source`` is its name for errors, and ``nodata``, where given, the value without data whatever the file says.
+    """
+
+    def __init__(self, path: Path | str, band_index: int, source: object = None, nodata: float | None = None) -> None:
+        self._path = path if source is None else source
+        self._index, self._nodata = band_index, nodata
         with warnings.catch_warnings():
             # An image in sensor geometry has no georeference; that is why it is here.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -45,6 +48,8 @@ class RasterBandReader:
 
     @property
     def nodata(self) -> float | None:
+        if self._nodata is not None:
+            return self._nodata
         value = self._source.nodatavals[self._index - 1]
         return None if value is None else float(value)
 

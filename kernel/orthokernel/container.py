@@ -1,4 +1,4 @@
-"""Access to the members of a SAFE: a folder, or a zip whose members are read in place.
+"""Access to the members of a product: a SAFE or SEN3 folder, or a zip whose members are read in place.
 
 Stored zip members are read where they lie; a deflated raster is inflated once into a scratch folder.
 """
@@ -28,6 +28,8 @@ MAX_METADATA_BYTES = 256 * 2**20
 """Real annotations are 2 MB; more is not metadata, and a small zip can inflate to anything."""
 
 COPY_BYTES = 8 * 2**20
+_MANIFESTS = ("manifest.safe", "xfdumanifest.xml")
+_ENDINGS = (".SAFE", ".SEN3")
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,15 @@ class FileRange:
         return f"/vsisubfile/{self.offset}_{self.size},{self.path}"
 
 
-class SafeContainer(Protocol):
-    """A SAFE's members by their path inside it (``annotation/s1a-….xml``).
+class ProductContainer(Protocol):
+    """A product's members by their path inside it (``annotation/s1a-….xml``).
 
     Attributes
     ----------
     path : Path
         Of the folder or zip.
     name : str
-        Of the product, without ``.SAFE``.
+        Of the product, without ``.SAFE`` or ``.SEN3``.
     members : frozenset of str
         Files only.
     """
@@ -88,35 +90,30 @@ class SafeContainer(Protocol):
         ...
 
 
-def open_safe(path: Path) -> SafeContainer:
-    """Open a SAFE folder or zip.
+def open_container(path: Path) -> ProductContainer:
+    """Open a SAFE or SEN3 folder or zip.
 
     Raises
     ------
     UnsafeArchiveError, CorruptArchiveError
-        See `ZipSafe`.
+        See `ZipContainer`.
     ProductError
         Neither a folder nor a zip.
     """
-    return FolderSafe(path) if path.is_dir() else ZipSafe(path)
+    return FolderContainer(path) if path.is_dir() else ZipContainer(path)
 
 
-class FolderSafe:
-    """A SAFE folder. See `SafeContainer`."""
+class FolderContainer:
+    """A folder. See `ProductContainer`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.name = path.resolve().name.removesuffix(".SAFE")
-        self.members = frozenset(
-            file.relative_to(path).as_posix()
-            for pattern in ("*", "annotation/*", "annotation/calibration/*", "measurement/*", "preview/*")
-            for file in path.glob(pattern)
-            if file.is_file()
-        )
+        self.name = _without_ending(path.resolve().name)
+        self.members = frozenset(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
 
     def read_bytes(self, member: str) -> bytes:
         if member not in self.members:
-            raise MissingAnnotationError(self.path, f"no {member}", "a complete SAFE")
+            raise MissingAnnotationError(self.path, f"no {member}", "a complete product")
         file = self.path / member
         _require_metadata_size(file, file.stat().st_size)
         return file.read_bytes()
@@ -132,8 +129,8 @@ class FolderSafe:
         pass
 
 
-class ZipSafe:
-    """A zipped SAFE, its members under one ``….SAFE/`` folder or at the top. See `SafeContainer`.
+class ZipContainer:
+    """A zipped product, its members under one ``….SAFE/`` or ``….SEN3/`` folder or at the top. See `ProductContainer`.
 
     Raises
     ------
@@ -155,14 +152,14 @@ class ZipSafe:
                 start = file.read(4)
             if start == b"PK\x03\x04" or path.suffix.lower() == ".zip":
                 raise CorruptArchiveError(path, "a zip without its directory: it is cut off", "a complete zip")
-            raise ProductError(path, "a file that is not a zip", "a zipped SAFE")
+            raise ProductError(path, "a file that is not a zip", "a zipped product")
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
             raise CorruptArchiveError(path, f"a zip that does not open ({error})", "a complete zip") from error
         infos = {_checked_name(path, info): info for info in self._zip.infolist() if not info.is_dir()}
         root = _root(path, infos)
-        self.name = (root or path.name.removesuffix(".zip")).removesuffix(".SAFE")
+        self.name = _without_ending(root or path.name.removesuffix(".zip"))
         prefix = f"{root}/" if root else ""
         self._infos = {name.removeprefix(prefix): info for name, info in infos.items() if name.startswith(prefix)}
         self.members = frozenset(self._infos)
@@ -170,7 +167,7 @@ class ZipSafe:
     def read_bytes(self, member: str) -> bytes:
         info = self._infos.get(member)
         if info is None:
-            raise MissingAnnotationError(self.path, f"no {member}", "a complete SAFE")
+            raise MissingAnnotationError(self.path, f"no {member}", "a complete product")
         _require_metadata_size(f"{self.path}:{member}", info.file_size)
         try:
             return self._zip.read(info)
@@ -259,11 +256,17 @@ def _checked_name(path: Path, info: zipfile.ZipInfo) -> str:
 
 
 def _root(path: Path, infos: dict[str, zipfile.ZipInfo]) -> str:
-    """The folder in the zip that holds ``manifest.safe``; empty for the top."""
-    roots = sorted(str(PurePosixPath(name).parent) for name in infos if PurePosixPath(name).name == "manifest.safe")
+    """The folder in the zip that holds the manifest; empty for the top."""
+    roots = sorted(str(PurePosixPath(name).parent) for name in infos if PurePosixPath(name).name in _MANIFESTS)
     if len(roots) > 1:
         raise UnsupportedProductError(path, f"a zip of {len(roots)} products", "one product a zip")
     if not roots:
         folders = {name.split("/", 1)[0] for name in infos if "/" in name}
-        roots = [folder for folder in folders if folder.endswith(".SAFE")] or ["."]
+        roots = [folder for folder in folders if folder.endswith(_ENDINGS)] or ["."]
     return "" if roots[0] == "." else roots[0]
+
+
+def _without_ending(name: str) -> str:
+    for ending in _ENDINGS:
+        name = name.removesuffix(ending)
+    return name

@@ -142,9 +142,7 @@ class RadiometryError(KernelError):
     """A radiometry that a band cannot give."""
 
     def __init__(self, path: object, band: str, radiometry: str, possible: Sequence[str]) -> None:
-        super().__init__(
-            f"{path}: band {band} gives no {radiometry}; expected radiometry {' or '.join(possible)}"
-        )
+        super().__init__(f"{path}: band {band} gives no {radiometry}; expected radiometry {' or '.join(possible)}")
         self.path = str(path)
         self.band = band
         self.radiometry = radiometry

@@ -95,6 +95,7 @@ def provenance() -> dict[str, Any]:
         "kernel_version": "0.1.0",
         "result_version": 2,
         "units": {band: None for band in ("vv", "vh")},
+        "extras_mean": {},
     }
 
 

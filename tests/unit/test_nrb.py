@@ -15,7 +15,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from orthokernel import Grid, OrthoResult, open_product
-from orthokernel.extras import EXTRAS
+from orthokernel.extras import EXTRAS, OF_CLASSES
 from orthokernel.nrb import Nrb, normalised_backscatter
 from orthokernel.result import MaskBit
 from orthokernel.stac import make_item
@@ -94,7 +94,7 @@ def provenance() -> dict[str, Any]:
         "dem_coverage": 1.0,
         "kernel_version": "0.1.0",
         "result_version": 2,
-        "units": {band: None for band in ("vv", "vh")},
+        "units": dict.fromkeys(("vv", "vh")),
         "extras_mean": {},
     }
 
@@ -103,7 +103,7 @@ FILES = {
     "image": "float32",
     "mask": "uint8",
     "browse": "uint8",
-    **{name: extra.dtype for name, extra in EXTRAS.items()},
+    **{name: extra.dtype for name, extra in EXTRAS.items() if name not in OF_CLASSES},
 }
 GRID = Grid.mgrs("33TTG", 20.0)
 

@@ -1,4 +1,4 @@
-"""Simulated scenes whose truth is known: Sentinel-1 products and images with RPC, in true geometry.
+"""Simulated scenes whose truth is known: Sentinel-1 and Sentinel-2 products and images with RPC, in true geometry.
 
 Shares no code with the kernel it is used to test: its own slow, exact float64 geometry, checked against the
 geolocation grids of real products.
@@ -7,6 +7,7 @@ geolocation grids of real products.
 from localdev.scene.presets import DemoScenes, demo_scenes
 from localdev.scene.rpc_image import RpcImage, RpcSpec, make_rpc_image
 from localdev.scene.sentinel1 import make_sentinel1
+from localdev.scene.sentinel2 import Sentinel2Product, Sentinel2Spec, make_sentinel2
 from localdev.scene.spec import Scene, SceneSpec, Target
 
 __all__ = [
@@ -15,8 +16,11 @@ __all__ = [
     "RpcSpec",
     "Scene",
     "SceneSpec",
+    "Sentinel2Product",
+    "Sentinel2Spec",
     "Target",
     "demo_scenes",
     "make_rpc_image",
     "make_sentinel1",
+    "make_sentinel2",
 ]

@@ -1,4 +1,4 @@
-"""Command line of the scene simulator: ``make_scene sentinel1 | rpc | demo``."""
+"""Command line of the scene simulator: ``make_scene sentinel1 | sentinel2 | rpc | demo``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from localdev.scene.modes import mode_of
 from localdev.scene.presets import demo_scenes
 from localdev.scene.rpc_image import RpcImage, RpcSpec, make_rpc_image
 from localdev.scene.sentinel1 import make_sentinel1
+from localdev.scene.sentinel2 import FULL_TILE_60M_PX, RESOLUTION_M, Sentinel2Spec, make_sentinel2
 from localdev.scene.spec import Scene, SceneSpec
 
 
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_sentinel1(commands.add_parser("sentinel1", help="a Sentinel-1 GRD product (SAFE folder or zip)"))
+    _add_sentinel2(commands.add_parser("sentinel2", help="a Sentinel-2 L1C or L2A product (folder or zip)"))
     _add_rpc(commands.add_parser("rpc", help="an optical image with RPC"))
     demo = commands.add_parser("demo", help="the demo's handful of small products over one DEM")
     demo.set_defaults(run=_demo)
@@ -167,6 +169,49 @@ def _sentinel1(options: argparse.Namespace) -> dict[str, object]:
     scene = make_sentinel1(spec)
     _tell(scene)
     return asdict(scene)
+
+
+def _add_sentinel2(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_sentinel2)
+    defaults = Sentinel2Spec(Path())
+    parser.add_argument("out", metavar="OUT_FOLDER", type=Path, help="where the product goes")
+    parser.add_argument("--json", action="store_true", help="print what was made as one JSON object")
+    parser.add_argument("--level", choices=("L1C", "L2A"), default=defaults.level)
+    parser.add_argument("--tile", default=defaults.tile, help="MGRS tile (default %(default)s)")
+    parser.add_argument("--size", metavar="PX", type=int, default=defaults.size_60m_px, help="pixels of 60 m (60)")
+    parser.add_argument("--full-tile", action="store_true", help="as large as a real tile: 10980 x 10980 at 10 m")
+    parser.add_argument("--bands", metavar="B02,…", type=lambda text: tuple(text.upper().split(",")))
+    parser.add_argument("--platform", choices=("S2A", "S2B", "S2C", "S2D"), default=defaults.platform)
+    parser.add_argument("--sensing", metavar="UTC", type=datetime.fromisoformat, default=defaults.sensing)
+    parser.add_argument("--baseline", default=defaults.baseline, help="before 04.00: no offset (%(default)s)")
+    parser.add_argument("--swath-edge", metavar="M", type=float, help="nothing was imaged west of this")
+    parser.add_argument("--noise", metavar="DN", type=float, default=defaults.noise_dn)
+    parser.add_argument("--layout", choices=("safe", "cog"), default=defaults.layout)
+    parser.add_argument("--zip", action="store_true")
+    parser.add_argument("--seed", type=int, default=defaults.seed)
+
+
+def _sentinel2(options: argparse.Namespace) -> dict[str, object]:
+    bands = options.bands or tuple(band for band in RESOLUTION_M if (band, options.level) != ("B10", "L2A"))
+    made = make_sentinel2(
+        Sentinel2Spec(
+            out_folder=options.out,
+            tile=options.tile,
+            level=options.level,
+            platform=options.platform,
+            size_60m_px=FULL_TILE_60M_PX if options.full_tile else options.size,
+            bands=bands,
+            sensing=options.sensing,
+            baseline=options.baseline,
+            swath_edge_m=options.swath_edge,
+            noise_dn=options.noise,
+            layout=options.layout,
+            zip_it=options.zip,
+            seed=options.seed,
+        )
+    )
+    print(f"make_scene: {made.path}", file=sys.stderr)
+    return {"path": made.path, "epsg": made.epsg, "left_m": made.left_m, "top_m": made.top_m, "bands": list(bands)}
 
 
 def _add_rpc(parser: argparse.ArgumentParser) -> None:

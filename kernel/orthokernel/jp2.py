@@ -6,19 +6,21 @@ Sources: ISO/IEC 15444-1 annex I (boxes) and annex A (markers).
 from __future__ import annotations
 
 import threading
-import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import numba
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from orthokernel.container import FileRange
 from orthokernel.errors import ProductError, TruncatedRasterError
+from orthokernel.unreferenced import unreferenced
 
 _SIGNATURE: Final = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _CODE_STREAM: Final = b"\xff\x4f\xff\x51"
@@ -29,7 +31,9 @@ _KEPT_ROWS: Final = 2
 class Jp2Reader:
     """One band of a JPEG 2000 image (see `orthokernel.product.BandReader`).
 
-    Tiles are decoded whole, so the rows of tiles that a window touches are kept until a window lies beyond them.
+    Tiles are decoded whole, so the rows of tiles that a window touches are kept until a window lies beyond them. They
+    are decoded on as many threads as the caller's compiled functions may take, each with a data set of its own: GDAL's
+    own threads give zeros for a tile that they cannot decode, and no error (seen with GDAL 3.10).
 
     Parameters
     ----------
@@ -54,20 +58,17 @@ class Jp2Reader:
     ) -> None:
         _check_whole(where, source)
         self._source, self._flags, self.nodata = source, flags, nodata
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                self._image = rasterio.open(where.gdal_path, driver="JP2OpenJPEG")
-        except RasterioError as error:
-            raise ProductError(source, f"a JPEG 2000 that does not open ({error})", "a complete image") from error
-        if max(flags, default=1) > self._image.count:
-            found = self._image.count
-            self._image.close()
-            raise ProductError(source, f"{found} components", f"{max(flags)} or more")
-        self.n_lines, self.n_samples = int(self._image.height), int(self._image.width)
-        self.dtype: np.dtype[Any] = np.dtype(np.uint8 if flags else self._image.dtypes[0])
-        self._tile_lines, self._tile_samples = self._image.block_shapes[0]
-        self._lock = threading.Lock()  # a GDAL dataset serves one thread at a time
+        self._where = where
+        image = self._open()
+        self._idle = [image]
+        if max(flags, default=1) > image.count:
+            image.close()
+            raise ProductError(source, f"{image.count} components", f"{max(flags)} or more")
+        self.n_lines, self.n_samples = int(image.height), int(image.width)
+        self.dtype: np.dtype[Any] = np.dtype(np.uint8 if flags else image.dtypes[0])
+        self._tile_lines, self._tile_samples = image.block_shapes[0]
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
         self._rows: dict[int, tuple[int, NDArray[Any]]] = {}
         """By row of tiles: its first sample, and its pixels."""
 
@@ -100,30 +101,57 @@ class Jp2Reader:
         kept = self._rows.get(row)
         if kept is not None and kept[0] <= s0 and s1 <= kept[0] + kept[1].shape[1]:
             return kept
-        first = s0 // self._tile_samples * self._tile_samples
-        stop = min(-(-s1 // self._tile_samples) * self._tile_samples, self.n_samples)
+        size = self._tile_samples
+        first, stop = s0 // size * size, min(-(-s1 // size) * size, self.n_samples)
         top = row * self._tile_lines
-        n_lines = min(self._tile_lines, self.n_lines - top)
-        where = Window(first, top, stop - first, n_lines)
-        try:
-            found = self._image.read(list(self._flags) or [1], window=where)
-        except RasterioError as error:
-            raise TruncatedRasterError(
-                self._source, f"lines {top} to {top + n_lines} that cannot be decoded ({error})", "a complete image"
-            ) from error
-        pixels = found[0]
-        if self._flags:
-            pixels = np.ones(found.shape[1:], np.uint8)
-            for bit, mask in enumerate(found, 1):
-                pixels |= (mask != 0).astype(np.uint8) << bit
+        pixels = np.empty((min(self._tile_lines, self.n_lines - top), stop - first), self.dtype)
+        starts = range(first, stop, size)
+        windows = [Window(start, top, min(size, stop - start), len(pixels)) for start in starts]
+        if self._pool is None and len(windows) > 1 and numba.get_num_threads() > 1:
+            self._pool = ThreadPoolExecutor(numba.get_num_threads(), "orthokernel-decode")
+        decoded = map(self._decode, windows) if self._pool is None else self._pool.map(self._decode, windows)
+        for start, tile in zip(starts, decoded, strict=True):
+            pixels[:, start - first : start - first + tile.shape[1]] = tile
         self._rows[row] = (first, pixels)
         return self._rows[row]
+
+    def _decode(self, window: Window) -> NDArray[Any]:
+        try:
+            image = self._idle.pop()
+        except IndexError:
+            image = self._open()
+        try:
+            with rasterio.Env(GDAL_NUM_THREADS=1):
+                found = image.read(list(self._flags) or [1], window=window)
+        except RasterioError as error:
+            lines = f"lines {window.row_off} to {window.row_off + window.height}"
+            raise TruncatedRasterError(
+                self._source, f"{lines} that cannot be decoded ({error})", "a complete image"
+            ) from error
+        finally:
+            self._idle.append(image)
+        if not self._flags:
+            return np.asarray(found[0])
+        number = np.ones(found.shape[1:], np.uint8)
+        for bit, mask in enumerate(found, 1):
+            number |= (mask != 0).astype(np.uint8) << bit
+        return number
+
+    def _open(self) -> rasterio.DatasetReader:
+        try:
+            with unreferenced():
+                return rasterio.open(self._where.gdal_path, driver="JP2OpenJPEG")
+        except RasterioError as error:
+            raise ProductError(self._source, f"a JPEG 2000 that does not open ({error})", "a complete image") from error
 
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
             self._rows.clear()
-            self._image.close()
+            if self._pool is not None:
+                self._pool.shutdown()
+            for image in self._idle:
+                image.close()
 
     def __enter__(self) -> Self:
         return self

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,10 +10,11 @@ from typing import Any, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from orthokernel.errors import TruncatedRasterError
+from orthokernel.unreferenced import unreferenced
 
 
 class RasterBandReader:
@@ -26,9 +26,7 @@ class RasterBandReader:
     def __init__(self, path: Path | str, band_index: int, source: object = None, nodata: float | None = None) -> None:
         self._path = path if source is None else source
         self._index, self._nodata = band_index, nodata
-        with warnings.catch_warnings():
-            # An image in sensor geometry has no georeference; that is why it is here.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with unreferenced():
             self._source = rasterio.open(path)
         # A GDAL dataset serves one thread at a time.
         self._lock = threading.Lock()

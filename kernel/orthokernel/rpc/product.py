@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 
 from orthokernel.errors import ProductError, RpcError, UnknownBandError
 from orthokernel.product import PlainProduct
@@ -20,6 +19,7 @@ from orthokernel.rpc.coefficients import RpcCoefficients
 from orthokernel.rpc.locate import locate_rpc
 from orthokernel.rpc.model import RpcModel
 from orthokernel.tiffcheck import check_tiff
+from orthokernel.unreferenced import unreferenced
 
 _FOOTPRINT_POINTS_PER_EDGE = 8
 
@@ -104,13 +104,10 @@ def open_rpc_image(path: str | os.PathLike[str], rpc: str | os.PathLike[str] | N
         raise ProductError(image, "no such file", "an image with RPC")
     _check_whole(image)
     try:
-        with warnings.catch_warnings():
-            # An image in sensor geometry has no georeference; that is why it is here.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(image) as source:
-                coefficients, rpc_from = locate_rpc(image, source, None if rpc is None else Path(rpc))
-                n_lines, n_samples, n_bands = source.height, source.width, source.count
-                complex_pixels = any("complex" in dtype for dtype in source.dtypes)
+        with unreferenced(), rasterio.open(image) as source:
+            coefficients, rpc_from = locate_rpc(image, source, None if rpc is None else Path(rpc))
+            n_lines, n_samples, n_bands = source.height, source.width, source.count
+            complex_pixels = any("complex" in dtype for dtype in source.dtypes)
     except RasterioError as error:
         raise ProductError(image, f"not a raster ({error})", "an image with RPC") from error
     if complex_pixels:

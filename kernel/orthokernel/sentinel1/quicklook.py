@@ -6,21 +6,21 @@ pixel centres), where ``scale`` is the ratio of the sizes: both images span the 
 
 from __future__ import annotations
 
-import warnings
 import zlib
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
 from orthokernel.errors import ProductError, TruncatedRasterError
 from orthokernel.sensor import BreakLines
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
-from orthokernel.sentinel1.raster import clipped, open_lock
+from orthokernel.sentinel1.raster import clipped
 from orthokernel.sentinel1.terrain_intersection import TerrainHit
+from orthokernel.unreferenced import unreferenced
 
 if TYPE_CHECKING:
     from orthokernel.terrain import Terrain
@@ -36,10 +36,8 @@ class QuicklookReader:
     def __init__(self, content: bytes, source: object) -> None:
         _require_whole_png(content, source)
         try:
-            with open_lock, warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                with MemoryFile(content) as file, file.open(driver="PNG") as dataset:
-                    self._pixels: NDArray[Any] = dataset.read(1)
+            with unreferenced(), MemoryFile(content) as file, file.open(driver="PNG") as dataset:
+                self._pixels: NDArray[Any] = dataset.read(1)
         except RasterioError as error:
             raise ProductError(source, f"a quick-look that cannot be read ({error})", "a PNG") from error
         self.n_lines, self.n_samples = self._pixels.shape

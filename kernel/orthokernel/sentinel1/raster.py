@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from orthokernel.container import FileRange
 from orthokernel.errors import AnnotationError, ProductError, TruncatedRasterError
 from orthokernel.tiffcheck import TiffImage, check_tiff
-
-open_lock = threading.Lock()
-"""Python's warning filters are global: two opening threads must not restore each other's."""
+from orthokernel.unreferenced import unreferenced
 
 
 def check_measurement(where: FileRange, source: object) -> TiffImage:
@@ -147,9 +144,7 @@ class GdalReader(_WithStatement):
         dataset = getattr(self._local, "dataset", None)
         if dataset is None:
             try:
-                with open_lock, warnings.catch_warnings():
-                    # slant and ground range images have no map geometry, that is what this kernel is for
-                    warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                with unreferenced():
                     dataset = rasterio.open(self._gdal_path, sharing=False)
             except RasterioError as error:
                 raise ProductError(self._source, f"a raster that does not open ({error})", "a whole raster") from error

@@ -47,12 +47,16 @@ _ORBITS = "Sentinel-1: take the orbit from the best EOF file in here (or from th
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="orthokernel",
-        description="Satellite products into map-projected images: Sentinel-1 GRD, and images with RPC.",
+        description="Satellite products into map-projected images: Sentinel-1, -2 and -3, and images with RPC.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    info = commands.add_parser("info", help="say what a product is", description="Say what a product is.")
-    info.add_argument("product", type=Path, help="SAFE folder, SAFE zip, or image with RPC")
-    info.add_argument("--orbits", type=Path, metavar="FOLDER", help=_ORBITS)
+    info = commands.add_parser(
+        "info",
+        help="say what a product is, and what can be made of it",
+        description="Say what a product is, and what can be made of it.",
+    )
+    info.add_argument("product", type=Path, help=_PRODUCT)
+    _add_auxiliary(info)
     info.add_argument("--json", action="store_true", help="as one JSON object")
 
     ortho = commands.add_parser(
@@ -60,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         help="orthorectify products onto a map grid",
         description="Orthorectify products of one pass onto a map grid: a COG, its mask, a browse image, a STAC Item.",
     )
-    ortho.add_argument("products", type=Path, nargs="+", metavar="PRODUCT", help="SAFE folder, zip, or image with RPC")
+    ortho.add_argument("products", type=Path, nargs="+", metavar="PRODUCT", help=_PRODUCT)
     ortho.add_argument("-o", "--out", type=Path, required=True, metavar="FILE.tif", help="the image to write")
     grid = ortho.add_argument_group("grid (one of --tile, --bounds, --like)")
     which = grid.add_mutually_exclusive_group(required=True)
@@ -71,14 +75,18 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--like", type=Path, metavar="RASTER", help="the grid of another raster")
     grid.add_argument("--crs", help="coordinate system of --bounds, such as EPSG:32633")
     grid.add_argument("--spacing", type=float, help="pixel size in the units of the grid (tiles: 10)")
-    ground = ortho.add_argument_group("geometry (--dem with --geoid, or --height)")
+    ground = ortho.add_argument_group(
+        "geometry (--dem with --geoid, or --height; neither for Sentinel-2 L1C and L2A, and Sentinel-3)"
+    )
     ground.add_argument("--dem", type=Path, action="append", help="file, VRT or folder of tiles; may be repeated")
     ground.add_argument("--geoid", type=Path, help="geoid raster to add; leave out where the DEM is ellipsoidal")
     ground.add_argument("--height", type=float, metavar="METRES", help="one height above the ellipsoid everywhere")
-    ground.add_argument("--orbits", type=Path, metavar="FOLDER", help=_ORBITS)
+    _add_auxiliary(ground)
     image = ortho.add_argument_group("image")
     image.add_argument("--bands", type=_names, metavar="vv,vh")
-    image.add_argument("--radiometry", choices=["sigma0", "beta0", "gamma0", "gamma0_rtc", "dn"])
+    image.add_argument(
+        "--radiometry", choices=["sigma0", "beta0", "gamma0", "gamma0_rtc", "reflectance", "physical", "dn"]
+    )
     image.add_argument("--resampling", choices=["nearest", "bilinear", "cubic", "average"])
     image.add_argument(
         "--noise-removal",
@@ -91,13 +99,23 @@ def _parser() -> argparse.ArgumentParser:
         type=_names,
         default=[],
         metavar="NAME,…",
-        help="rasters beside the image: layover_shadow, local_incidence, scattering_area, acquisition",
+        help="rasters beside the image: acquisition; of Sentinel-1 layover_shadow, local_incidence, scattering_area; "
+        "of others scene_classification, detector, quality (`orthokernel info` says which)",
     )
     image.add_argument("--scale", choices=["linear", "db"], default="linear", help="of calibrated power")
     image.add_argument("--facility", metavar="TEXT", help="where this runs, for the STAC Item of gamma0_rtc")
     image.add_argument("--threads", type=int, help="default: all cores this process may use")
     ortho.add_argument("--json", action="store_true", help="a JSON object on what was made, on standard output")
     return parser
+
+
+_PRODUCT = "folder (SAFE, SEN3), zip of one, or image with RPC"
+
+
+def _add_auxiliary(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--orbits", type=Path, metavar="FOLDER", help=_ORBITS)
+    parser.add_argument("--gipp", type=Path, metavar="FOLDER", help="Sentinel-2 L1B: the instrument's parameters")
+    parser.add_argument("--iers", type=Path, metavar="FILE", help="Sentinel-2 L1B: an IERS Bulletin A")
 
 
 def _names(text: str) -> list[str]:
@@ -107,7 +125,7 @@ def _names(text: str) -> list[str]:
 def _info(options: argparse.Namespace) -> int:
     from orthokernel.product import open_product  # noqa: PLC0415
 
-    with open_product(options.product, options.orbits) as product:
+    with open_product(options.product, options.orbits, options.gipp, options.iers) as product:
         facts = _facts(product)
     if options.json:
         _write(json.dumps(facts))
@@ -120,17 +138,32 @@ def _info(options: argparse.Namespace) -> int:
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return " ".join(str(part) for part in value.values() if part is not None)
-    return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
+        nested = any(isinstance(part, (list, dict)) for part in value.values())
+        if nested:
+            return "; ".join(f"{name} {_text(part)}" for name, part in value.items())
+        return " ".join(_text(part) for part in value.values() if part is not None)
+    if isinstance(value, list):
+        return ", ".join(_text(part) for part in value)
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 
 def _facts(product: Product) -> dict[str, Any]:
+    from orthocontracts.tiles import tiles_intersecting  # noqa: PLC0415
+
     ring = _continuous(product.footprint)
+    makes: dict[str, list[str]] = {}
+    for band in product.bands + product.extra_bands:
+        for radiometry in product.radiometries(band):
+            makes.setdefault(radiometry, []).append(band)
     return {
         "id": product.id,
         "bands": list(product.bands),
         "extra_bands": list(product.extra_bands),
         "bounds_lonlat": [round(float(v), 6) for v in (*ring.min(axis=0), *ring.max(axis=0))],
+        "tiles": tiles_intersecting([(float(lon), float(lat)) for lon, lat in product.footprint]),
+        "needs_terrain": product.needs_terrain,
+        "makes": makes,
+        "extras": list(product.extras),
         **product.properties(),
     }
 
@@ -150,7 +183,8 @@ def _ortho(options: argparse.Namespace) -> int:
 
     grid, terrain = _grid(options), _terrain(options)
     with ExitStack() as stack:
-        products = [stack.enter_context(open_product(path, options.orbits)) for path in options.products]
+        auxiliary = options.orbits, options.gipp, options.iers
+        products = [stack.enter_context(open_product(path, *auxiliary)) for path in options.products]
         with _Bar() as bar:
             result = orthorectify(
                 products,
@@ -205,12 +239,16 @@ def _grid(options: argparse.Namespace) -> Grid:
     return Grid.like(options.like)
 
 
-def _terrain(options: argparse.Namespace) -> Terrain:
+def _terrain(options: argparse.Namespace) -> Terrain | None:
     from orthokernel.errors import OptionError  # noqa: PLC0415
     from orthokernel.terrain import Terrain  # noqa: PLC0415
 
-    if (options.dem is None) == (options.height is None):
+    if options.dem is not None and options.height is not None:
         raise OptionError("expected --dem (with --geoid), or --height, and not both")
+    if options.dem is None and options.height is None:
+        if options.geoid is not None:
+            raise OptionError("--geoid without --dem: expected the DEM that it belongs to")
+        return None
     if options.dem is None:
         if options.geoid is not None:
             raise OptionError("--geoid with --height: that height is above the ellipsoid, leave the geoid out")

@@ -129,5 +129,6 @@ def _ground(products: Sequence[Product], terrain: Terrain | None) -> Terrain:
     if not needing:
         return Terrain.none()
     if terrain is None:
-        raise OptionError(f"{needing[0].path}: no terrain; expected a DEM, or a constant height")
+        where = needing[0].path
+        raise OptionError(f"{where}: no terrain; expected a DEM (--dem, with --geoid), or one height (--height)")
     return terrain

@@ -52,7 +52,7 @@ def test_ortho_makes_files_and_says_which(image: Path, tmp_path: Path, capsys: p
         ([*_bounds(), "--height", "500", "--dem", "none.tif"], "not both"),
         ([*_bounds()], "--dem"),
         ([*_bounds(), "--dem", "none.tif"], "none.tif"),
-        ([*_bounds(), "--height", "500", "--radiometry", "sigma0"], "calibration"),
+        ([*_bounds(), "--height", "500", "--radiometry", "sigma0"], "gives no sigma0"),
         ([*_bounds(), "--height", "500", "--bands", "hv"], "hv"),
         (["--bounds", "0", "0", "1", "1", "--height", "0"], "--crs"),
         (["--like", "none.tif", "--height", "0"], "none.tif"),

@@ -72,6 +72,8 @@ class RpcImage(PlainProduct):
     def properties(self) -> dict[str, Any]:
         """Facts for people and for a STAC Item."""
         return {
+            "mission": self.mission,
+            "geometry": "rational polynomials",
             "n_lines": self._model.n_lines,
             "n_samples": self._model.n_samples,
             "bands": list(self.bands),

@@ -282,6 +282,7 @@ class Sentinel1Product(PlainProduct):
         first = self._first
         facts = {
             "mission": self.mission,
+            "geometry": "range-Doppler",
             "constellation": "sentinel-1",
             "platform": f"sentinel-1{first.mission_id[-1].lower()}",
             "instruments": ["c-sar"],

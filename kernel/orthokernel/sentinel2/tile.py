@@ -241,15 +241,14 @@ class TileProduct(PlainProduct):
         square = re.search(r"_T(\d{2}[A-Z]{3})_", self._tile.id)
         return {
             "mission": self.mission,
+            "geometry": f"on the map ({grid.crs.to_string()})",
             **self._user.facts,
             **self._tile.facts,
             **({"tile": square[1]} if square else {}),
             "start_time": time.isoformat().replace("+00:00", "Z"),
             "stop_time": time.isoformat().replace("+00:00", "Z"),
-            "crs": grid.crs.to_string(),
             "resolutions_m": sorted({resolution_m for _, resolution_m in self._images.values()}),
             "reflectance": f"(pixel {self._user.offsets[self.bands[0]]:+g}) / {self._user.quantification:g}",
-            "extras": list(self.extras),
             "eo_bands": {band: dict(self._user.eo_bands.get(band, {})) for band in self.bands + self.extra_bands},
         }
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyproj
+from affine import Affine
+
 from localdev.bench._serve import serve
 from localdev.bench._sides import remove
 from orthokernel import Grid, Terrain, open_product, orthorectify
@@ -24,6 +27,12 @@ def request(
     }
 
 
+def request_on(product: Path, out: Path, grid: Grid, **options: Any) -> dict[str, Any]:
+    """The same on any grid, of a product that needs no terrain."""
+    place = {"crs": grid.crs.to_wkt(), "transform": list(grid.transform)[:6], "shape": list(grid.shape)}
+    return {"safe": str(product), "dem": None, "out": str(out), "grid": place, "options": options}
+
+
 def _prepare(asked: dict[str, Any]) -> dict[str, Any]:
     out = Path(asked["out"])
     remove(sorted(out.parent.glob(f"{out.stem}*")))
@@ -31,10 +40,17 @@ def _prepare(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _work(asked: dict[str, Any]) -> dict[str, Any]:
-    grid = Grid.mgrs(asked["tile"], 10.0).window(*asked["window"])
+    terrain = None if asked["dem"] is None else Terrain(asked["dem"], None)
     with open_product(asked["safe"]) as product:
-        result = orthorectify(product, grid, Terrain(asked["dem"], None), out=asked["out"], **asked["options"])
+        result = orthorectify(product, _grid(asked), terrain, out=asked["out"], **asked["options"])
     return {"valid_fraction": result.valid_fraction, "dem_coverage": result.dem_coverage}
+
+
+def _grid(asked: dict[str, Any]) -> Grid:
+    if "grid" in asked:
+        place = asked["grid"]
+        return Grid(pyproj.CRS.from_wkt(place["crs"]), Affine(*place["transform"]), *place["shape"])
+    return Grid.mgrs(asked["tile"], 10.0).window(*asked["window"])
 
 
 if __name__ == "__main__":

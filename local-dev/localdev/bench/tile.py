@@ -18,6 +18,7 @@ from localdev.bench import _ours_side
 from localdev.bench._agree import require_same_place
 from localdev.bench._cold import cold_command
 from localdev.bench._frame import RELIEF_M, TILE, FrameInput, make_frame
+from localdev.bench._optical import l1c_tile_vs_gdal
 from localdev.bench._peers import GET_OTB, GET_SARSEN, find_otb, find_sarsen, otb_command
 from localdev.bench._sides import Side, remove, run_process, take_turns, together
 from localdev.bench.case import Case, Runs, not_measured
@@ -50,6 +51,7 @@ def cases(_: argparse.Namespace) -> Iterator[Case]:
         yield from versus_otb(frame, folder)
         yield from versus_sarsen(frame, folder)
         yield from cold_command(folder)
+        yield l1c_tile_vs_gdal(folder)
 
 
 def whole_tile() -> tuple[int, int, int, int]:

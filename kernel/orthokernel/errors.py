@@ -65,6 +65,26 @@ class UnknownBandError(ProductError):
     """A band that the product does not have."""
 
 
+class MissingGippError(MissingAnnotationError):
+    """Sentinel-2 L1B without a file of the instrument's parameters that it needs."""
+
+
+class GippValidityError(ProductError):
+    """Parameters of the instrument (GIPP) that were not in force when a datastrip was sensed."""
+
+
+class BulletinError(ProductError):
+    """An IERS Bulletin A that does not parse, or that does not hold the day."""
+
+
+class MismatchedGranulesError(ProductError):
+    """Granules that do not belong to the datastrip they lie beside."""
+
+
+class MissingDetectorError(ProductError):
+    """Granules of detectors between which others are missing: there would be a gap from top to bottom."""
+
+
 class OrbitError(KernelError):
     """An orbit file that cannot be used, or a folder that has none for a scene."""
 

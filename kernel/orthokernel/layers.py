@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Final
 
 from orthokernel.cutlines import Turn, slice_of, turns
 from orthokernel.flattening import RadarAreas
 from orthokernel.lattice import break_table
 from orthokernel.loop import BreakTable
 from orthokernel.options import Options
-from orthokernel.product import BandReader, Product
+from orthokernel.product import BandReader, Product, ProductPart
 from orthokernel.radiometry import sample_values
 from orthokernel.resampling import METHODS
 from orthokernel.sensor import SensorModel
@@ -20,6 +21,9 @@ from orthokernel.source import SampleValues, SourceRing, alike
 from orthokernel.tally import Tally
 from orthokernel.terrain import Terrain
 
+WHOLE: Final = (-0.5, float("nan"))
+"""First and last sample of an image that is not cut."""
+
 
 @dataclass
 class Layer:
@@ -27,6 +31,8 @@ class Layer:
 
     ``bands`` are theirs in the output, ``lines`` the first and last line of the image that may give pixels. A layer
     of classes has the name of the raster beside the image that they go to; it follows those of its product's image.
+    ``part`` is the number of the product's part that it is of, 0 where there are none, and ``samples`` the first and
+    last sample with which it may give pixels before others.
     """
 
     model: SensorModel
@@ -38,46 +44,74 @@ class Layer:
     bands: slice
     lines: tuple[float, float]
     extra: str | None = None
+    part: int = 0
+    samples: tuple[float, float] = WHOLE
     held: tuple[int, int] = (0, 0)
 
 
 def open_layers(
     products: Sequence[Product], terrain: Terrain, options: Options, stack: ExitStack, tally: Tally
 ) -> list[Layer]:
-    """Products outermost, in the order they are asked; neighbouring bands of one frame and kind make one layer."""
+    """Products outermost, in the order they are asked, then their parts; neighbouring bands of one frame and kind make
+    one layer."""
     layers: list[Layer] = []
     alone = len(products) == 1
     for turn in turns([None if alone else slice_of(product) for product in products]):
         product = products[turn.product]
-        opened: list[_Opened] = []
-        for band, method in zip(options.bands, options.methods, strict=True):
-            reader = stack.enter_context(product.open_band(band))
-            values = sample_values(product, band, reader, options.radiometry, options.noise_removal, options.numbers)
-            tally.noise_kept.append(values.noise_kept)
-            tally.border_noise_masked |= values.border_level is not None
-            opened.append(_Opened(band, product.frame(band), METHODS[method], reader, values))
-        start = 0
-        while start < len(opened):
-            stop = start + 1
-            while stop < len(opened) and opened[start].shares_ring(opened[stop]):
-                stop += 1
-            model = product.sensor_model(opened[start].band, slant_to_ground=options.slant_to_ground)
-            flatten = options.radiometry == "gamma0_rtc"
-            areas = _areas(model, terrain) if flatten or (start == 0 and _needs_areas(options)) else None
-            ring = SourceRing(
-                [one.reader for one in opened[start:stop]],
-                [one.values for one in opened[start:stop]],
-                areas,
-                flatten,
-            )
-            power = len(opened[start].values.calibration_line) > 0
-            lines, bands, method_of = turn.of_image(model.n_lines), slice(start, stop), opened[start].method
-            table = break_table(model.break_lines)
-            layers.append(Layer(model, table, ring, method_of, power, turn.product, bands, lines))
-            start = stop
-        layers += [
-            _classes(product, turn, name, options.bands[0], stack) for name in options.extras if name in product.extras
-        ]
+        for part in product.parts or (None,):
+            layers += _of_part(product, part, turn, terrain, options, stack, tally)
+        if not product.parts:
+            classes = [name for name in options.extras if name in product.extras]
+            layers += [_classes(product, turn, name, options.bands[0], stack) for name in classes]
+    return layers
+
+
+def _of_part(
+    product: Product,
+    part: ProductPart | None,
+    turn: Turn,
+    terrain: Terrain,
+    options: Options,
+    stack: ExitStack,
+    tally: Tally,
+) -> list[Layer]:
+    """The layers of a part, or of a product that has none."""
+    layers: list[Layer] = []
+    opened: list[_Opened] = []
+    for band, method in zip(options.bands, options.methods, strict=True):
+        reader = stack.enter_context((product if part is None else part).open_band(band))
+        values = sample_values(product, band, reader, options.radiometry, options.noise_removal, options.numbers)
+        tally.noise_kept.append(values.noise_kept)
+        tally.border_noise_masked |= values.border_level is not None
+        opened.append(_Opened(band, product.frame(band), METHODS[method], reader, values))
+    start = 0
+    while start < len(opened):
+        stop = start + 1
+        while stop < len(opened) and opened[start].shares_ring(opened[stop]):
+            stop += 1
+        band = opened[start].band
+        model = (
+            product.sensor_model(band, slant_to_ground=options.slant_to_ground)
+            if part is None
+            else part.sensor_model(band)
+        )
+        flatten = options.radiometry == "gamma0_rtc"
+        areas = _areas(model, terrain) if flatten or (start == 0 and _needs_areas(options)) else None
+        ring = SourceRing(
+            [one.reader for one in opened[start:stop]],
+            [one.values for one in opened[start:stop]],
+            areas,
+            flatten,
+        )
+        power = len(opened[start].values.calibration_line) > 0
+        lines, bands, method_of = turn.of_image(model.n_lines), slice(start, stop), opened[start].method
+        layer = Layer(model, break_table(model.break_lines), ring, method_of, power, turn.product, bands, lines)
+        if part is not None:
+            layer.part = part.number
+            # The first band decides which part gives a pixel: where others are cut could be a hair's breadth off.
+            layer.samples = part.samples(band) if start == 0 else WHOLE
+        layers.append(layer)
+        start = stop
     return layers
 
 

@@ -116,7 +116,8 @@ class SourceArrays(NamedTuple):
 
     Output pixels are given where the line is ``first_line`` to ``last_line`` (NaN: ``n_lines - 0.5``): the image is cut
     there, though not what its pixels are interpolated from. Beyond half a line off the image, its edge goes on by one
-    line more.
+    line more. Likewise where the sample is ``first_sample`` to ``last_sample`` (NaN: ``n_samples - 0.5``), both within
+    the image.
     """
 
     pixels: NDArray[Any]
@@ -139,6 +140,8 @@ class SourceArrays(NamedTuple):
     factor: Float32Array
     first_line: float = -0.5
     last_line: float = np.nan
+    first_sample: float = -0.5
+    last_sample: float = np.nan
 
 
 @_inner
@@ -967,8 +970,10 @@ def _place_window(ranges, source, method, footprint, shape, bounds):
         reach_s = abs(footprint[2]) + abs(footprint[3]) + 1.0
     first = source.first_line
     last = source.last_line if source.last_line == source.last_line else source.n_lines - 0.5
+    first_s = source.first_sample
+    last_s = source.last_sample if source.last_sample == source.last_sample else source.n_samples - 0.5
     least_l, most_l = max(ranges[0], first), min(ranges[1], last)
-    least_s, most_s = max(ranges[2], -0.5), min(ranges[3], source.n_samples - 0.5)
+    least_s, most_s = max(ranges[2], first_s), min(ranges[3], last_s)
     if not (least_l <= most_l and least_s <= most_s):
         return False
     line0 = int(np.floor(least_l - reach_l)) - PAD
@@ -978,8 +983,8 @@ def _place_window(ranges, source, method, footprint, shape, bounds):
     shape[0], shape[1], shape[2], shape[3] = line0, sample0, n_lines, n_samples
     bounds[0] = max(first - line0, 1.0)
     bounds[1] = min(last - line0, n_lines - 3.0)
-    bounds[2] = max(-0.5 - sample0, 1.0)
-    bounds[3] = min(source.n_samples - 0.5 - sample0, n_samples - 3.0)
+    bounds[2] = max(first_s - sample0, 1.0)
+    bounds[3] = min(last_s - sample0, n_samples - 3.0)
     return True
 
 

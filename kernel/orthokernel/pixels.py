@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from orthokernel.blocks import Walk, Window, parts_of, run_part
 from orthokernel.extras import OF_SIGHT, Block
 from orthokernel.flattening import LAYOVER, SHADOW
-from orthokernel.layers import Layer
+from orthokernel.layers import WHOLE, Layer
 from orthokernel.marks import mark_valid
 from orthokernel.options import Options
 from orthokernel.prepare import Prepared
@@ -33,7 +33,7 @@ class PixelMaker:
     def __init__(self, pool: ThreadPoolExecutor, options: Options, walk: Walk, layers: list[Layer]) -> None:
         self._pool, self._options, self._walk, self._layers = pool, options, walk, layers
         self._of_sight = [name for name in options.extras if name in OF_SIGHT]
-        self._several = len({layer.product for layer in layers}) > 1
+        self._several = len({(layer.product, layer.part) for layer in layers}) > 1 or any(l.part for l in layers)
         self._scratch = [np.empty(_SCRATCH, np.float32) for _ in range(options.threads)]
 
     def __call__(self, prepared: Prepared, tally: Tally) -> Block:
@@ -73,34 +73,63 @@ class PixelMaker:
     def _run_products(
         self, prepared: Prepared, part: Window, block: Block, classes: Classes, scratch: Float32Array
     ) -> tuple[int, int]:
-        """All bands of a pixel come from one product: the first, in the order of the layers, with data in any."""
+        """All bands of a pixel come from one product, and one part of it: the first, in the order of the layers, with
+        data in any.
+
+        Parts are asked twice: up to the cut between them, which their first band decides, and then for what is left.
+        """
+        found = np.zeros(2, np.int64)
+        given: NDArray[np.bool_] | None = None  # pixels that have data already
+        for _, of_product in groupby(range(len(self._layers)), lambda k: self._layers[k].product):
+            every = list(of_product)
+            parts = [list(own) for _, own in groupby(every, lambda k: self._layers[k].part)]
+            several = self._layers[every[0]].part > 0
+            for cut in (True, False) if several else (False,):
+                for own in parts:
+                    given = self._run_one(prepared, part, own, cut, given, found, block, classes, scratch)
+        return int(found[0]), int(found[1])
+
+    def _run_one(
+        self,
+        prepared: Prepared,
+        part: Window,
+        every: list[int],
+        cut: bool,
+        given: NDArray[np.bool_] | None,
+        found: NDArray[np.int64],
+        block: Block,
+        classes: Classes,
+        scratch: Float32Array,
+    ) -> NDArray[np.bool_] | None:
+        """The layers of one product, or of one part of it; returns which pixels have data then."""
         rows, cols = slice(part[0], part[1]), slice(part[2], part[3])
         view = block.data[:, rows, cols]
-        acquisition = block.extras.get("acquisition")
-        from_dem, seen = 0, 0
-        given: NDArray[np.bool_] | None = None  # pixels that have data already
-        for product, layers in groupby(range(len(self._layers)), lambda k: self._layers[k].product):
-            every = list(layers)
-            own = [k for k in every if self._layers[k].extra is None]
-            if all(prepared.sources[k] is None for k in own) or (given is not None and given.all()):
-                continue
-            before = None if given is None else view.copy()
-            for k in own:
-                found = self._run_layer(prepared, part, k, block, block.data, scratch)
-                from_dem, seen = from_dem + found[0], seen + found[1]
-            if self._of_sight:
-                self._look(prepared, part, own[0], block, given)
-            if before is not None:
-                np.copyto(view, before, where=given)
-            if acquisition is not None or self._several or len(every) > len(own):
-                has_data = np.any(~np.isnan(view), axis=0)
-                new = has_data if given is None else has_data & ~given
-                if acquisition is not None:
-                    acquisition[rows, cols][new] = product + 1
-                for k in every[len(own) :]:
-                    self._classify(prepared, part, k, block, classes, new, scratch)
-                given = has_data
-        return from_dem, seen
+        acquisition, number = block.extras.get("acquisition"), self._layers[every[0]].part
+        own = [k for k in every if self._layers[k].extra is None]
+        if all(prepared.sources[k] is None for k in own) or (given is not None and given.all()):
+            return given
+        before = None if given is None else view.copy()
+        for k in own:
+            found += self._run_layer(prepared, part, k, block, block.data, scratch, cut)
+        if self._of_sight:
+            self._look(prepared, part, own[0], block, given)
+        if before is not None:
+            np.copyto(view, before, where=given)
+        if acquisition is None and not self._several and len(every) == len(own):
+            return given
+        has_data = ~np.isnan(view[0]) if cut else np.any(~np.isnan(view), axis=0)
+        if given is not None:
+            has_data |= given
+        new = has_data if given is None else has_data & ~given
+        if cut:
+            view[:, ~has_data] = np.nan
+        if acquisition is not None:
+            acquisition[rows, cols][new] = self._layers[every[0]].product + 1
+        if number and "detector" in block.extras:
+            block.extras["detector"][rows, cols][new] = number
+        for k in every[len(own) :]:
+            self._classify(prepared, part, k, block, classes, new, scratch)
+        return has_data
 
     def _look(self, prepared: Prepared, part: Window, k: int, block: Block, given: NDArray[np.bool_] | None) -> None:
         """What the radar of one product sees of a part; its values that it sees hidden or doubled are no data."""
@@ -143,19 +172,29 @@ class PixelMaker:
         """Classes of the pixels that a product has given."""
         name, rows, cols = self._layers[k].extra, slice(part[0], part[1]), slice(part[2], part[3])
         assert name is not None
-        self._run_layer(prepared, part, k, block, classes[name], scratch)
+        self._run_layer(prepared, part, k, block, classes[name], scratch, False)
         found = classes[name][0, rows, cols]
         known = new & ~np.isnan(found)
         block.extras[name][rows, cols][known] = found[known].astype(np.uint8)
 
     def _run_layer(
-        self, prepared: Prepared, part: Window, k: int, block: Block, values: Float32Array, scratch: Float32Array
+        self,
+        prepared: Prepared,
+        part: Window,
+        k: int,
+        block: Block,
+        values: Float32Array,
+        scratch: Float32Array,
+        cut: bool,
     ) -> tuple[int, int]:
-        """Fill a part of the layer's bands of ``values`` (bands, rows, cols), which is as large as the block."""
+        """Fill a part of the layer's bands of ``values`` (bands, rows, cols), which is as large as the block; up to
+        the layer's ``samples`` only if ``cut``."""
         geometry, source, ground, layer = prepared.geometries[k], prepared.sources[k], prepared.ground, self._layers[k]
         out = values[layer.bands]
         if geometry is None or source is None or ground is None:
             out[:, part[0] : part[1], part[2] : part[3]] = np.nan
             return 0, 0
+        if not cut:
+            source = source._replace(first_sample=WHOLE[0], last_sample=WHOLE[1])
         how = self._walk, layer.method, layer.power
         return run_part(part, ground, geometry, layer.table, source, *how, scratch, out, block.mask)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -68,6 +68,31 @@ class BandReader(Protocol):
     ) -> None: ...
 
 
+class ProductPart(Protocol):
+    """A piece of a product with images and a geometry of its own: a detector.
+
+    Attributes
+    ----------
+    number : int
+        From 1 on; what the raster ``detector`` has.
+    """
+
+    @property
+    def number(self) -> int: ...
+
+    def sensor_model(self, band: str) -> SensorModel:
+        """The geometry of the part's image of a band."""
+        ...
+
+    def open_band(self, band: str) -> BandReader:
+        """A reader of that image."""
+        ...
+
+    def samples(self, band: str) -> tuple[float, float]:
+        """First and last sample with which it may give pixels before parts that come after it; NaN as the last: all."""
+        ...
+
+
 class Product(Protocol):
     """An opened product. Close it, or use it in a ``with`` statement: it may hold scratch files.
 
@@ -122,6 +147,11 @@ class Product(Protocol):
 
     def open_band(self, band: str) -> BandReader:
         """A reader of a band's pixels."""
+        ...
+
+    @property
+    def parts(self) -> Sequence[ProductPart]:
+        """Parts that images are put together from, in the order they are asked; none where bands have one image."""
         ...
 
     def frame(self, band: str) -> str:
@@ -191,6 +221,11 @@ class PlainProduct:
     extra_bands: tuple[str, ...] = ()
     needs_terrain: bool = True
     has_border_noise: bool = False
+
+    @property
+    def parts(self) -> Sequence[ProductPart]:
+        """None."""
+        return ()
 
     @property
     def extras(self) -> Mapping[str, str]:

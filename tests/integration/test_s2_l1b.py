@@ -1,8 +1,10 @@
-"""The rigorous model of Sentinel-2 L1B on a real datastrip, against grids that ESA's Sen2VM computed for it."""
+"""A real Sentinel-2 L1B product through its public door, against grids that ESA's Sen2VM computed for it."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +16,22 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
 from figures import tell
-from orthokernel.errors import AnnotationError, MissingAnnotationError, ProductError
+from orthokernel import open_product
+from orthokernel.errors import (
+    AnnotationError,
+    BulletinError,
+    GippValidityError,
+    MissingGippError,
+    MissingMeasurementError,
+    OptionError,
+    ProductError,
+)
 from orthokernel.sentinel2.bands import BANDS, Band
+from orthokernel.sentinel2.bulletin import orientation_from
 from orthokernel.sentinel2.datastrip import Datastrip, read_datastrip
 from orthokernel.sentinel2.gipp import Gipp
-from orthokernel.sentinel2.pushbroom import PushbroomModel
+from orthokernel.sentinel2.gippfiles import choose, list_files
+from orthokernel.sentinel2.l1b import L1BProduct
 from orthokernel.sentinel2.table import line_table
 from orthokernel.terrain import Terrain
 from realdata import real_data
@@ -40,25 +53,26 @@ def madeira() -> Path:
 
 
 @pytest.fixture(scope="module")
-def datastrip(madeira: Path) -> Datastrip:
-    (path,) = madeira.glob("L1B/DATASTRIP/*/*.xml")
-    return read_datastrip(path.read_bytes(), path.name)
+def product(madeira: Path) -> Iterator[L1BProduct]:
+    """Without images: it is good for its geometry."""
+    with open_product(madeira / "L1B", gipp=madeira / "gipp", iers=next(madeira.glob("*UT1UTC*.txt"))) as opened:
+        assert isinstance(opened, L1BProduct)
+        yield opened
 
 
 @pytest.fixture(scope="module")
-def gipp(madeira: Path) -> Gipp:
-    return Gipp(madeira / "gipp")
+def datastrip(product: L1BProduct) -> Datastrip:
+    return product.datastrip
+
+
+@pytest.fixture(scope="module")
+def gipp(madeira: Path, datastrip: Datastrip) -> Gipp:
+    return Gipp(madeira / "gipp", datastrip)
 
 
 @pytest.fixture(scope="module")
 def terrain(madeira: Path) -> Terrain:
     return Terrain(madeira / "dem", next((madeira / "geoid").glob("*.gtx")))
-
-
-def model(datastrip: Datastrip, gipp: Gipp, band: Band, detector: str) -> PushbroomModel:
-    n_lines = N_LINES * 10 // band.resolution_m
-    table = line_table(datastrip, gipp, band, detector, (-600, n_lines + 1200))
-    return PushbroomModel(table, (0, n_lines))
 
 
 def direct_grid(madeira: Path, datastrip: Datastrip, band: Band, detector: str) -> np.ndarray:
@@ -89,14 +103,12 @@ def _grids_without_georeference() -> Iterator[None]:
         yield
 
 
-def test_lines_of_sight_are_esas_and_ground_to_image_inverts_them(
-    madeira: Path, datastrip: Datastrip, gipp: Gipp
-) -> None:
+def test_lines_of_sight_are_esas_and_ground_to_image_inverts_them(madeira: Path, product: L1BProduct) -> None:
     """All bands, six detectors, 11,310 points, at the altitudes of the grids."""
     off_deg, back_px, count = 0.0, 0.0, 0
     for band, detector in every_sensor():
-        sensor = model(datastrip, gipp, band, detector)
-        line, sample, lon, lat, altitude = direct_grid(madeira, datastrip, band, detector)
+        sensor = product.sensor_model(band.name, detector=detector)
+        line, sample, lon, lat, altitude = direct_grid(madeira, product.datastrip, band, detector)
         ours = sensor.image_to_ground(line, sample, altitude)
         off_deg = max(off_deg, np.abs(ours - np.array([lon, lat])).max())
         again = sensor.ground_to_smooth(*ours, altitude)
@@ -111,19 +123,17 @@ def test_lines_of_sight_are_esas_and_ground_to_image_inverts_them(
 
 @pytest.mark.parametrize(("name", "detector"), [("B02", "01"), ("B05", "07"), ("B10", "11")])
 def test_lines_of_sight_meet_the_terrain_where_esas_do(
-    madeira: Path, datastrip: Datastrip, gipp: Gipp, terrain: Terrain, name: str, detector: str
+    madeira: Path, product: L1BProduct, terrain: Terrain, name: str, detector: str
 ) -> None:
     band = next(band for band in BANDS if band.name == name)
-    line, sample, lon, lat, altitude = direct_grid(madeira, datastrip, band, detector)
-    hit = model(datastrip, gipp, band, detector).image_to_terrain(line, sample, terrain)
+    line, sample, lon, lat, altitude = direct_grid(madeira, product.datastrip, band, detector)
+    hit = product.sensor_model(name, detector=detector).image_to_terrain(line, sample, terrain)
     assert np.abs(np.array(hit[:2]) - [lon, lat]).max() < 1e-7
     tell(f"Sentinel-2 L1B altitude met, {name} D{detector}, worst, m", np.abs(hit[2] - altitude).max(), "within 0.05")
     assert np.abs(hit[2] - altitude).max() < 0.05
 
 
-def test_inverse_grids_are_met_inside_the_detectors(
-    madeira: Path, datastrip: Datastrip, gipp: Gipp, terrain: Terrain
-) -> None:
+def test_inverse_grids_are_met_inside_the_detectors(madeira: Path, product: L1BProduct, terrain: Terrain) -> None:
     to_lonlat = pyproj.Transformer.from_crs(32628, 4326, always_xy=True)
     worst, count, outside, over = 0.0, 0, 0, 0
     for band, detector in every_sensor():
@@ -135,7 +145,7 @@ def test_inverse_grids_are_met_inside_the_detectors(
         if not rows.size:
             continue
         lon, lat = to_lonlat.transform(TILE_UPPER_LEFT[0] + columns * step, TILE_UPPER_LEFT[1] - rows * step)
-        sensor = model(datastrip, gipp, band, detector)
+        sensor = product.sensor_model(band.name, detector=detector)
         line, sample = sensor.ground_to_smooth(lon, lat, terrain.heights(lon, lat)[0])
         off = np.maximum(np.abs(line - their_line[rows, columns]), np.abs(sample - their_sample[rows, columns]))
         inside = np.isfinite(sensor.ground_to_image(lon, lat, terrain.heights(lon, lat)[0])[0])
@@ -149,11 +159,11 @@ def test_inverse_grids_are_met_inside_the_detectors(
     assert worst < 0.012
 
 
-def test_the_table_is_the_model(datastrip: Datastrip, gipp: Gipp) -> None:
+def test_the_table_is_the_model(product: L1BProduct, datastrip: Datastrip, gipp: Gipp) -> None:
     """Against the slow twin, which reckons each point by itself; between lines and at joints of attitudes, too."""
     rng = np.random.default_rng(1)
     for band, detector in ((BANDS[1], "01"), (BANDS[0], "12"), (BANDS[11], "06")):
-        sensor = model(datastrip, gipp, band, detector)
+        sensor = product.sensor_model(band.name, detector=detector)
         line = rng.uniform(-300, sensor.n_lines + 300, 12)
         sample = rng.uniform(0, sensor.n_samples - 1, 12)
         height = rng.uniform(-400, 8800, 12)
@@ -191,18 +201,127 @@ def test_an_image_beyond_orbit_and_attitude_is_refused(datastrip: Datastrip, gip
         line_table(datastrip, gipp, BANDS[0], "01", (0, 20_000))
 
 
-def test_a_folder_without_gipp_or_of_others_is_refused(madeira: Path, gipp: Gipp, tmp_path: Path) -> None:
-    with pytest.raises(MissingAnnotationError, match="no GIP_SPAMOD file"):
-        Gipp(tmp_path)
+def test_a_folder_without_gipp_or_of_others_is_refused(madeira: Path, product: L1BProduct, tmp_path: Path) -> None:
+    with pytest.raises(MissingGippError, match="no GIP_SPAMOD file of B00"):
+        Gipp(tmp_path, product.datastrip)
     with pytest.raises(AnnotationError, match="nothing for detector 13"):
-        gipp.viewing_directions(BANDS[0], "13", None)
-    (tmp_path / "S2A_GIP_SPAMOD_X_B00.DBL").write_bytes(next((madeira / "gipp").glob("*SPAMOD*")).read_bytes())
-    with pytest.raises(MissingAnnotationError, match="no GIP_VIEDIR file of B01"):
-        Gipp(tmp_path).viewing_directions(BANDS[0], "01", None)
+        Gipp(madeira / "gipp", product.datastrip).viewing_directions(BANDS[0], "13", None)
+    spacecraft = next((madeira / "gipp").glob("*SPAMOD*"))
+    shutil.copy(spacecraft, tmp_path)
+    with pytest.raises(MissingGippError, match="no GIP_VIEDIR file of B01"):
+        Gipp(tmp_path, product.datastrip).viewing_directions(BANDS[0], "01", None)
+    (tmp_path / spacecraft.name).rename(tmp_path / spacecraft.name.replace("S2A_", "S2B_"))
+    with pytest.raises(MissingGippError, match="GIP_SPAMOD of B00 only of S2B"):
+        Gipp(tmp_path, product.datastrip)
 
 
-def test_points_outside_are_nan_and_still_smooth(datastrip: Datastrip, gipp: Gipp) -> None:
-    sensor = model(datastrip, gipp, BANDS[1], "05")
+def test_parameters_are_those_of_the_time(madeira: Path, datastrip: Datastrip, tmp_path: Path) -> None:
+    """The one the datastrip names; or else the last in force; or, of one processed anew, the next after the named."""
+    b10 = next((madeira / "gipp").glob("*VIEDIR*_B10.xml"))
+    named = b10.name
+    others = [
+        "S2A_OPER_GIP_VIEDIR_MPC__20170208T132500_V20160622T000000_21000101T000000_B10.xml",
+        "S2A_OPER_GIP_VIEDIR_MPC__20180208T132500_V20170622T000000_21000101T000000_B10.xml",
+        "S2A_OPER_GIP_VIEDIR_MPC__20210208T132500_V20210622T000000_21000101T000000_B10.xml",
+        "S2A_OPER_GIP_VIEDIR_MPC__20180308T132500_V20180622T000000_20190101T000000_B10.xml",
+    ]
+    for name in [named, *others]:
+        (tmp_path / name).touch()
+    assert choose(list_files(tmp_path), tmp_path, "VIEDIR", "B10", datastrip).path.name == named
+    (tmp_path / named).unlink()
+    assert choose(list_files(tmp_path), tmp_path, "VIEDIR", "B10", datastrip).path.name == others[1]
+    (tmp_path / others[0]).unlink()
+    (tmp_path / others[1]).unlink()
+    with pytest.raises(GippValidityError, match=r"in force 2018-06-22T00:00:00 to .*the start of S2A_OPER_MSI_L1B_DS"):
+        choose(list_files(tmp_path), tmp_path, "VIEDIR", "B10", datastrip)
+    # The datastrip of 2020 names a spacecraft model of 2021, version 24; the folder has 25, of 2022.
+    used = choose(list_files(madeira / "gipp"), madeira / "gipp", "SPAMOD", "B00", datastrip).path.name
+    assert "_V20220125T022000_" in used
+
+
+def test_the_bulletin_is_what_the_datastrip_says(madeira: Path, product: L1BProduct, tmp_path: Path) -> None:
+    """ESA's processing and Sen2VM take the day's values; a bulletin that differs moves the ground."""
+    with open_product(madeira / "L1B", gipp=madeira / "gipp") as without:
+        assert isinstance(without, L1BProduct)
+        by_datastrip, by_bulletin = without.datastrip.orientation, product.datastrip.orientation
+        np.testing.assert_allclose(dataclasses.astuple(by_datastrip), dataclasses.astuple(by_bulletin), atol=1e-9)
+    bulletin = next(madeira.glob("*UT1UTC*.txt")).read_text()
+    known = product.datastrip.orientation
+    changed = tmp_path / "bulletin.txt"
+    changed.write_text(bulletin.replace("59078       0.2393      0.3620     -0.27381", "59078 0.2493 0.3720 -0.28381"))
+    noon = np.datetime64("2020-08-16T12:00", "us")
+    moved = orientation_from(changed, noon, known)
+    np.testing.assert_allclose(dataclasses.astuple(moved)[:3], [-0.27881, 0.2443, 0.3670], atol=1e-9)
+    measured = orientation_from(changed, np.datetime64("2019-10-19T06:00", "us"), known)
+    np.testing.assert_allclose(dataclasses.astuple(measured)[:3], [-0.1533475, 0.176355, 0.29422], atol=1e-7)
+    with pytest.raises(BulletinError, match=r"days 58774 to 59078"):
+        orientation_from(changed, np.datetime64("2021-01-01", "us"), known)
+    with pytest.raises(BulletinError, match="those around 2020-01-01"):
+        orientation_from(changed, np.datetime64("2020-01-01", "us"), known)
+    changed.write_text("nothing of the sort")
+    with pytest.raises(BulletinError, match="no rows"):
+        orientation_from(changed, noon, known)
+
+
+def test_a_granules_model_is_its_detectors(product: L1BProduct) -> None:
+    """Its lines only, counted in the datastrip's image: a granule begins at its POSITION minus 1."""
+    granule = "S2A_OPER_MSI_L1B_GR_DPRM_20140630T140000_S20200816T120230_D01"
+    whole = product.sensor_model("B02", detector="01")
+    own = product.sensor_model(band="B02", detector="01", granule=granule)
+    assert (own.first_line, own.n_lines, own.n_samples) == (2304, 2304, 2552)
+    assert (whole.first_line, whole.n_lines) == (0, N_LINES)
+    assert product.sensor_model("b09", granule=f"{granule}_N05.00").first_line == 384
+    line, sample = np.array([2304.0, 3000.3, 4607.0]), np.array([0.0, 1000.7, 2551.0])
+    ground = np.array(whole.image_to_ground(line, sample, 500.0))
+    # Its own table ends 12 km beyond its lines; between rows nothing else differs.
+    assert np.abs(np.array(own.image_to_ground(line, sample, 500.0)) - ground).max() < 1e-11
+    np.testing.assert_allclose(own.ground_to_image(*ground, 500.0), [line, sample], atol=1e-6)
+    assert np.isnan(own.ground_to_image(*whole.image_to_ground(2000.0, 5.0, 0.0), 0.0)).all()
+    with pytest.raises(OptionError, match="with detector 03: it is of 01"):
+        product.sensor_model("b02", detector="03", granule=granule)
+    with pytest.raises(OptionError, match="granule 'x'"):
+        product.sensor_model("b02", granule="x")
+    with pytest.raises(OptionError, match="detector '13'"):
+        product.sensor_model("b02", detector="13")
+
+
+def test_all_sensors_are_cut_where_the_others_see(product: L1BProduct) -> None:
+    """13 bands of 12 detectors: what the first band's cut leaves to a detector, it sees in every band."""
+    worst_px = np.inf
+    for first in ("b02", "b12", "b01"):
+        for part, following in zip(product.parts, product.parts[1:], strict=False):
+            model, (low, high) = part.sensor_model(first), part.samples(first)
+            assert low == -0.5
+            line = np.linspace(1500, 9000, 5) * 10 / 10 if first == "b02" else np.linspace(0.2, 0.6, 5) * model.n_lines
+            for height in (0.0, 2000.0):
+                ground = model.image_to_ground(line, high, height)
+                for band in product.bands:
+                    left = part.sensor_model(band)
+                    right = following.sensor_model(band)
+                    to_end = left.n_samples - 0.5 - left.ground_to_smooth(*ground, height)[1]
+                    from_start = right.ground_to_smooth(*ground, height)[1] + 0.5
+                    worst_px = min(worst_px, to_end.min(), from_start.min())
+    tell("Sentinel-2 L1B, samples that a detector goes on beyond the cut, least of all bands", worst_px, "more than 2")
+    assert worst_px > 2.0
+
+
+def test_facts_and_what_is_not_there(product: L1BProduct, madeira: Path) -> None:
+    facts = product.properties()
+    assert (facts["platform"], facts["relative_orbit"], facts["absolute_orbit"]) == ("sentinel-2a", 23, 26904)
+    assert facts["detectors"] == list(range(1, 13))
+    assert facts["gipp"]["SPAMOD B00"].startswith("S2A_OPER_GIP_SPAMOD")
+    assert 55 < facts["sun_elevation_deg"] < 65
+    assert (product.id, product.mission) == (product.datastrip.id, "sentinel-2")
+    assert len(product.bands) == 13
+    assert product.default_bands == ("b02", "b03", "b04", "b08")
+    with pytest.raises(MissingMeasurementError, match="no image of B02 in granule S2A"):
+        product.open_band("b02")
+    with pytest.raises(MissingGippError, match="no such folder"):
+        open_product(madeira / "L1B", gipp=madeira / "none")
+
+
+def test_points_outside_are_nan_and_still_smooth(product: L1BProduct) -> None:
+    sensor = product.sensor_model("b02", detector=5)
     lon, lat = sensor.image_to_ground([100.0, -30.0, 100.0, 100.0], [50.0, 50.0, -4.0, np.nan], 0.0)
     line, sample = sensor.ground_to_image(lon, lat, 0.0)
     assert np.isfinite(line).tolist() == np.isfinite(sample).tolist() == [True, False, False, False]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +59,12 @@ class Datastrip:
     ----------
     source : str
         Name of the file.
+    id : str
+        Of the datastrip.
+    satellite : str
+        As files name it: ``S2A``.
+    start_utc, stop_utc : datetime64[us]
+        When it was sensed.
     orbit_time_s : (N,) float64
     position_m, velocity_m_s : (N, 3) float64
         ITRF; the velocity is that against the turning Earth.
@@ -72,10 +80,17 @@ class Datastrip:
     granules : mapping of granule id to (detector, first line)
         0-based, in lines of a 10 m band.
     tdi : mapping of band number to str
+    gipp : frozenset of str
+        Names, without ending, of the parameter files that ESA processed it with.
+    facts : mapping
+        For people and STAC Items.
     """
 
     source: str
-    spacecraft: str
+    id: str
+    satellite: str
+    start_utc: np.datetime64
+    stop_utc: np.datetime64
     jd_day: float
     orbit_time_s: Float64Array
     position_m: Float64Array
@@ -89,6 +104,8 @@ class Datastrip:
     granules: Mapping[str, tuple[str, int]]
     tdi: Mapping[int, str]
     refining: Refining
+    gipp: frozenset[str]
+    facts: Mapping[str, Any]
 
     def line_period_of(self, band: Band) -> float:
         """Seconds between lines of a band."""
@@ -129,7 +146,10 @@ def read_datastrip(content: bytes, source: str) -> Datastrip:
     )
     return Datastrip(
         source=source,
-        spacecraft=general.text("Datatake_Info/SPACECRAFT_NAME"),
+        id=_identifier(document),
+        satellite=_satellite(general),
+        start_utc=start,
+        stop_utc=stop,
         jd_day=float(day.astype(int)) + 2_440_587.5,
         orbit_time_s=orbit_time_s,
         position_m=_MM_M * np.array([point.numbers("POSITION_VALUES") for point in points])[keep],
@@ -151,7 +171,46 @@ def read_datastrip(content: bytes, source: str) -> Datastrip:
             for one in sensor.find_all("Acquisition_Configuration/TDI_Configuration_List/TDI_CONFIGURATION")
         },
         refining=_refining(document),
+        gipp=frozenset(one.text(".") for one in document.find_all("{*}Auxiliary_Data_Info/GIPP_List/GIPP_FILENAME")),
+        facts=_facts(document, general),
     )
+
+
+def _identifier(document: XmlDocument) -> str:
+    found = document.element.get("datastripIdentifier")
+    if not found:
+        raise AnnotationError(document.source, "no attribute datastripIdentifier", "the datastrip's name")
+    return found
+
+
+def _satellite(general: XmlDocument) -> str:
+    """``S2A`` of ``Sentinel-2A``."""
+    name = general.text("Datatake_Info/SPACECRAFT_NAME")
+    match = re.fullmatch(r"Sentinel-2([A-Z])", name, re.IGNORECASE)
+    if match is None:
+        raise AnnotationError(general.source, f"<SPACECRAFT_NAME> is {name[:40]!r}", "Sentinel-2 and a letter")
+    return f"S2{match[1].upper()}"
+
+
+def _facts(document: XmlDocument, general: XmlDocument) -> dict[str, Any]:
+    datatake = general.find("Datatake_Info")
+    identifier = datatake.element.get("datatakeIdentifier", "")
+    absolute = re.fullmatch(r"GS2[A-Z]_\d{8}T\d{6}_(\d{6})_N[\d.]+", identifier)
+    baseline = general.optional_text("Processing_Info/PROCESSING_BASELINE")
+    refined = document.find_all("{*}Image_Data_Info/Geometric_Info/Image_Refining[@flag='REFINED']")
+    return {
+        "constellation": "sentinel-2",
+        "platform": datatake.text("SPACECRAFT_NAME").lower(),
+        "instruments": ["msi"],
+        "processing_level": "L1B",
+        **({} if baseline is None else {"processing_baseline": baseline}),
+        "product_type": "S2MSI1B",
+        "relative_orbit": datatake.integer("SENSING_ORBIT_NUMBER"),
+        **({} if absolute is None else {"absolute_orbit": int(absolute[1])}),
+        "orbit_direction": datatake.text("SENSING_ORBIT_DIRECTION").lower(),
+        "datatake_id": identifier,
+        "refined": bool(refined),
+    }
 
 
 def _seconds(element: XmlDocument, path: str, day: np.datetime64) -> float:

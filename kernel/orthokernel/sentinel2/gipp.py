@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from orthokernel.errors import AnnotationError, MissingAnnotationError
+from orthokernel.errors import AnnotationError
 from orthokernel.safexml import XmlDocument
 from orthokernel.sentinel2.bands import Band
+from orthokernel.sentinel2.datastrip import Datastrip
+from orthokernel.sentinel2.gippfiles import choose, list_files
 
 Float64Array = NDArray[np.float64]
 
@@ -34,17 +36,26 @@ class Mounting:
 
 
 class Gipp:
-    """A folder of GIPP files: ``GIP_VIEDIR`` of each band and ``GIP_SPAMOD``.
+    """The files ``GIP_VIEDIR`` of each band and ``GIP_SPAMOD`` that belong to a datastrip.
+
+    Parameters
+    ----------
+    folder : Path
+        Searched through; see `orthokernel.sentinel2.gippfiles.choose`.
+    datastrip : Datastrip
 
     Raises
     ------
-    MissingAnnotationError
-        The folder has none of a kind.
+    MissingGippError, GippValidityError
+        There is no spacecraft model, or none of the time.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, datastrip: Datastrip) -> None:
         self.folder = folder
-        self._spacecraft = _read(self._file("GIP_SPAMOD", "B00"))
+        self._files, self._datastrip = list_files(folder), datastrip
+        self.used: dict[str, str] = {}
+        """Kind and band to the name of the file."""
+        self._spacecraft = self._read("SPAMOD", "B00")
         self._directions: dict[str, XmlDocument] = {}
 
     def viewing_directions(self, band: Band, detector: str, tdi: str | None) -> ViewingDirections:
@@ -52,11 +63,13 @@ class Gipp:
 
         Raises
         ------
+        MissingGippError, GippValidityError
+            There is no file of the band, or none of the time.
         AnnotationError
             The file has no such detector or setting, or lists of different length.
         """
         if band.name not in self._directions:  # a megabyte of text, for all detectors
-            self._directions[band.name] = _read(self._file("GIP_VIEDIR", band.name))
+            self._directions[band.name] = self._read("VIEDIR", band.name)
         document = self._directions[band.name]
         lists = document.find_all("DATA/VIEWING_DIRECTIONS_LIST")
         chosen = [one for one in lists if tdi is None or len(lists) == 1 or one.element.get("tdi_config") == tdi]
@@ -86,19 +99,14 @@ class Gipp:
         path = f"DATA/FOCAL_PLANE_TO_DETECTOR/{name}[@detector_id='{detector}']"
         return _mounting(self._spacecraft.find(path))
 
-    def _file(self, kind: str, band: str) -> Path:
-        found = sorted(
-            path
-            for path in self.folder.glob(f"*{kind}*_{band}.*")
-            if path.suffix.lower() in {".xml", ".dbl"} and path.is_file()
-        )
-        if not found:
-            raise MissingAnnotationError(self.folder, f"no {kind} file of {band}", f"*{kind}*_{band}.xml or .DBL")
-        return found[-1]  # their names end in the time from which they hold
-
-
-def _read(path: Path) -> XmlDocument:
-    return XmlDocument.parse(path.read_bytes(), path.name)
+    def _read(self, kind: str, band: str) -> XmlDocument:
+        chosen = choose(self._files, self.folder, kind, band, self._datastrip)
+        document = XmlDocument.parse(chosen.path.read_bytes(), chosen.path.name)
+        satellite = document.optional_text("HEADER/SATELLITE")
+        if satellite not in (None, self._datastrip.satellite):
+            raise AnnotationError(document.source, f"parameters of {satellite}", f"of {self._datastrip.satellite}")
+        self.used[f"{kind} {band}"] = chosen.path.stem
+        return document
 
 
 def _mounting(element: XmlDocument) -> Mounting:

@@ -8,6 +8,8 @@ from pathlib import Path
 from orthokernel.container import ProductContainer, open_container
 from orthokernel.errors import UnsupportedProductError
 from orthokernel.product import SUPPORTED, Product
+from orthokernel.sentinel2.l1b import METADATA as DATASTRIP
+from orthokernel.sentinel2.l1b import L1BProduct
 from orthokernel.sentinel2.tile import USER_METADATA, TileProduct
 
 
@@ -28,18 +30,21 @@ def open_sentinel2(
     UnsupportedProductError
         Not L1B, L1C or L2A.
     ProductError
-        See `TileProduct`.
+        See `TileProduct` and `L1BProduct`.
     """
-    del gipp, iers
     container = open_container(path)
     try:
-        return _open(container)
+        return _open(container, gipp, iers)
     except BaseException:
         container.close()
         raise
 
 
-def _open(container: ProductContainer) -> Product:
+def _open(
+    container: ProductContainer, gipp: str | os.PathLike[str] | None, iers: str | os.PathLike[str] | None
+) -> Product:
+    if any(DATASTRIP.fullmatch(member) for member in container.members):
+        return L1BProduct(container, gipp, iers)
     tops = {member for member in container.members if "/" not in member}
     if any(USER_METADATA.fullmatch(member) for member in tops):
         return TileProduct(container)

@@ -41,6 +41,11 @@ class PushbroomModel:
         """All of the Earth: parallax is all that depends on height."""
         return -500.0, 9000.0
 
+    def from_first_line(self) -> PushbroomModel:
+        """The same, its lines counted from the first that there is."""
+        table = self._table._replace(first_line=self._table.first_line - self.first_line)
+        return PushbroomModel(table, (0, self.n_lines))
+
     @property
     def smooth(self) -> bool:
         """See `SensorModel`."""

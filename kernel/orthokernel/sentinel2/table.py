@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +66,14 @@ def line_table(datastrip: Datastrip, gipp: Gipp, band: Band, detector: str, line
         tan_along=directions.tan_psi_y,
         tan_across=-directions.tan_psi_x,
     )
+
+
+def known_lines(datastrip: Datastrip, band: Band, detector: str) -> tuple[int, int]:
+    """First and last line of a detector's image for which there are orbit and attitude."""
+    start_s, period_s = datastrip.first_line_of(band, detector), datastrip.line_period_of(band)
+    first_s = max(datastrip.orbit_time_s[0], datastrip.attitude_time_s[0])
+    last_s = min(datastrip.orbit_time_s[-1], datastrip.attitude_time_s[-1])
+    return math.ceil((first_s - start_s) / period_s - 0.5) + 1, math.floor((last_s - start_s) / period_s - 0.5) - 1
 
 
 def _to_outer(mounting: Mounting, correction: Correction, since_s: Float64Array) -> Float64Array:

@@ -75,10 +75,11 @@ def grid_of(spec: GridSpec) -> Grid:
     return Grid(pyproj.CRS.from_epsg(spec.epsg), transform, spec.n_rows, spec.n_cols)
 
 
-def _terrain(order: OutputOrder) -> Terrain:
+def _terrain(order: OutputOrder) -> Terrain | None:
+    """None for products that need no heights: the plan gave none."""
     if order.dem is not None:
         return Terrain(order.dem, order.geoid)
-    return Terrain.constant(order.height_m or 0.0)
+    return None if order.height_m is None else Terrain.constant(order.height_m)
 
 
 def warm() -> None:

@@ -57,8 +57,18 @@ def _parser() -> argparse.ArgumentParser:
         "--tile", action="append", help="MGRS tile, for example 33TTG (repeatable; default: all touched)"
     )
     submit.add_argument("--spacing", type=float, metavar="M", help="pixel size in metres")
-    submit.add_argument("--bands", nargs="+", metavar="BAND")
-    submit.add_argument("--radiometry", metavar="NAME", help="dn, beta0, sigma0, gamma0, or gamma0_rtc (flattened)")
+    submit.add_argument(
+        "--footprint",
+        action="store_true",
+        help="one image around the product instead of tiles (default for Sentinel-3 where neither is asked)",
+    )
+    submit.add_argument("--bands", nargs="+", metavar="BAND", help="vv, b04, oa08, s8_in, …")
+    submit.add_argument(
+        "--radiometry",
+        metavar="NAME",
+        help="dn; radar: beta0, sigma0, gamma0, or gamma0_rtc (flattened); Sentinel-2: reflectance; "
+        "Sentinel-3: physical",
+    )
     submit.add_argument("--resampling", metavar="NAME", help="nearest, bilinear, cubic or average")
     submit.add_argument(
         "--noise-removal", action=argparse.BooleanOptionalAction, help="of thermal noise (default: where possible)"
@@ -68,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
         "--extras",
         type=lambda text: [name for name in text.split(",") if name],
         metavar="NAME,…",
-        help="further files: layover_shadow, local_incidence, scattering_area, acquisition",
+        help="further files: layover_shadow, local_incidence, scattering_area (radar), scene_classification, detector, "
+        "quality (Sentinel-2 and 3), acquisition",
     )
     submit.add_argument("--patience", type=float, metavar="S", help="seconds to wait for the HPC centre")
     submit.add_argument(
@@ -113,10 +124,13 @@ def _moment(text: str) -> datetime:
 
 
 def _submit(client: Client, arguments: argparse.Namespace, out: Console) -> int:
+    if arguments.footprint and arguments.tile:
+        raise OrthoburstError("submit: give either --tile or --footprint")
     job = client.submit(
         arguments.products,
         tiles=arguments.tile,
-        spacing_m=arguments.spacing,
+        spacing_m=None if arguments.footprint else arguments.spacing,
+        grid=_footprint(arguments.spacing) if arguments.footprint else None,
         bands=arguments.bands,
         radiometry=arguments.radiometry,
         resampling=arguments.resampling,
@@ -132,6 +146,10 @@ def _submit(client: Client, arguments: argparse.Namespace, out: Console) -> int:
         _show_progress(job)
     _print(out, arguments, job.status, job.id)
     return 0
+
+
+def _footprint(spacing_m: float | None) -> dict[str, Any]:
+    return {"kind": "footprint"} | ({} if spacing_m is None else {"spacing_m": spacing_m})
 
 
 def _watch(client: Client, arguments: argparse.Namespace, out: Console) -> int:

@@ -67,29 +67,35 @@ class Client:
         Parameters
         ----------
         products : sequence of str
-            ``products/NAME.zip``, ``products/NAME.SAFE`` or ``products/NAME.tif``; all of one pass.
+            ``products/NAME.zip``, ``products/NAME.SAFE``, ``products/NAME.SEN3`` or ``products/NAME.tif``; all of one
+            pass.
         tiles, spacing_m
-            MGRS tiles (all the product touches by default) and pixel size in metres (10 by default).
+            MGRS tiles (all the product touches by default) and pixel size in metres (10 by default; for Sentinel-3 what
+            suits the instrument). Without both, Sentinel-3 comes on its own footprint, all else on tiles.
         grid : dict, optional
             Any grid of the service's schema instead, for example
             ``{"kind": "bounds", "epsg": 32633, "left": …, "bottom": …, "right": …, "top": …, "spacing": 10}``.
         bands : sequence of str, optional
-            ``vv``, ``vh``, …; all of the product by default.
-        radiometry : {"dn", "beta0", "sigma0", "gamma0", "gamma0_rtc"}, optional
+            ``vv``, ``b04``, ``oa08``, ``s8_in``, …; by default all of a Sentinel-1 product, the main ones of others.
+        radiometry : {"dn", "beta0", "sigma0", "gamma0", "gamma0_rtc", "reflectance", "physical"}, optional
             ``gamma0_rtc`` is terrain-flattened gamma0; it always brings the extras ``layover_shadow``,
-            ``local_incidence`` and ``acquisition``. By default sigma0 for radar, dn for other products.
+            ``local_incidence`` and ``acquisition``. ``reflectance`` is for Sentinel-2 L1C and L2A, ``physical``
+            (radiance, temperature) for Sentinel-3. By default sigma0 for radar, these two where they are, else dn.
         resampling : {"nearest", "bilinear", "cubic", "average"}, optional
-            By default average where the pixels are much coarser than the product's, else bilinear.
+            By default average where the pixels are much coarser than the product's, nearest for SLSTR, else bilinear.
         noise_removal : bool, optional
             Of thermal noise; by default wherever the radiometry is calibrated and the product tells its noise.
         scale : {"linear", "db"}, optional
             ``db`` only with ``beta0``, ``sigma0`` or ``gamma0``.
-        extras : sequence of {"layover_shadow", "local_incidence", "scattering_area", "acquisition"}, optional
-            Further files beside the image.
+        extras : sequence of str, optional
+            Further files beside the image: ``layover_shadow``, ``local_incidence``, ``scattering_area`` of radar;
+            ``scene_classification`` of Sentinel-2 L2A; ``detector`` of Sentinel-2; ``quality`` of Sentinel-2 L1C and
+            L2A and Sentinel-3; ``acquisition`` of any mosaic.
         options : dict, optional
             These six as one document instead, as the service's schema has them.
         terrain : dict, optional
-            ``{"dem": "aux/…", "geoid": "aux/…"}`` or ``{"height_m": …}``; the site's default without it.
+            ``{"dem": "aux/…", "geoid": "aux/…"}`` or ``{"height_m": …}``; the site's default without it. Sentinel-2 L1C
+            and L2A and Sentinel-3 need none and take none.
         deadline : datetime, optional
             With a zone. The work goes to the cloud just in time when the HPC centre would miss it.
         patience_s : float, optional
@@ -104,13 +110,13 @@ class Client:
         RefusedError
             Where the request is not valid: its ``problem`` names the field.
         """
-        if grid is None:
+        if grid is None and (tiles is not None or spacing_m is not None):
             grid = {"kind": "mgrs"}
             if tiles is not None:
                 grid["tiles"] = list(tiles)
             if spacing_m is not None:
                 grid["spacing_m"] = spacing_m
-        elif tiles is not None or spacing_m is not None:
+        elif grid is not None and (tiles is not None or spacing_m is not None):
             raise TypeError("give either grid or tiles and spacing_m")
         named = {
             "bands": None if bands is None else list(bands),

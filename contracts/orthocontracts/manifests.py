@@ -1,7 +1,8 @@
-"""What a SAFE manifest says: times, footprint, the files and their checksums. Metadata only, never pixels."""
+"""What a product's manifest says: times, footprint, the files and their checksums. Metadata only, never pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
@@ -20,24 +21,29 @@ class ManifestError(ValueError):
 
 @dataclass(frozen=True)
 class ManifestFile:
-    """A member of the product as its manifest lists it; ``path`` is relative to the SAFE folder."""
+    """A member of the product as its manifest lists it; ``path`` is relative to the product's folder.
+
+    ``checksum`` is in hex: MD5 or, in newer Sentinel-2 products, SHA3-256.
+    """
 
     path: str
     size_bytes: int
-    md5: str
+    checksum: str
 
 
 @dataclass(frozen=True)
 class SafeManifest:
+    """``stop`` is None where a manifest has only a start (Sentinel-2); radar alone has polarisations."""
+
     start: datetime
-    stop: datetime
+    stop: datetime | None
     footprint_lonlat: tuple[LonLat, ...]
     polarisations: tuple[str, ...]
     files: tuple[ManifestFile, ...]
 
 
 def parse_safe_manifest(root: Element, name: str) -> SafeManifest:
-    """Read a SAFE manifest (XFDU), given the root element its caller parsed safely.
+    """Read a Sentinel-1 SAFE manifest (XFDU), given the root element its caller parsed safely.
 
     The footprint comes as four or more ``lat,lon`` corners in WGS 84 degrees; it is returned as a ring of
     ``(lon_deg, lat_deg)`` without the repeated first point.
@@ -50,12 +56,46 @@ def parse_safe_manifest(root: Element, name: str) -> SafeManifest:
     return SafeManifest(
         start=_time(root, "startTime", name),
         stop=_time(root, "stopTime", name),
-        footprint_lonlat=_footprint(root, name),
+        footprint_lonlat=_ring([pair.split(",") for pair in _coordinates(root, name).split()], name),
         polarisations=tuple(
             dict.fromkeys(
                 text.strip().lower() for text in _texts(root, "transmitterReceiverPolarisation") if text.strip()
             )
         ),
+        files=_files(root, name),
+    )
+
+
+def parse_sentinel2_manifest(root: Element, name: str) -> SafeManifest:
+    """Read a Sentinel-2 ``manifest.safe``; as `parse_safe_manifest`, but for footprints of ``lat lon lat lon ...``.
+
+    Raises
+    ------
+    ManifestError
+        Where the start, footprint or the file list are missing or unreadable.
+    """
+    return SafeManifest(
+        start=_time(root, "startTime", name),
+        stop=_time(root, "stopTime", name) if _texts(root, "stopTime") else None,
+        footprint_lonlat=_ring(_in_pairs(_coordinates(root, name), name), name),
+        polarisations=(),
+        files=_files(root, name),
+    )
+
+
+def parse_sentinel3_manifest(root: Element, name: str) -> SafeManifest:
+    """Read a Sentinel-3 ``xfdumanifest.xml``: its footprint is a ``gml:posList`` of ``lat lon lat lon ...``.
+
+    Raises
+    ------
+    ManifestError
+        Where times, footprint or the file list are missing or unreadable.
+    """
+    return SafeManifest(
+        start=_time(root, "startTime", name),
+        stop=_time(root, "stopTime", name),
+        footprint_lonlat=_ring(_in_pairs(_coordinates(root, name, "posList"), name), name),
+        polarisations=(),
         files=_files(root, name),
     )
 
@@ -72,12 +112,28 @@ def _time(root: Element, local_name: str, name: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _footprint(root: Element, name: str) -> tuple[LonLat, ...]:
+def _coordinates(root: Element, name: str, local_name: str = "coordinates") -> str:
+    texts = _texts(root, local_name)
+    if not texts:
+        raise ManifestError(name, f"readable footprint (gml:{local_name})")
+    return texts[0]
+
+
+def _in_pairs(text: str, name: str) -> list[list[str]]:
+    numbers = text.replace(",", " ").split()
+    if len(numbers) % 2:
+        raise ManifestError(name, "readable footprint: its coordinates are no pairs")
+    return [numbers[n : n + 2] for n in range(0, len(numbers), 2)]
+
+
+def _ring(latlon: Sequence[Sequence[str]], name: str) -> tuple[LonLat, ...]:
+    """A ring of points without the repeated first one, from texts. Longitudes across the antimeridian jump by a turn,
+    whichever way the manifest wrote them."""
     try:
-        corners = [tuple(map(float, pair.split(","))) for pair in _texts(root, "coordinates")[0].split()]
-        ring = [(lon, lat) for lat, lon in corners]
-    except (IndexError, ValueError) as error:
-        raise ManifestError(name, "readable footprint (gml:coordinates)") from error
+        points = [(float(lon), float(lat)) for lat, lon in latlon]
+    except ValueError as error:
+        raise ManifestError(name, "readable footprint") from error
+    ring = [(lon - 360.0 * round(lon / 360.0) if abs(lon) <= 360.0 else lon, lat) for lon, lat in points]
     if len(ring) > 1 and ring[0] == ring[-1]:
         ring.pop()
     if len(ring) < 3 or not all(-180 <= lon <= 180 and -90 <= lat <= 90 for lon, lat in ring):
@@ -94,7 +150,7 @@ def _files(root: Element, name: str) -> tuple[ManifestFile, ...]:
                 ManifestFile(
                     path=parts["fileLocation"].attrib["href"].removeprefix("./"),
                     size_bytes=int(stream.attrib["size"]),
-                    md5=(parts["checksum"].text or "").strip().lower(),
+                    checksum=(parts["checksum"].text or "").strip().lower(),
                 )
             )
         except (KeyError, ValueError) as error:

@@ -39,6 +39,8 @@ class Source(Document):
 
 
 class ResolvedTerrain(Document):
+    """Where heights come from; nothing for products that need none."""
+
     dem: Source | None = None
     geoid: Source | None = None
     height_m: float | None = None
@@ -71,7 +73,17 @@ class FileFacts(Document):
 
 
 FileKind = Literal[
-    "image", "mask", "browse", "item", "layover_shadow", "local_incidence", "scattering_area", "acquisition"
+    "image",
+    "mask",
+    "browse",
+    "item",
+    "layover_shadow",
+    "local_incidence",
+    "scattering_area",
+    "scene_classification",
+    "detector",
+    "quality",
+    "acquisition",
 ]
 FILE_SUFFIX: dict[FileKind, str] = {
     "image": ".tif",
@@ -81,6 +93,9 @@ FILE_SUFFIX: dict[FileKind, str] = {
     "layover_shadow": "_layover_shadow.tif",
     "local_incidence": "_local_incidence.tif",
     "scattering_area": "_scattering_area.tif",
+    "scene_classification": "_scene_classification.tif",
+    "detector": "_detector.tif",
+    "quality": "_quality.tif",
     "acquisition": "_acquisition.tif",
 }
 

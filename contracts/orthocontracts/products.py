@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
-Mission = Literal["sentinel-1", "rpc"]
+from orthocontracts.productname import ProductNameError, UnsupportedNameError, last_part, utc
+from orthocontracts.sentinel2 import Sentinel2Name, parse_sentinel2
+from orthocontracts.sentinel3 import Sentinel3Name, parse_sentinel3
+
+__all__ = [
+    "Mission",
+    "ProductNameError",
+    "Sentinel1Name",
+    "Sentinel2Name",
+    "Sentinel3Name",
+    "UnsupportedNameError",
+    "mission_of",
+    "parse_product",
+    "parse_sentinel1",
+    "parse_sentinel2",
+    "parse_sentinel3",
+    "product_of_upload",
+    "rpc_sidecars",
+]
+
+Mission = Literal["sentinel-1", "sentinel-2", "sentinel-3", "rpc"]
 
 _SENTINEL1 = re.compile(
     r"(?P<platform>S1[A-D])_(?P<mode>IW|EW|S[1-6])_(?P<type>SLC_|GRD[FHM]|OCN_|RAW_)_"
@@ -25,17 +45,6 @@ _POLARISATIONS = {
     "VV": ("vv",),
     "VH": ("vh",),
 }
-
-
-class ProductNameError(ValueError):
-    """A name that follows none of the conventions orthoburst knows."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name!r} is not a product name orthoburst knows; expected a Sentinel-1 name such as "
-            "S1A_IW_GRDH_1SDV_20210119T031653_20210119T031718_036201_043ED0_8255(.SAFE or .zip), or a .tif image"
-        )
-        self.name = name
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ def parse_sentinel1(name: str) -> Sentinel1Name:
     ProductNameError
         Where it is not one.
     """
-    found = _SENTINEL1.search(name.rsplit("/", 1)[-1])
+    found = _SENTINEL1.search(last_part(name))
     if not found:
         raise ProductNameError(name)
     return Sentinel1Name(
@@ -75,26 +84,55 @@ def parse_sentinel1(name: str) -> Sentinel1Name:
         mode=found["mode"],
         product_type=found["type"].rstrip("_"),
         polarisations=_POLARISATIONS[found["polarisations"]],
-        start=_utc(found["start"]),
-        stop=_utc(found["stop"]),
+        start=utc(found["start"]),
+        stop=utc(found["stop"]),
         absolute_orbit=int(found["orbit"]),
         datatake=found["datatake"],
     )
 
 
-def _utc(text: str) -> datetime:
-    return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+def mission_of(name: str) -> Mission | None:
+    """The mission of a product by how its name begins, whether or not images are made of it; None: unknown."""
+    text = last_part(name)
+    if text.lower().endswith((".tif", ".tiff")):
+        return "rpc"
+    if re.match(r"S2[A-D_]_", text):
+        return "sentinel-2"
+    if re.match(r"S3[A-D_]_", text):
+        return "sentinel-3"
+    return "sentinel-1" if _SENTINEL1.search(text) else None
+
+
+def parse_product(name: str) -> Sentinel1Name | Sentinel2Name | Sentinel3Name:
+    """Parse a Sentinel product, folder or zip name.
+
+    Raises
+    ------
+    UnsupportedNameError
+        Where it is one of a kind that no images are made of.
+    ProductNameError
+        Where it is none.
+    """
+    match mission_of(name):
+        case "sentinel-2":
+            return parse_sentinel2(name)
+        case "sentinel-3":
+            return parse_sentinel3(name)
+        case _:
+            return parse_sentinel1(name)
 
 
 def product_of_upload(blob: str) -> str | None:
     """The product reference that an uploaded blob completes, or None while it is only a part of one.
 
-    A SAFE folder has arrived when its manifest, which is uploaded last, is there; a zip or an image when it is.
+    A SAFE or SEN3 folder has arrived when its manifest, which is uploaded last, is there; a zip or an image when it is.
     ``blob`` is the path inside container ``products``.
     """
     path = blob.strip("/")
-    if re.search(r"\.SAFE/", path):
-        return f"products/{path.removesuffix('/manifest.safe')}" if re.search(r"\.SAFE/manifest\.safe$", path) else None
+    folder = re.match(r"(.*?\.(SAFE|SEN3))/(.*)", path)
+    if folder:
+        manifest = "manifest.safe" if folder[2] == "SAFE" else "xfdumanifest.xml"
+        return f"products/{folder[1]}" if folder[3] == manifest else None
     if path.lower().endswith((".zip", ".tif", ".tiff")):
         return f"products/{path}"
     return None

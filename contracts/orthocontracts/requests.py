@@ -15,15 +15,23 @@ MAX_TILES = 200
 ProductRef = Annotated[
     str, StringConstraints(pattern=r"^(products/[A-Za-z0-9][A-Za-z0-9._/-]{0,240}|catalogue/[0-9a-f]{64})$")
 ]
-"""A blob, or the folder of a SAFE, in the container ``products``; for process ``copy`` an image, by its digest."""
+"""A blob, or a SAFE or SEN3 folder, in the container ``products``; for process ``copy`` an image, by its digest."""
 
 AuxRef = Annotated[str, StringConstraints(pattern=r"^aux/[A-Za-z0-9][A-Za-z0-9._/-]{0,240}$")]
 """A blob in the container ``aux``: DEM, geoid, orbit."""
 
-Radiometry = Literal["dn", "beta0", "sigma0", "gamma0", "gamma0_rtc"]
+Radiometry = Literal["dn", "beta0", "sigma0", "gamma0", "gamma0_rtc", "reflectance", "physical"]
 Resampling = Literal["nearest", "bilinear", "cubic", "average"]
 Scale = Literal["linear", "db"]
-Extra = Literal["layover_shadow", "local_incidence", "scattering_area", "acquisition"]
+Extra = Literal[
+    "layover_shadow",
+    "local_incidence",
+    "scattering_area",
+    "scene_classification",
+    "detector",
+    "quality",
+    "acquisition",
+]
 
 NRB_EXTRAS: frozenset[Extra] = frozenset({"layover_shadow", "local_incidence", "acquisition"})
 """Files that make terrain-flattened gamma0 a CEOS-ARD Normalised Radar Backscatter: it never comes without them."""
@@ -34,7 +42,12 @@ class TileGrid(Document):
 
     kind: Literal["mgrs"] = "mgrs"
     tiles: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=MAX_TILES)
-    spacing_m: float = Field(default=10.0, ge=1.0, le=5_490.0)
+    spacing_m: float | None = Field(
+        default=None,
+        ge=1.0,
+        le=5_490.0,
+        description="pixel size; None: 10, for Sentinel-3 what suits the instrument (OLCI 300 or 900, SLSTR 450)",
+    )
 
     @field_validator("tiles")
     @classmethod
@@ -46,7 +59,9 @@ class TileGrid(Document):
 
     @field_validator("spacing_m")
     @classmethod
-    def _divides_the_tile(cls, spacing_m: float) -> float:
+    def _divides_the_tile(cls, spacing_m: float | None) -> float | None:
+        if spacing_m is None:
+            return None
         pixels = tiles.TILE_SIZE_M / spacing_m
         if abs(pixels - round(pixels)) > 1e-9:
             raise ValueError(
@@ -77,13 +92,39 @@ class BoundsGrid(Document):
 
 
 class FootprintGrid(Document):
-    """The UTM rectangle around the product itself, snapped to the spacing: for small, very detailed images."""
+    """The rectangle around the product itself, snapped to the spacing: for small, very detailed images, and for frames
+    so wide that they would touch a hundred tiles.
+
+    On longitude and latitude pixels are square in degrees, a whole number of them to the degree: as many as make the
+    height of a pixel, counted on the equator, nearest to ``spacing_m``.
+    """
 
     kind: Literal["footprint"]
-    spacing_m: float = Field(gt=0, le=1_000)
+    spacing_m: float | None = Field(
+        default=None,
+        gt=0,
+        le=5_000,
+        description="pixel size; None: 10, for Sentinel-3 what suits the instrument (OLCI 300 or 1200, SLSTR 500)",
+    )
+    epsg: int | None = Field(
+        default=None,
+        description="4326 (longitude and latitude), a UTM zone (326.., 327..), 3413 or 3031 (polar stereographic); "
+        "None: the UTM zone of its middle, for Sentinel-3 4326, or 3413 and 3031 beyond 75 degrees",
+    )
+
+    @field_validator("epsg")
+    @classmethod
+    def _can_be_reckoned(cls, epsg: int | None) -> int | None:
+        is_utm = epsg is not None and epsg // 100 in (326, 327) and 1 <= epsg % 100 <= 60
+        if epsg is not None and not is_utm and epsg not in (EPSG_LONLAT, *POLAR_STEREOGRAPHIC):
+            raise ValueError(f"footprints are reckoned in 4326, UTM, 3413 and 3031, not in {epsg}: give bounds for it")
+        return epsg
 
 
 MAX_PIXELS = 4e9
+EPSG_LONLAT = 4326
+POLAR_STEREOGRAPHIC = (3413, 3031)
+"""North and south."""
 
 GridRequest = Annotated[TileGrid | BoundsGrid | FootprintGrid, Field(discriminator="kind")]
 
@@ -107,9 +148,11 @@ class TerrainRequest(Document):
 class Options(Document):
     """How pixels are made. ``None`` leaves the choice to what suits the product."""
 
-    bands: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=32)
+    bands: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=64)
     radiometry: Radiometry | None = Field(
-        default=None, description="gamma0_rtc is terrain-flattened gamma0; None: sigma0 for radar, dn for others"
+        default=None,
+        description="gamma0_rtc is terrain-flattened gamma0, physical the quantity in its unit; None: sigma0 for "
+        "radar, reflectance for Sentinel-2 L1C and L2A, physical for Sentinel-3, dn for others",
     )
     resampling: Resampling | None = None
     noise_removal: bool | None = Field(
@@ -121,7 +164,8 @@ class Options(Document):
         validate_default=True,
         json_schema_extra={"uniqueItems": True},
         description="further files beside the image; gamma0_rtc always brings layover_shadow, local_incidence "
-        "and acquisition",
+        "and acquisition; scene_classification is for Sentinel-2 L2A, detector for Sentinel-2, quality for Sentinel-2 "
+        "L1C and L2A and Sentinel-3",
     )
 
     @field_validator("extras")
@@ -160,9 +204,14 @@ class Request(Document):
         default="orthorectify", description="copy: images that were left on site, into blob storage"
     )
     products: tuple[ProductRef, ...] = Field(min_length=1, max_length=MAX_PRODUCTS)
-    grid: GridRequest = TileGrid()
+    grid: GridRequest | None = Field(
+        default=None, description="None: all tiles that the products touch; for Sentinel-3 its footprint"
+    )
     options: Options = Options()
-    terrain: TerrainRequest | None = Field(default=None, description="None takes the site's default terrain")
+    terrain: TerrainRequest | None = Field(
+        default=None,
+        description="None takes the site's default terrain; Sentinel-2 L1C and L2A and Sentinel-3 need none, take none",
+    )
     deadline: UtcTime | None = None
     patience_s: float | None = Field(default=None, ge=0, le=30 * 86_400)
     urgent: bool = False
@@ -187,17 +236,22 @@ class Request(Document):
 
 
 class StandingDefault(Document):
-    """``settings/default_order.json``: what is made of an upload that no standing order matches."""
+    """``settings/default_order.json``: what is made of an upload that no standing order matches.
+
+    A mission without a template is not ordered. ``terrain`` is for products that need one, where a request has none.
+    """
 
     version: Literal[1] = 1
     sentinel1: OrderTemplate | None = None
+    sentinel2: OrderTemplate | None = None
+    sentinel3: OrderTemplate | None = None
     rpc: OrderTemplate | None = None
-    terrain: TerrainRequest
+    terrain: TerrainRequest | None = None
     user: Identifier = "local"
 
 
 class OrderTemplate(Document):
-    grid: GridRequest
+    grid: GridRequest | None = None
     options: Options = Options()
     patience_s: float | None = Field(default=None, ge=0)
 

@@ -402,12 +402,14 @@ def test_the_process_describes_its_inputs_in_the_words_of_openapi_3_0(client: As
     spacing = next(one for one in inputs["grid"]["schema"]["oneOf"] if one["properties"]["kind"]["enum"] == ["bounds"])
     assert spacing["properties"]["spacing"]["exclusiveMinimum"] is True
     options = inputs["options"]["schema"]["properties"]
-    assert options["radiometry"]["enum"] == ["dn", "beta0", "sigma0", "gamma0", "gamma0_rtc"]
+    radar = ["beta0", "sigma0", "gamma0", "gamma0_rtc"]
+    assert options["radiometry"]["enum"] == ["dn", *radar, "reflectance", "physical"]
     assert (options["scale"]["enum"], options["scale"]["default"]) == (["linear", "db"], "linear")
     assert options["noise_removal"]["type"] == "boolean"
     extras = options["extras"]
     assert (extras["type"], extras["uniqueItems"], extras["default"]) == ("array", True, [])
-    assert extras["items"]["enum"] == ["layover_shadow", "local_incidence", "scattering_area", "acquisition"]
+    of_sight, of_classes = ["layover_shadow", "local_incidence", "scattering_area"], ["detector", "quality"]
+    assert extras["items"]["enum"] == [*of_sight, "scene_classification", *of_classes, "acquisition"]
     assert client.get("/processes").json()["processes"][0]["id"] == "orthorectify"
     assert any(one.endswith("/conf/core") for one in client.get("/conformance").json()["conformsTo"])
     assert {link["rel"] for link in client.get("/").json()["links"]} >= {"self", "service-desc"}

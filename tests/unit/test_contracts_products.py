@@ -76,7 +76,7 @@ def test_a_real_manifest() -> None:
     assert all(9 < lon < 16 and 40 < lat < 44 for lon, lat in manifest.footprint_lonlat)
     measurement = [file for file in manifest.files if file.path.startswith("measurement/") and "-vv-" in file.path]
     assert len(measurement) == 1
-    assert len(measurement[0].md5) == 32
+    assert len(measurement[0].checksum) == 32
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ def test_round_trip_through_json_changes_nothing() -> None:
         ({"grid": {"kind": "mgrs", "spacing_m": 7}}, "does not divide"),
         ({"grid": {"kind": "mgrs", "spacing_m": float("nan")}}, "finite"),
         ({"grid": {"kind": "polygon"}}, "polygon"),
+        ({"grid": {"kind": "footprint", "epsg": 3857}}, "not in 3857: give bounds for it"),
+        ({"grid": {"kind": "footprint", "epsg": 32661}}, "not in 32661"),
         ({"options": {"radiometry": "sigma1"}}, "sigma0"),
         ({"options": {"scale": "dB"}}, "'linear' or 'db'"),
         ({"options": {"scale": "db"}}, "scale db with no radiometry: ask for radiometry beta0, sigma0 or gamma0"),
@@ -119,6 +121,7 @@ def test_an_envelope_holds_a_request_or_a_blob_never_both_or_none() -> None:
         RequestEnvelope(blob="tickets-hpc/x.json")
 
 
-def test_defaults_are_the_tiles_the_product_touches_at_ten_metres() -> None:
-    assert request().grid == TileGrid(tiles=None, spacing_m=10)
+def test_grid_and_spacing_are_left_to_what_suits_the_product() -> None:
+    assert request().grid is None
+    assert request(grid={"kind": "mgrs"}).grid == TileGrid(tiles=None, spacing_m=None)
     assert TerrainRequest(height_m=0).dem is None

@@ -31,7 +31,8 @@ SUMMARY: dict[str, Any] = {
     "id": PROCESS,
     "version": "1.0.0",
     "title": "Orthorectify",
-    "description": "Map-projected Cloud-Optimized GeoTIFFs with STAC Items from Sentinel-1 GRD and RPC images",
+    "description": "Map-projected Cloud-Optimized GeoTIFFs with STAC Items from Sentinel-1 GRD, Sentinel-2 L1B, "
+    "L1C and L2A, Sentinel-3 OLCI and SLSTR level 1, and RPC images",
     "jobControlOptions": ["async-execute", "dismiss"],
     "outputTransmission": ["reference"],
 }

@@ -5,14 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from orthocontracts.polygons import unwrap
+from orthocontracts.requests import EPSG_LONLAT, POLAR_STEREOGRAPHIC
 from orthocontracts.tiles import tiles_intersecting
 from orthocontracts.utm import utm_forward, utm_inverse, utm_zone
+from orthofunctions.domain.polar import polar_forward
 
 LonLat = tuple[float, float]
 Bounds = tuple[float, float, float, float]
 """``left, bottom, right, top``"""
 
 POINTS_PER_EDGE = 8
+MANY_CORNERS = 32
+"""Rings of more, as Sentinel-3's, have corners every hundred kilometres or less."""
+LONLAT_UP_TO_DEG = 75.0
+"""Beyond, a pixel that is square in degrees is four times as high as wide, or more."""
 SLIVER_M = 4_900.0
 """By how much a footprint is shrunk before it may call for a tile of its own. Manifest corners are off by hundreds of
 metres, and at the edge of a swath a mountain of 3 km lies 5 km from where they say: a tile touched only by that may be
@@ -23,9 +30,11 @@ LARGEST_SLIVER = 0.25
 EARTH_RADIUS_M = 6_371_000.0
 
 
-def along_great_circles(ring: Sequence[LonLat], points_per_edge: int = POINTS_PER_EDGE) -> list[LonLat]:
-    """The ring with points between its corners. A swath's edges are nearly great circles: straight in longitude and
-    latitude they would be off by 1 km at 42° and 5 km at 75° on a Sentinel-1 frame."""
+def along_great_circles(ring: Sequence[LonLat], points_per_edge: int | None = None) -> list[LonLat]:
+    """The ring with points between its corners, eight to an edge unless the corners are many. A swath's edges are
+    nearly great circles: straight in longitude and latitude they would be off by 1 km at 42° and 5 km at 75° on a
+    Sentinel-1 frame."""
+    points_per_edge = points_per_edge or (2 if len(ring) > MANY_CORNERS else POINTS_PER_EDGE)
     vectors = [_vector(point) for point in ring]
     dense: list[LonLat] = []
     for here, there in zip(vectors, vectors[1:] + vectors[:1], strict=True):
@@ -72,13 +81,48 @@ def tiles_called_for(ring: Sequence[LonLat]) -> frozenset[str]:
 
 def utm_bounds(rings: Iterable[Sequence[LonLat]]) -> tuple[int, Bounds]:
     """EPSG code of the UTM zone of the rings' centre, and the rectangle around them in it, metres."""
-    dense = [point for ring in rings for point in along_great_circles(ring)]
-    vectors = [_vector(point) for point in dense]
+    known = list(rings)
+    epsg = utm_of_middle(known)
+    return epsg, bounds_in(epsg, known)
+
+
+def utm_of_middle(rings: Iterable[Sequence[LonLat]]) -> int:
+    """EPSG code of the UTM zone of the rings' centre."""
+    vectors = [_vector(point) for ring in rings for point in along_great_circles(ring)]
     lon, lat = _lonlat(tuple(math.fsum(v[i] for v in vectors) / len(vectors) for i in range(3)))
-    zone, south = utm_zone(lon, lat), lat < 0
-    points = [utm_forward(*point, zone, south=south) for point in dense]
+    return (32700 if lat < 0 else 32600) + utm_zone(lon, lat)
+
+
+def map_of_swath(rings: Iterable[Sequence[LonLat]]) -> int:
+    """EPSG code of the map for an image of a thousand kilometres and more, which no UTM zone is made for.
+
+    Longitude and latitude, so that all frames share one grid; polar stereographic where it reaches beyond 75 degrees;
+    the UTM zone of its middle where it crosses the antimeridian in between.
+    """
+    known = list(rings)
+    lats = [lat for ring in known for _, lat in along_great_circles(ring)]
+    north, south = POLAR_STEREOGRAPHIC
+    if max(lats) > LONLAT_UP_TO_DEG or min(lats) < -LONLAT_UP_TO_DEG:
+        return north if max(lats) > -min(lats) else south
+    return utm_of_middle(known) if crosses_antimeridian(known) else EPSG_LONLAT
+
+
+def crosses_antimeridian(rings: Iterable[Sequence[LonLat]]) -> bool:
+    """Whether a ring has edges from one side of it to the other."""
+    return any(abs(lon) > 180.0 for ring in rings for lon, _ in unwrap([*ring, ring[0]]))
+
+
+def bounds_in(epsg: int, rings: Iterable[Sequence[LonLat]]) -> Bounds:
+    """The rectangle around rings on a map: 4326 in degrees, UTM, 3413 or 3031 in metres."""
+    if epsg == EPSG_LONLAT:
+        points = [point for ring in rings for point in unwrap(along_great_circles(ring))]
+    elif epsg in POLAR_STEREOGRAPHIC:
+        points = [polar_forward(*point, epsg) for ring in rings for point in along_great_circles(ring)]
+    else:
+        zone, south = epsg % 100, epsg // 100 == 327
+        points = [utm_forward(*point, zone, south=south) for ring in rings for point in along_great_circles(ring)]
     xs, ys = [x for x, _ in points], [y for _, y in points]
-    return (32700 if south else 32600) + zone, (min(xs), min(ys), max(xs), max(ys))
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def may_touch(epsg: int, bounds: Bounds, ring: Sequence[LonLat]) -> bool:

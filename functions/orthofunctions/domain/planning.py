@@ -10,18 +10,33 @@ from datetime import datetime
 from orthocontracts.digests import output_digest
 from orthocontracts.outputs import GridSpec, OutputIdentity, OutputSpec, ResolvedTerrain, Source
 from orthocontracts.products import Mission
-from orthocontracts.requests import MAX_PIXELS, BoundsGrid, FootprintGrid, Options, Request, TileGrid
+from orthocontracts.requests import EPSG_LONLAT, MAX_PIXELS, BoundsGrid, FootprintGrid, Request, TileGrid
 from orthocontracts.tasks import TaskSpec, task_id_of
 from orthocontracts.tiles import TILE_SIZE_M, parse_tile, tile_bounds
 from orthocontracts.version import KERNEL_RESULT_VERSION
-from orthofunctions.domain.faults import OffProductError, TooLargeError, UnfitOptionError
-from orthofunctions.domain.footprints import LonLat, may_touch, tiles_called_for, tiles_touched, utm_bounds
+from orthofunctions.domain.faults import AuxiliaryMissingError, OffProductError, TooLargeError
+from orthofunctions.domain.footprints import (
+    Bounds,
+    LonLat,
+    bounds_in,
+    crosses_antimeridian,
+    map_of_swath,
+    may_touch,
+    tiles_called_for,
+    tiles_touched,
+    utm_of_middle,
+)
 from orthofunctions.domain.plans import Plan, PlannedOutput
+from orthofunctions.domain.suits import RPC, SENTINEL1_GRD, TRAITS, Traits, check_options
+
+METRES_PER_DEGREE = 111_319.490793
+"""On the equator: pi / 180 of the semi-major axis of WGS 84."""
 
 
 @dataclass(frozen=True)
 class ProductFacts:
-    """A product as its metadata describe it. Those with the same ``pass_key`` are slices of one pass."""
+    """A product as its metadata describe it. Those with the same ``pass_key`` are slices of one pass, or tiles of one
+    datatake."""
 
     source: Source
     mission: Mission
@@ -32,6 +47,14 @@ class ProductFacts:
     """Points whose bounding box holds the whole image, whatever the height of its terrain."""
     bytes_at: Mapping[str, int] = field(default_factory=dict)
     """Bytes that lie in stores of a site rather than in blob storage."""
+    product_type: str = ""
+    """``L1C``, ``OL_1_EFR``, ...: a key of `suits.TRAITS`, where the mission has more than one."""
+    own_tile: str | None = None
+    """The MGRS tile that its pixels lie on already."""
+
+    @property
+    def traits(self) -> Traits:
+        return TRAITS[self.product_type or (SENTINEL1_GRD if self.mission == "sentinel-1" else RPC)]
 
 
 @dataclass(frozen=True)
@@ -54,7 +77,7 @@ def make_plan(
     job_id: str,
     request: Request,
     products: Sequence[ProductFacts],
-    terrain: ResolvedTerrain,
+    terrain: ResolvedTerrain | None,
     *,
     trust: str,
     limits: Limits,
@@ -62,18 +85,21 @@ def make_plan(
 ) -> Plan:
     """The plan of a request: one output per pass and grid, tasks of neighbouring outputs of one pass.
 
-    ``trust`` is the scope in which the outputs are shared, see `access`.
+    ``terrain`` goes to the passes that need one: the names of the others' images do not depend on it. ``trust`` is the
+    scope in which the outputs are shared, see `access`.
 
     Raises
     ------
     UnfitOptionError
-        Where the options are those of radar and a product is not.
+        Where the options are not those of a product: of radar for an optical one, a band it does not have.
+    AuxiliaryMissingError
+        Where a product needs heights and there is no terrain.
     OffProductError
         Where a tile that was asked for, or the whole grid, touches no product.
     TooLargeError
         Where the outputs are more than the site allows.
     """
-    _check_options(request.options, products)
+    check_options(request.options, products)
     passes: dict[str, list[ProductFacts]] = {}
     for product in sorted(products, key=lambda one: one.source.ref):
         passes.setdefault(product.pass_key, []).append(product)
@@ -88,7 +114,8 @@ def make_plan(
     for of_pass in wanted:
         for group in _grouped(of_pass, limits):
             task_id = task_id_of(job_id, len(tasks) + 1)
-            planned = [_planned(request, one, terrain, task_id, trust) for one in group]
+            heights = _heights(group[0].products[0], terrain)
+            planned = [_planned(request, one, heights, task_id, trust) for one in group]
             outputs += planned
             needed = {product.source.ref: product for one in group for product in one.products}
             tasks.append(
@@ -99,7 +126,7 @@ def make_plan(
                     process=request.process,
                     result_version=KERNEL_RESULT_VERSION,
                     products=tuple(needed[ref].source for ref in sorted(needed)),
-                    terrain=terrain,
+                    terrain=heights,
                     options=request.options,
                     outputs=tuple(
                         OutputSpec(digest=each.digest, grid=each.identity.grid, title=each.title) for each in planned
@@ -114,38 +141,52 @@ def make_plan(
     return Plan(job_id=job_id, request=request, made_at=now, outputs=tuple(outputs), tasks=tuple(tasks))
 
 
-def _check_options(options: Options, products: Sequence[ProductFacts]) -> None:
-    """Refuse here what a worker could only refuse after it has fetched gigabytes."""
-    other = next((product.name for product in products if product.mission != "sentinel-1"), None)
-    if other is None:
-        return
-    radar_only = [f"radiometry {options.radiometry}"] if options.radiometry not in (None, "dn") else []
-    radar_only += ["noise_removal"] if options.noise_removal else []
-    radar_only += [f"extra {extra}" for extra in options.extras if extra != "acquisition"]
-    if radar_only:
-        raise UnfitOptionError(f"{other} is not a radar product: leave out {', '.join(radar_only)}")
+def _heights(product: ProductFacts, terrain: ResolvedTerrain | None) -> ResolvedTerrain:
+    if not product.traits.needs_terrain:
+        return ResolvedTerrain()
+    if terrain is None:
+        raise AuxiliaryMissingError(f"{product.name} needs heights: name a dem or height_m")
+    return terrain
 
 
 def _outputs_of_pass(request: Request, slices: Sequence[ProductFacts]) -> Iterator[_Wanted]:
-    match request.grid:
+    match request.grid or _suitable_grid(slices[0].traits):
         case TileGrid() as grid:
-            touched = {one.source.ref: tiles_touched(one.footprint_lonlat) for one in slices}
-            if grid.tiles is not None:
-                names = {parse_tile(tile) for tile in grid.tiles}
-            else:
-                names = {tile for one in slices for tile in tiles_called_for(one.footprint_lonlat)}
-            for name in sorted(names):
-                there = tuple(one for one in slices if name in touched[one.source.ref])
-                if there:
-                    yield _Wanted(there, _tile_grid(name, grid.spacing_m), _title(there, name))
+            yield from _tiles_of_pass(grid, slices)
         case BoundsGrid() as grid:
             bounds = (grid.left, grid.bottom, grid.right, grid.top)
             there = tuple(one for one in slices if may_touch(grid.epsg, bounds, one.reach_lonlat))
             if there:
                 yield _Wanted(there, _bounds_grid(grid), _title(there, f"EPSG:{grid.epsg}"))
         case FootprintGrid() as grid:
-            spec = _footprint_grid(slices, grid.spacing_m)
+            spec = _footprint_grid(grid, slices)
             yield _Wanted(tuple(slices), spec, _title(slices, f"EPSG:{spec.epsg}"))
+
+
+def _suitable_grid(traits: Traits) -> TileGrid | FootprintGrid:
+    return FootprintGrid(kind="footprint") if traits.is_wide else TileGrid()
+
+
+def _tiles_of_pass(grid: TileGrid, slices: Sequence[ProductFacts]) -> Iterator[_Wanted]:
+    """Products that lie on a tile already make that tile alone, and call for no other: of the eight around it they
+    have 9.8 km, which those tiles' own products have as well."""
+    spacing_m = grid.spacing_m or slices[0].traits.tile_spacing_m
+    if grid.tiles is not None:
+        names = {parse_tile(tile) for tile in grid.tiles}
+    else:
+        names = {tile for one in slices for tile in _called_for(one)}
+    touched: dict[str, frozenset[str]] = {}
+    for name in sorted(names):
+        there = tuple(one for one in slices if one.own_tile == name)
+        if not there:
+            touched = touched or {one.source.ref: tiles_touched(one.footprint_lonlat) for one in slices}
+            there = tuple(one for one in slices if name in touched[one.source.ref])
+        if there:
+            yield _Wanted(there, _tile_grid(name, spacing_m), _title(there, name))
+
+
+def _called_for(product: ProductFacts) -> frozenset[str]:
+    return frozenset({product.own_tile}) if product.own_tile else tiles_called_for(product.footprint_lonlat)
 
 
 def _check_all_found(request: Request, wanted: Sequence[Sequence[_Wanted]]) -> None:
@@ -226,16 +267,50 @@ def _bounds_grid(grid: BoundsGrid) -> GridSpec:
     )
 
 
-def _footprint_grid(slices: Sequence[ProductFacts], spacing_m: float) -> GridSpec:
-    epsg, (left, bottom, right, top) = utm_bounds([one.reach_lonlat for one in slices])
-    left, top = math.floor(left / spacing_m) * spacing_m, math.ceil(top / spacing_m) * spacing_m
-    n_rows, n_cols = _count(top - bottom, spacing_m), _count(right - left, spacing_m)
+def _footprint_grid(grid: FootprintGrid, slices: Sequence[ProductFacts]) -> GridSpec:
+    spacing_m = grid.spacing_m or slices[0].traits.footprint_spacing_m
+    rings = [one.reach_lonlat for one in slices]
+    epsg = grid.epsg or _map_of(slices)
+    if epsg == EPSG_LONLAT and crosses_antimeridian(rings):
+        raise OffProductError(f"{slices[0].name} crosses the antimeridian, 4326 ends there: leave the EPSG code out")
+    left, bottom, right, top = _clipped(bounds_in(epsg, rings), epsg, slices)
+    if epsg == EPSG_LONLAT:
+        per_degree = max(1, round(METRES_PER_DEGREE / spacing_m))
+        spacing = 1 / per_degree
+        left, top = math.floor(left * per_degree) / per_degree, math.ceil(top * per_degree) / per_degree
+    else:
+        spacing = spacing_m
+        left, top = math.floor(left / spacing_m) * spacing_m, math.ceil(top / spacing_m) * spacing_m
+    n_rows, n_cols = _count(top - bottom, spacing), _count(right - left, spacing)
     if n_rows * n_cols > MAX_PIXELS:
         raise TooLargeError(
             f"the products at {spacing_m} m make {n_rows * n_cols:.3g} pixels; {MAX_PIXELS:.3g} are possible: "
             "take a coarser spacing, tiles, or bounds"
         )
-    return GridSpec(epsg=epsg, left=left, top=top, spacing=spacing_m, n_rows=n_rows, n_cols=n_cols)
+    return GridSpec(epsg=epsg, left=left, top=top, spacing=spacing, n_rows=n_rows, n_cols=n_cols)
+
+
+def _map_of(slices: Sequence[ProductFacts]) -> int:
+    rings = [one.reach_lonlat for one in slices]
+    if slices[0].traits.is_wide:
+        return map_of_swath(rings)
+    zones = {tile_bounds(one.own_tile).epsg if one.own_tile else None for one in slices}
+    of_tiles = zones.pop() if len(zones) == 1 else None
+    return of_tiles or utm_of_middle(rings)
+
+
+def _clipped(bounds: Bounds, epsg: int, slices: Sequence[ProductFacts]) -> Bounds:
+    """Products on tiles of this map have nothing outside them."""
+    on = [tile_bounds(one.own_tile) for one in slices if one.own_tile]
+    if len(on) < len(slices) or any(tile.epsg != epsg for tile in on):
+        return bounds
+    left, bottom, right, top = bounds
+    return (
+        max(left, min(tile.left for tile in on)),
+        max(bottom, min(tile.bottom for tile in on)),
+        min(right, max(tile.right for tile in on)),
+        min(top, max(tile.top for tile in on)),
+    )
 
 
 def _count(extent: float, spacing: float) -> int:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from orthocontracts import names
 from orthocontracts.outputs import ResolvedTerrain, Source
-from orthocontracts.products import ProductNameError, parse_sentinel1
+from orthocontracts.products import ProductNameError
 from orthocontracts.requests import TerrainRequest
 from orthofunctions.domain.faults import AuxiliaryMissingError, ProductMissingError, UnknownProductError
 from orthofunctions.domain.planning import ProductFacts
@@ -15,6 +15,7 @@ from orthofunctions.ports import BlobFacts, Blobs
 from orthofunctions.usecases.contents import content_of
 from orthofunctions.usecases.inspect_rpc import inspect_rpc_image
 from orthofunctions.usecases.inspect_safe import inspect_safe_folder, inspect_safe_zip
+from orthofunctions.usecases.packagings import packaging_of
 
 PARALLEL_READS = 4
 
@@ -34,13 +35,10 @@ def inspect_product(blobs: Blobs, ref: str) -> ProductFacts:
         Where it is missing, unknown, broken or unsafe.
     """
     lower = ref.lower()
-    if lower.endswith((".safe", ".zip")):
-        try:
-            parse_sentinel1(ref)
-        except ProductNameError as error:
-            raise UnknownProductError(str(error)) from error
-        if lower.endswith(".safe"):
-            return inspect_safe_folder(blobs, ref)
+    if lower.endswith((".safe", ".sen3")):
+        return inspect_safe_folder(blobs, ref)
+    if lower.endswith(".zip"):
+        packaging_of(ref)  # an unknown name is told of before a missing blob
         return _file(blobs, ref, inspect_safe_zip)
     if lower.endswith((".tif", ".tiff")):
         return _file(blobs, ref, inspect_rpc_image)

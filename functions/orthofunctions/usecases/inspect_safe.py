@@ -1,4 +1,4 @@
-"""A SAFE, as a folder or a zip: what its manifest says, and a hash that names its content."""
+"""A product with a manifest, as a folder or a zip: what the manifest says, and a hash that names its content."""
 
 from __future__ import annotations
 
@@ -11,44 +11,37 @@ from dataclasses import replace
 from typing import IO, cast
 
 from orthocontracts import names
-from orthocontracts.manifests import ManifestError, SafeManifest, parse_safe_manifest
+from orthocontracts.manifests import ManifestError, SafeManifest
 from orthocontracts.outputs import Source
-from orthocontracts.products import parse_sentinel1
-from orthofunctions.domain.faults import (
-    BrokenProductError,
-    ProductMissingError,
-    UnknownProductError,
-    UnsafeProductError,
-)
-from orthofunctions.domain.footprints import SLIVER_M, widened
+from orthofunctions.domain.faults import BrokenProductError, ProductMissingError, UnsafeProductError
 from orthofunctions.domain.planning import ProductFacts
 from orthofunctions.ports import BlobFacts, BlobMissingError, Blobs
 from orthofunctions.usecases.folders import SiteMember, members_of_folder
+from orthofunctions.usecases.packagings import Packaging, packaging_of
 from orthofunctions.usecases.ranged import RangedBlob
 from orthofunctions.usecases.safexml import MAX_XML_BYTES, parse_xml
 
-MANIFEST = "manifest.safe"
-DECIDES_PIXELS = ("annotation/", "measurement/")
-"""Members that must be there. Previews and schemas may be left out of an upload: no pixel depends on them."""
-
-STEEP_REACH_M = {"S1": 11_000.0, "S2": 11_000.0}
-"""Beams whose far edge is seen at 25 to 29 degrees: a mountain of 3 km shows there from 6.3 km further out, and on the
-long sides of a frame of 80 x 170 km a ring is widened by six tenths of what is asked."""
-
 
 def inspect_safe_folder(blobs: Blobs, ref: str) -> ProductFacts:
-    """Facts of ``products/….SAFE``. Reads the manifest and lists the folder."""
+    """Facts of ``products/….SAFE`` or ``.SEN3``. Reads the manifest and lists the folder.
+
+    Raises
+    ------
+    PlanError
+        Where it is unknown, has not arrived, or lacks what its manifest lists.
+    """
+    packaging = packaging_of(ref)
     folder = ref.removeprefix("products/")
     try:
-        data = blobs.read(names.CONTAINER_PRODUCTS, f"{folder}/{MANIFEST}", length=MAX_XML_BYTES + 1)
+        data = blobs.read(names.CONTAINER_PRODUCTS, f"{folder}/{packaging.manifest}", length=MAX_XML_BYTES + 1)
     except BlobMissingError as error:
         raise ProductMissingError(
-            f"{ref} has no {MANIFEST}: it has not arrived (the manifest is uploaded last)"
+            f"{ref} has no {packaging.manifest}: it has not arrived (the manifest is uploaded last)"
         ) from error
-    manifest = _manifest(data, ref)
+    manifest = _manifest(data, ref, packaging)
     there, bytes_at = _sizes(blobs, ref)
     for member in manifest.files:
-        if not member.path.startswith(DECIDES_PIXELS):
+        if not packaging.decides_pixels.match(member.path):
             continue
         found = there.get(member.path)
         if found is None:
@@ -58,9 +51,9 @@ def inspect_safe_folder(blobs: Blobs, ref: str) -> ProductFacts:
         if found != member.size_bytes:
             wrong = f"{found} bytes, not the {member.size_bytes} of its manifest"
             raise BrokenProductError(f"{ref}/{member.path} has {wrong}: upload it again")
-    content = _hash(f"{member.path}|{member.size_bytes}|{member.md5}" for member in manifest.files)
+    content = _hash(f"{member.path}|{member.size_bytes}|{member.checksum}" for member in manifest.files)
     source = Source(ref=ref, content=content, size_bytes=sum(there.values()), kind="folder")
-    return replace(_facts(source, manifest), bytes_at=bytes_at)
+    return replace(packaging.facts(source, manifest), bytes_at=bytes_at)
 
 
 def _sizes(blobs: Blobs, ref: str) -> tuple[dict[str, int], dict[str, int]]:
@@ -74,24 +67,33 @@ def _sizes(blobs: Blobs, ref: str) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def inspect_safe_zip(blobs: Blobs, ref: str, blob: BlobFacts) -> ProductFacts:
-    """Facts of ``products/….zip``. Reads the central directory and the manifest, by range."""
+    """Facts of ``products/….zip``. Reads the central directory and the manifest, by range.
+
+    Raises
+    ------
+    PlanError
+        Where it is unknown, no whole zip, or unsafe.
+    """
+    packaging = packaging_of(ref)
     with RangedBlob(blobs, blob.container, blob.name, blob.size_bytes) as file:
         try:
             # zipfile asks for no more than RawIOBase has
             with zipfile.ZipFile(cast(IO[bytes], file)) as archive:
                 members = [member for member in archive.infolist() if not member.is_dir()]
                 _refuse_unsafe(ref, archive.infolist())
-                data = _read_manifest(archive, members, ref)
+                data = _read_manifest(archive, members, ref, packaging.manifest)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise BrokenProductError(f"{ref} is not a whole zip ({error}): upload it again") from error
     content = _hash(f"{member.filename}|{member.file_size}|{member.CRC:08x}" for member in members)
-    return _facts(Source(ref=ref, content=content, size_bytes=blob.size_bytes, kind="file"), _manifest(data, ref))
+    source = Source(ref=ref, content=content, size_bytes=blob.size_bytes, kind="file")
+    return packaging.facts(source, _manifest(data, ref, packaging))
 
 
-def _read_manifest(archive: zipfile.ZipFile, members: Iterable[zipfile.ZipInfo], ref: str) -> bytes:
-    found = [member for member in members if member.filename.count("/") <= 1 and member.filename.endswith(MANIFEST)]
+def _read_manifest(archive: zipfile.ZipFile, members: Iterable[zipfile.ZipInfo], ref: str, manifest: str) -> bytes:
+    found = [member for member in members if member.filename.count("/") <= 1 and member.filename.endswith(manifest)]
     if len(found) != 1:
-        raise BrokenProductError(f"{ref} holds {len(found)} SAFE manifests; expected one, in its top folder")
+        called = "SAFE manifests" if manifest.endswith(".safe") else f"manifests ({manifest})"
+        raise BrokenProductError(f"{ref} holds {len(found)} {called}; expected one, in its top folder")
     if found[0].file_size > MAX_XML_BYTES:
         raise UnsafeProductError(f"{ref}: a manifest of {found[0].file_size} bytes; no product has that")
     with archive.open(found[0]) as member:
@@ -107,25 +109,11 @@ def _refuse_unsafe(ref: str, members: Iterable[zipfile.ZipInfo]) -> None:
             raise UnsafeProductError(f"{ref}: member {member.filename[:200]!r} is a link")
 
 
-def _manifest(data: bytes, ref: str) -> SafeManifest:
+def _manifest(data: bytes, ref: str, packaging: Packaging) -> SafeManifest:
     try:
-        return parse_safe_manifest(parse_xml(data, f"{ref}/{MANIFEST}"), ref)
+        return packaging.parse(parse_xml(data, f"{ref}/{packaging.manifest}"), ref)
     except ManifestError as error:
         raise BrokenProductError(str(error)) from error
-
-
-def _facts(source: Source, manifest: SafeManifest) -> ProductFacts:
-    name = parse_sentinel1(source.ref)
-    if name.product_type not in ("GRDF", "GRDH", "GRDM"):
-        raise UnknownProductError(f"{source.ref} is a Sentinel-1 {name.product_type}; this version makes images of GRD")
-    return ProductFacts(
-        source=source,
-        mission="sentinel-1",
-        name=name.stem,
-        pass_key=f"{name.pass_key}-{name.mode}",
-        footprint_lonlat=manifest.footprint_lonlat,
-        reach_lonlat=tuple(widened(manifest.footprint_lonlat, STEEP_REACH_M.get(name.mode, SLIVER_M))),
-    )
 
 
 def _hash(lines: Iterable[str]) -> str:

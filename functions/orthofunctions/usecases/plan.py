@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from orthocontracts import names
-from orthocontracts.requests import Request
+from orthocontracts.requests import Request, TerrainRequest
 from orthocontracts.states import OutputState, TaskState
 from orthocontracts.tasks import COPY, TaskSpec, job_of_task
 from orthofunctions.domain.access import TRUST_SITE, trust_scope
@@ -105,23 +105,26 @@ def _copies(ports: Ports, job_id: str, request: Request, limits: Limits) -> Plan
 
 
 def _images(ports: Ports, job_id: str, request: Request, limits: Limits) -> Plan:
-    terrain = request.terrain
-    if terrain is None:
-        order = default_order(ports)
-        if order is None:
-            raise AuxiliaryMissingError(
-                "the request names no terrain, and the site has no default: name a dem or height_m"
-            )
-        terrain = order.terrain
+    products = inspect_products(ports.blobs, request.products)
+    needed = any(product.traits.needs_terrain for product in products)
     return make_plan(
         job_id,
         request,
-        inspect_products(ports.blobs, request.products),
-        resolve_terrain(ports.blobs, terrain),
+        products,
+        resolve_terrain(ports.blobs, _terrain(ports, request)) if needed else None,
         trust=trust_scope(load_site(ports), request.user, request.products),
         limits=limits,
         now=ports.clock.now(),
     )
+
+
+def _terrain(ports: Ports, request: Request) -> TerrainRequest:
+    if request.terrain is not None:
+        return request.terrain
+    order = default_order(ports)
+    if order is None or order.terrain is None:
+        raise AuxiliaryMissingError("the request names no terrain, and the site has no default: name a dem or height_m")
+    return order.terrain
 
 
 def _carry_out(ports: Ports, job: JobRecord, plan: Plan, rules: Rules) -> int:

@@ -8,7 +8,7 @@ import logging
 from pydantic import ValidationError
 
 from orthocontracts import names
-from orthocontracts.products import ProductNameError, parse_sentinel1, product_of_upload
+from orthocontracts.products import mission_of, product_of_upload
 from orthocontracts.requests import OrderTemplate, Request, StandingDefault
 from orthocontracts.wire import explain
 from orthofunctions.domain.records import JobRecord
@@ -85,8 +85,14 @@ def default_order(ports: Ports) -> StandingDefault | None:
 
 
 def _template(order: StandingDefault, ref: str) -> OrderTemplate | None:
-    try:
-        parse_sentinel1(ref)
-    except ProductNameError:
-        return order.rpc if ref.lower().endswith((".tif", ".tiff")) else None
-    return order.sentinel1
+    """By mission: what no images are made of is ordered too, and its job says so."""
+    match mission_of(ref):
+        case "sentinel-1":
+            return order.sentinel1
+        case "sentinel-2":
+            return order.sentinel2
+        case "sentinel-3":
+            return order.sentinel3
+        case "rpc":
+            return order.rpc
+    return None

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from localdev.demo.watch import FINAL, Seen
-from orthocontracts.products import ProductNameError, parse_sentinel1
+from orthocontracts.products import ProductNameError, Sentinel2Name, Sentinel3Name, parse_product
 
 STATE_STYLE = {
     "pending": "dim",
@@ -65,12 +65,16 @@ def _row(task: dict[str, Any]) -> list[RenderableType]:
 
 
 def short_name(product: str) -> str:
-    """Platform, mode and time of a Sentinel-1 product; any other name as it is."""
+    """Platform, mode or level, and time of a Sentinel product; any other name as it is."""
     try:
-        name = parse_sentinel1(product)
+        name = parse_product(product)
     except ProductNameError:
         return product
-    return f"{name.platform} {name.mode} {name.start:%m-%d %H:%M:%S}"
+    if isinstance(name, Sentinel2Name):
+        kind = f"{name.level} {name.tile or ''}".rstrip()
+    else:
+        kind = name.product_type if isinstance(name, Sentinel3Name) else name.mode
+    return f"{name.platform} {kind} {name.start:%m-%d %H:%M:%S}"
 
 
 def _pools(seen: Seen) -> Table:

@@ -26,7 +26,7 @@ class Store:
     connection: str
 
     def upload_product(self, path: Path) -> str:
-        """Upload a file, or a SAFE folder with its manifest last; its reference."""
+        """Upload a file, or a SAFE or SEN3 folder with its manifest last; its reference."""
         with BlobServiceClient.from_connection_string(self.connection) as service:
             container = service.get_container_client(names.CONTAINER_PRODUCTS)
             for file in _in_order(path):
@@ -47,19 +47,21 @@ class Store:
 
 
 def _in_order(path: Path) -> Iterable[Path]:
-    """A product's files in the order that completes it last: RPC beside an image first, a SAFE's manifest last."""
+    """A product's files in the order that completes it last: RPC beside an image first, a folder's manifest last."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        return sorted(files, key=lambda file: file == path / "manifest.safe")
+        return sorted(files, key=lambda file: file in (path / "manifest.safe", path / "xfdumanifest.xml"))
     beside = path.with_name(f"{path.stem}_RPC.TXT")
     return [beside, path] if beside.exists() else [path]
 
 
 def default_order(patience_s: float) -> dict[str, Any]:
-    """What is made of every upload: Sentinel-1 on its tiles, detailed images on their own footprint."""
+    """What is made of uploads: Sentinel-1 and 2 on tiles, detailed images and Sentinel-3 on their own footprint."""
     return {
         "version": 1,
         "sentinel1": {"grid": {"kind": "mgrs", "spacing_m": 20}, "patience_s": patience_s},
+        "sentinel2": {"grid": {"kind": "mgrs", "spacing_m": 20}, "patience_s": patience_s},
+        "sentinel3": {"grid": {"kind": "footprint"}, "patience_s": patience_s},
         "rpc": {"grid": {"kind": "footprint", "spacing_m": 2}, "patience_s": patience_s},
         "terrain": {"dem": DEM_REF},
     }

@@ -100,3 +100,71 @@ def rpc_tiff(
             directory += struct.pack(f"{order}{pointer}", data_at + len(data))
             data += packed
     return header + directory + bytes(inline) + data
+
+
+S2_TILE = "S2B_MSIL1C_20230605T110619_N0509_R137_T30UVU_20230605T131150"
+S2_NEXT_TILE = "S2B_MSIL1C_20230605T110619_N0509_R137_T30UWU_20230605T131150"
+# What the datatake has of each tile: 30UVU from its slanting west edge on, all of its neighbour.
+S2_RINGS = {
+    S2_TILE: ((-4.347138, 48.224305), (-4.151398, 48.746094), (-2.867218, 48.752937), (-2.869751, 47.765093),
+              (-4.334869, 47.757404)),
+    S2_NEXT_TILE: ((-3.000273, 48.753211), (-1.506577, 48.744771), (-1.534808, 47.757338), (-3.000268, 47.765335)),
+}  # fmt: skip
+OLCI = "S3A_OL_1_EFR____20230605T103015_20230605T103315_20230605T123456_0179_099_279_2160_PS1_O_NR_003"
+OLCI_RING = ((3.1, 53.1), (-14.7, 50.1), (-10.4, 40.4), (4.6, 42.6))
+SLSTR = "S3B_SL_1_RBT____20230605T103015_20230605T103315_20230605T123456_0179_080_222_2160_PS2_O_NT_004"
+
+
+def packed(stem: str, mission: str) -> tuple[str, dict[str, bytes]]:
+    """The folder's name and its members, in token sizes, of a Sentinel-2 (``"2"``) or Sentinel-3 (``"3"``) product."""
+    if mission == "3":
+        bands = ("Oa01_radiance", "Oa21_radiance") if "_OL_" in stem else ("S1_radiance_an", "S8_BT_in")
+        files = {f"{band}.nc": band.encode() for band in (*bands, "geo_coordinates", "tie_meteo")}
+        return f"{stem}.SEN3", files
+    level, tile = stem[7:10], stem.split("_")[5]
+    image = "IMG_DATA/R10m/" if level == "L2A" else "IMG_DATA/"
+    granule = f"GRANULE/{level}_{tile}_A032624_20230605T111628"
+    return f"{stem}.SAFE", {
+        f"MTD_MSI{level}.xml": b"<user/>",
+        "HTML/banner_1.png": b"png",
+        "DATASTRIP/DS_2BPS/MTD_DS.xml": b"<ds/>",
+        f"{granule}/MTD_TL.xml": b"<tile/>",
+        f"{granule}/{image}{tile}_20230605T110619_B04.jp2": b"jp2",
+        f"{granule}/{image}{tile}_20230605T110619_TCI.jp2": b"tci",
+        f"{granule}/QI_DATA/MSK_DETFOO_B04.jp2": b"mask",
+        f"{granule}/QI_DATA/{tile}_20230605T110619_PVI.jp2": b"pvi",
+    }
+
+
+def manifest_of(files: Mapping[str, bytes], ring: Sequence[LonLat], mission: str) -> bytes:
+    """A Sentinel-2 or Sentinel-3 manifest with what a plan reads, written as theirs are."""
+    corners = " ".join(f"{lat} {lon}" for lon, lat in (*ring, ring[0]))
+    kind, place = ("SHA3-256", "coordinates") if mission == "2" else ("MD5", "posList")
+    digest = hashlib.sha3_256 if mission == "2" else hashlib.md5
+    listed = "".join(
+        f'<dataObject><byteStream size="{len(data)}"><fileLocation locatorType="URL" href="./{path}"/>'
+        f'<checksum checksumName="{kind}">{digest(data).hexdigest()}</checksum></byteStream></dataObject>'
+        for path, data in files.items()
+    )
+    stop = "" if mission == "2" else "<stopTime>2023-06-05T10:33:15.5Z</stopTime>"
+    return (
+        f"<x:XFDU xmlns:x='urn:x' xmlns:gml='http://www.opengis.net/gml'><startTime>2023-06-05T10:30:15.024Z</startTime>"
+        f"{stop}<gml:{place}>{corners} </gml:{place}>{listed}</x:XFDU>"
+    ).encode()
+
+
+def put_packed(blobs: Blobs, stem: str, mission: str, ring: Sequence[LonLat], *, zip_it: bool = False) -> str:
+    """Upload a Sentinel-2 or Sentinel-3 product, manifest last, or as a zip. Returns its reference."""
+    folder, files = packed(stem, mission)
+    last = "manifest.safe" if mission == "2" else "xfdumanifest.xml"
+    whole = {**files, last: manifest_of(files, ring, mission)}
+    if not zip_it:
+        for path, data in whole.items():
+            blobs.write("products", f"{folder}/{path}", data)
+        return f"products/{folder}"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path, data in whole.items():
+            archive.writestr(f"{folder}/{path}", data)
+    blobs.write("products", f"{stem}.zip", buffer.getvalue())
+    return f"products/{stem}.zip"

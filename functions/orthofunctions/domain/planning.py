@@ -10,7 +10,7 @@ from datetime import datetime
 from orthocontracts.digests import output_digest
 from orthocontracts.outputs import GridSpec, OutputIdentity, OutputSpec, ResolvedTerrain, Source
 from orthocontracts.products import Mission
-from orthocontracts.requests import EPSG_LONLAT, MAX_PIXELS, BoundsGrid, FootprintGrid, Request, TileGrid
+from orthocontracts.requests import EPSG_LONLAT, MAX_PIXELS, BoundsGrid, Extra, FootprintGrid, Request, TileGrid
 from orthocontracts.tasks import TaskSpec, task_id_of
 from orthocontracts.tiles import TILE_SIZE_M, parse_tile, tile_bounds
 from orthocontracts.version import KERNEL_RESULT_VERSION
@@ -51,6 +51,8 @@ class ProductFacts:
     """``L1C``, ``OL_1_EFR``, ...: a key of `suits.TRAITS`, where the mission has more than one."""
     own_tile: str | None = None
     """The MGRS tile that its pixels lie on already."""
+    lacks: frozenset[Extra] = frozenset()
+    """Of the extras that its kind has."""
 
     @property
     def traits(self) -> Traits:

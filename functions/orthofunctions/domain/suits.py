@@ -30,6 +30,8 @@ class Traits:
         With its article, for messages.
     radiometries : tuple
         The default first.
+    quantities : frozenset of str
+        Bands that are no images of reflected light: they have physical instead of reflectance.
     extras : frozenset
         Beside ``acquisition``, which every mosaic may have.
     bands : tuple of str or None
@@ -46,6 +48,7 @@ class Traits:
     radiometries: tuple[Radiometry, ...] = ("dn",)
     extras: frozenset[Extra] = frozenset()
     bands: tuple[str, ...] | None = None
+    quantities: frozenset[str] = frozenset()
     needs_terrain: bool = True
     tile_spacing_m: float = 10.0
     footprint_spacing_m: float = 10.0
@@ -83,6 +86,7 @@ TRAITS: Final[dict[str, Traits]] = {
         ("reflectance", "dn"),
         frozenset({"detector", "quality", "scene_classification"}),
         sentinel2.BANDS_OF_LEVEL["L2A"],
+        frozenset({"aot", "wvp"}),
         needs_terrain=False,
     ),
     # On tiles a spacing divides 109.8 km; on a footprint it is the instrument's own.
@@ -104,16 +108,26 @@ def check_options(options: Options, products: Sequence[ProductFacts]) -> None:
         if product.mission != "sentinel-1":
             _refuse_radar(options, product)
         unfit = []
-        if options.radiometry is not None and options.radiometry not in traits.radiometries:
-            unfit.append(f"radiometry {options.radiometry} (it has {' or '.join(traits.radiometries)})")
-        others = [one for one in options.extras if one != "acquisition" and one not in traits.extras]
-        has = ", ".join(sorted(traits.extras)) or "none of its own"
+        possible = _radiometries(traits, options.bands or ())
+        if options.radiometry is not None and options.radiometry not in possible:
+            unfit.append(f"radiometry {options.radiometry} (of these bands it has {' or '.join(possible)})")
+        extras = traits.extras - product.lacks
+        others = [one for one in options.extras if one != "acquisition" and one not in extras]
+        has = ", ".join(sorted(extras)) or "none of its own"
         unfit += [f"extra {', '.join(others)} (it has {has})"] if others else []
         if traits.bands is not None:
             unknown = [band for band in options.bands or () if band not in traits.bands]
             unfit += [f"band {', '.join(unknown)} (it has {', '.join(traits.bands)})"] if unknown else []
         if unfit:
             raise UnfitOptionError(f"{product.name} is {traits.called}, which has no {', and no '.join(unfit)}")
+
+
+def _radiometries(traits: Traits, bands: Sequence[str]) -> tuple[Radiometry, ...]:
+    """Those that all of the bands have."""
+    found = traits.radiometries
+    if traits.quantities.intersection(bands):
+        found = ("dn",) if set(bands) - traits.quantities else ("physical", "dn")
+    return found
 
 
 def _refuse_radar(options: Options, product: ProductFacts) -> None:

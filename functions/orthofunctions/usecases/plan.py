@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from orthocontracts import names
+from orthocontracts.outputs import ResolvedTerrain
+from orthocontracts.products import mission_of
 from orthocontracts.requests import Request, TerrainRequest
 from orthocontracts.states import OutputState, TaskState
 from orthocontracts.tasks import COPY, TaskSpec, job_of_task
@@ -201,10 +203,20 @@ def _task(spec: TaskSpec, claimed: Sequence[Settled], *, alone: bool) -> TaskRec
         input_bytes=sum(source.size_bytes for source in spec.products),
         input_bytes_at=json.dumps(spec.input_bytes_at) if spec.input_bytes_at else "",
         result_version=spec.result_version,
-        process=spec.process if spec.process == COPY else spec.options.radiometry or "default",
+        process=_kind_of_run(spec),
         spec=text if 0 < len(text) <= LONGEST_SPEC else None,
         makes_all=len(claimed) == len(spec.outputs) and all(one.first for one in claimed),
     )
+
+
+def _kind_of_run(spec: TaskSpec) -> str:
+    """What run times are learned by: the radiometry of radar, on which the work depends; of others the mission."""
+    if spec.process == COPY:
+        return COPY
+    mission = mission_of(spec.products[0].ref)
+    if mission in ("sentinel-2", "sentinel-3"):
+        return mission if spec.terrain == ResolvedTerrain() else f"{mission}-l1b"
+    return spec.options.radiometry or "default"
 
 
 def _make_task(ports: Ports, task: TaskRecord) -> None:

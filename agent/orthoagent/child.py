@@ -95,6 +95,8 @@ def run_job(job: ComputeJob, compute: ComputeFunction, lines: IO[str]) -> None:
                     dem=job.dem,
                     geoid=job.geoid,
                     height_m=job.height_m,
+                    gipp=job.gipp,
+                    iers=job.iers,
                     grid=output.grid,
                     options=job.options,
                     out=out_folder / f"{output.digest}{FILE_SUFFIX['image']}",

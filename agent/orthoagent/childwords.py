@@ -21,6 +21,8 @@ class ComputeJob(Document):
     dem: Path | None = None
     geoid: Path | None = None
     height_m: float | None = None
+    gipp: Path | None = None
+    iers: Path | None = None
     options: Options = Options()
     outputs: tuple[OutputSpec, ...]
 
@@ -32,6 +34,8 @@ class OutputOrder(Document):
     dem: Path | None
     geoid: Path | None
     height_m: float | None
+    gipp: Path | None = None
+    iers: Path | None = None
     grid: GridSpec
     options: Options
     out: Path = Field(description="the image to write; the other files go beside it")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 
 import pyproj
 from affine import Affine
@@ -21,18 +20,20 @@ class _Opened:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._paths: tuple[Path, ...] = ()
+        self._files: tuple[object, ...] = ()
         self._products: list[Product] = []
 
-    def products(self, paths: tuple[Path, ...]) -> list[Product]:
-        if paths != self._paths:
+    def products(self, order: OutputOrder) -> list[Product]:
+        files = (order.products, order.gipp, order.iers)
+        if files != self._files:
             self.close()
-            self._products = [self._stack.enter_context(open_product(path)) for path in paths]
-            self._paths = paths
+            opened = (open_product(path, gipp=order.gipp, iers=order.iers) for path in order.products)
+            self._products = [self._stack.enter_context(product) for product in opened]
+            self._files = files
         return self._products
 
     def close(self) -> None:
-        self._products, self._paths = [], ()
+        self._products, self._files = [], ()
         self._stack.close()
 
 
@@ -50,7 +51,7 @@ def orthorectify_output(order: OutputOrder, progress: Callable[[float], None]) -
         As the kernel does.
     """
     result = orthorectify(
-        _opened.products(order.products),
+        _opened.products(order),
         grid_of(order.grid),
         _terrain(order),
         out=order.out,

@@ -201,6 +201,8 @@ class Work:
             dem=inputs / spec.terrain.dem.ref if spec.terrain.dem else None,
             geoid=inputs / spec.terrain.geoid.ref if spec.terrain.geoid else None,
             height_m=spec.terrain.height_m,
+            gipp=inputs / spec.instrument.gipp.ref if spec.instrument else None,
+            iers=inputs / spec.instrument.iers.ref if spec.instrument and spec.instrument.iers else None,
             options=spec.options,
             outputs=self._wanted(),
         )

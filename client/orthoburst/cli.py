@@ -81,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         help="further files: layover_shadow, local_incidence, scattering_area (radar), scene_classification, detector, "
         "quality (Sentinel-2 and 3), acquisition",
     )
+    submit.add_argument("--gipp", metavar="aux/FOLDER", help="Sentinel-2 L1B: the instrument's parameters")
+    submit.add_argument("--iers", metavar="aux/NAME", help="Sentinel-2 L1B: an IERS Bulletin A")
     submit.add_argument("--patience", type=float, metavar="S", help="seconds to wait for the HPC centre")
     submit.add_argument(
         "--deadline", type=_moment, metavar="TIME", help="2026-05-01T12:00:00Z; go to the cloud in time"
@@ -137,6 +139,8 @@ def _submit(client: Client, arguments: argparse.Namespace, out: Console) -> int:
         noise_removal=arguments.noise_removal,
         scale=arguments.scale,
         extras=arguments.extras,
+        gipp=arguments.gipp,
+        iers=arguments.iers,
         patience_s=arguments.patience,
         deadline=arguments.deadline,
         urgent=arguments.urgent,

@@ -57,6 +57,8 @@ class Client:
         extras: Sequence[Extra] | None = None,
         options: dict[str, Any] | None = None,
         terrain: dict[str, Any] | None = None,
+        gipp: str | None = None,
+        iers: str | None = None,
         deadline: datetime | None = None,
         patience_s: float | None = None,
         urgent: bool = False,
@@ -96,6 +98,9 @@ class Client:
         terrain : dict, optional
             ``{"dem": "aux/…", "geoid": "aux/…"}`` or ``{"height_m": …}``; the site's default without it. Sentinel-2 L1C
             and L2A and Sentinel-3 need none and take none.
+        gipp, iers : str, optional
+            ``aux/…`` for Sentinel-2 L1B: the folder of the instrument's parameters, and an IERS Bulletin A; the site's
+            defaults without them.
         deadline : datetime, optional
             With a zone. The work goes to the cloud just in time when the HPC centre would miss it.
         patience_s : float, optional
@@ -135,6 +140,8 @@ class Client:
             "grid": grid,
             "options": options if options is not None else chosen or None,
             "terrain": terrain,
+            "gipp": gipp,
+            "iers": iers,
             "deadline": deadline.isoformat() if deadline else None,
             "patience_s": patience_s,
             "urgent": urgent or None,

@@ -46,6 +46,13 @@ class ResolvedTerrain(Document):
     height_m: float | None = None
 
 
+class Instrument(Document):
+    """What Sentinel-2 L1B is looked through with: a folder of the instrument's parameters, and Earth's orientation."""
+
+    gipp: Source
+    iers: Source | None = None
+
+
 class OutputIdentity(Document):
     """All that decides an output's pixels, and nothing else: its digest is the output's name everywhere."""
 
@@ -54,6 +61,7 @@ class OutputIdentity(Document):
     grid: GridSpec
     options: Options
     terrain: ResolvedTerrain
+    instrument: Instrument | None = None
     trust: str = Field(description="who may read the sources: outputs are shared only within one scope")
     result_version: int
 

@@ -18,7 +18,7 @@ ProductRef = Annotated[
 """A blob, or a SAFE or SEN3 folder, in the container ``products``; for process ``copy`` an image, by its digest."""
 
 AuxRef = Annotated[str, StringConstraints(pattern=r"^aux/[A-Za-z0-9][A-Za-z0-9._/-]{0,240}$")]
-"""A blob in the container ``aux``: DEM, geoid, orbit."""
+"""A blob in the container ``aux``: DEM, geoid, orbit, Earth's orientation; or a folder: instrument parameters."""
 
 Radiometry = Literal["dn", "beta0", "sigma0", "gamma0", "gamma0_rtc", "reflectance", "physical"]
 Resampling = Literal["nearest", "bilinear", "cubic", "average"]
@@ -212,6 +212,14 @@ class Request(Document):
         default=None,
         description="None takes the site's default terrain; Sentinel-2 L1C and L2A and Sentinel-3 need none, take none",
     )
+    gipp: AuxRef | None = Field(
+        default=None,
+        description="Sentinel-2 L1B: folder of the instrument's parameters (GIPP); None takes the site's default",
+    )
+    iers: AuxRef | None = Field(
+        default=None,
+        description="Sentinel-2 L1B: an IERS Bulletin A; None takes the site's default, or what the datastrip has",
+    )
     deadline: UtcTime | None = None
     patience_s: float | None = Field(default=None, ge=0, le=30 * 86_400)
     urgent: bool = False
@@ -238,7 +246,8 @@ class Request(Document):
 class StandingDefault(Document):
     """``settings/default_order.json``: what is made of an upload that no standing order matches.
 
-    A mission without a template is not ordered. ``terrain`` is for products that need one, where a request has none.
+    A mission without a template is not ordered. ``terrain``, and for Sentinel-2 L1B ``gipp`` and ``iers``, are for
+    products that need them, where a request has none.
     """
 
     version: Literal[1] = 1
@@ -247,6 +256,8 @@ class StandingDefault(Document):
     sentinel3: OrderTemplate | None = None
     rpc: OrderTemplate | None = None
     terrain: TerrainRequest | None = None
+    gipp: AuxRef | None = None
+    iers: AuxRef | None = None
     user: Identifier = "local"
 
 

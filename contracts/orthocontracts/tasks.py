@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from orthocontracts.model import Document, Identifier, UtcTime
-from orthocontracts.outputs import OutputSpec, ResolvedTerrain, Source
+from orthocontracts.outputs import Instrument, OutputSpec, ResolvedTerrain, Source
 from orthocontracts.requests import Options
 
 COPY = "copy"
@@ -22,6 +22,7 @@ class TaskSpec(Document):
     result_version: int
     products: tuple[Source, ...] = Field(min_length=1)
     terrain: ResolvedTerrain
+    instrument: Instrument | None = None
     options: Options
     outputs: tuple[OutputSpec, ...] = Field(min_length=1)
     created_at: UtcTime
@@ -31,6 +32,14 @@ class TaskSpec(Document):
     input_bytes_at: dict[str, int] = Field(
         default_factory=dict, description="of its products, by the store they lie in where that is not blob storage"
     )
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All that a worker has to fetch."""
+        beside = [self.terrain.dem, self.terrain.geoid]
+        if self.instrument is not None:
+            beside += [self.instrument.gipp, self.instrument.iers]
+        return (*self.products, *(one for one in beside if one is not None))
 
     @property
     def digests(self) -> tuple[str, ...]:

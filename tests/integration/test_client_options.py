@@ -22,7 +22,7 @@ from orthoburst import Client, RefusedError
 from orthoburst.cli import main
 from orthocontracts import names
 from orthocontracts.outputs import FILE_SUFFIX, CatalogueEntry, FileFacts, file_kinds
-from orthocontracts.requests import Options, Request
+from orthocontracts.requests import FootprintGrid, GridRequest, Options, Request, TileGrid
 from orthocontracts.states import OutputState
 from orthofunctions.api.app import create_app
 from orthofunctions.bootstrap import System
@@ -73,7 +73,9 @@ class Site:
             entry = CatalogueEntry(
                 digest=output.digest,
                 identity=identity,
-                files={kind: self._deliver(output.digest, kind) for kind in file_kinds(identity.options)},
+                files={
+                    kind: self._deliver(output.digest, kind, identity.options) for kind in file_kinds(identity.options)
+                },
                 task_id=output.task_id,
                 release=1,
                 delivery=1,
@@ -84,10 +86,14 @@ class Site:
             ports.blobs.write(names.CONTAINER_CATALOGUE, names.catalogue_blob(output.digest), entry.to_json().encode())
             swap(ports.tables, output.changed(state=OutputState.COMMITTED))
 
-    def _deliver(self, digest: str, kind: Any) -> FileFacts:
+    def _deliver(self, digest: str, kind: Any, options: Options) -> FileFacts:
         data = f"{kind} of {digest}".encode()
         if kind == "item":
-            assets = {one: {"href": f"./{digest}{suffix}"} for one, suffix in FILE_SUFFIX.items()}
+            assets = {
+                one: {"href": f"./{digest}{suffix}"}
+                for one, suffix in FILE_SUFFIX.items()
+                if one in file_kinds(options)
+            }
             data = json.dumps({"assets": assets}).encode()
         blob = names.result_blob("j-0001", 1, 1, digest, kind)
         self.system.ports.blobs.write(names.CONTAINER_RESULTS, blob, data)
@@ -155,6 +161,15 @@ def site() -> Iterator[Site]:
             Options(radiometry="sigma0", scale="db", noise_removal=True, bands=("vv", "vh"), resampling="cubic"),
         ),
         ("--scale linear --extras acquisition", Options(extras=("acquisition",))),
+        (
+            "--radiometry reflectance --bands b04 b8a --extras quality,scene_classification,detector",
+            Options(
+                radiometry="reflectance",
+                bands=("b04", "b8a"),
+                extras=("scene_classification", "detector", "quality"),
+            ),
+        ),
+        ("--radiometry physical --bands oa08 s8_in", Options(radiometry="physical", bands=("oa08", "s8_in"))),
     ],
 )
 def test_what_is_typed_is_what_is_asked_for(site: Site, words: str, options: Options) -> None:
@@ -162,6 +177,32 @@ def test_what_is_typed_is_what_is_asked_for(site: Site, words: str, options: Opt
     (request,) = site.requests
     assert request.options == options
     assert request.options.noise_removal is options.noise_removal
+
+
+@pytest.mark.parametrize(
+    ("words", "grid"),
+    [
+        ("", None),
+        ("--footprint", FootprintGrid(kind="footprint")),
+        ("--footprint --spacing 300", FootprintGrid(kind="footprint", spacing_m=300)),
+        ("--spacing 20", TileGrid(spacing_m=20)),
+        ("--tile 33TUG --spacing 20", TileGrid(tiles=("33TUG",), spacing_m=20)),
+        ("--tile 33TUG", TileGrid(tiles=("33TUG",))),
+    ],
+)
+def test_the_grid_that_is_typed_is_the_one_asked_for(site: Site, words: str, grid: GridRequest | None) -> None:
+    assert main(["--url", site.url, "submit", PRODUCT, *words.split()]) == 0
+    assert [request.grid for request in site.requests] == [grid]
+
+
+def test_tiles_and_a_footprint_are_not_asked_for_together(site: Site) -> None:
+    assert main(["--url", site.url, "submit", PRODUCT, "--footprint", "--tile", "33TUG"]) == 1
+    assert site.requests == []
+
+
+def test_files_of_an_instrument_may_be_named(site: Site) -> None:
+    assert main(["--url", site.url, "submit", PRODUCT, "--gipp", "aux/gipp", "--iers", "aux/bulletin.txt"]) == 0
+    assert [(request.gipp, request.iers) for request in site.requests] == [("aux/gipp", "aux/bulletin.txt")]
 
 
 @pytest.mark.parametrize(

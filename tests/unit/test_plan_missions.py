@@ -7,6 +7,7 @@ import json
 import math
 import re
 import zipfile
+from datetime import datetime
 from typing import Any
 
 import pyproj
@@ -38,7 +39,7 @@ from orthofunctions.domain.polar import polar_forward
 from orthofunctions.domain.records import JobRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
-from orthofunctions.usecases.inputs import input_files
+from orthofunctions.usecases.inputs import InputReplacedError, input_files
 from orthofunctions.usecases.inspect import inspect_product
 from orthofunctions.usecases.plan import plan_request, read_plan
 from orthofunctions.usecases.rows import find
@@ -388,7 +389,6 @@ def test_content_decides_the_hash_of_a_folder(ports: Ports) -> None:
 
 
 def test_a_ticket_brings_every_file_of_a_folder_and_no_terrain(ports: Ports) -> None:
-    from datetime import datetime
 
     plan = planned(ports, put(ports, OLCI))
     files = input_files(ports, plan.tasks[0], datetime.fromisoformat(LINKS_END), {})
@@ -433,3 +433,86 @@ def test_an_upload_that_no_images_are_made_of_is_told_of_and_one_without_templat
 
 def test_a_default_order_needs_no_terrain() -> None:
     assert StandingDefault.model_validate(ORDER).terrain is None
+
+
+# L1B ------------------------------------------------------------------------------------------------------------------
+
+L1B = "S2A_MSIL1B_20200816T120220_N0500_R123_20200816T130000"
+L1B_RING = ((-17.3, 33.1), (-16.4, 33.0), (-16.6, 32.3), (-17.5, 32.4))
+GIPP = {"S2A_OPER_GIP_VIEDIR_B04.xml": b"<viewing/>", "S2A_OPER_GIP_SPAMOD_B00.DBL": b"<spacecraft/>"}
+
+
+def put_l1b(ports: Ports) -> str:
+    files = {
+        "DATASTRIP/S2A_DS/S2A_OPER_MTD_L1B_DS.xml": b"<ds/>",
+        "GRANULE/S2A_GR_D01/S2A_OPER_MTD_L1B_GR_D01.xml": b"<gr/>",
+        "GRANULE/S2A_GR_D01/IMG_DATA/S2A_D01_B04.jp2": b"jp2",
+    }
+    for path, data in {**files, "manifest.safe": manifest_of(files, L1B_RING, "2")}.items():
+        ports.blobs.write("products", f"{L1B}.SAFE/{path}", data)
+    return f"products/{L1B}.SAFE"
+
+
+def put_gipp(ports: Ports, files: dict[str, bytes] = GIPP) -> None:
+    for name, data in files.items():
+        ports.blobs.write(names.CONTAINER_AUX, f"gipp/{name}", data)
+
+
+L1B_ASK: dict[str, Any] = {"terrain": {"height_m": 0}, "gipp": "aux/gipp", "grid": {"kind": "mgrs", "tiles": ["28SCB"]}}
+
+
+def test_an_l1b_needs_heights_and_its_instruments_parameters_and_its_ticket_brings_them(ports: Ports) -> None:
+
+    ref = put_l1b(ports)
+    missing = refused(ports, ref, **L1B_ASK)
+    assert (missing.fault_kind, missing.fault_message) == (
+        "AuxiliaryMissing",
+        "aux/gipp holds nothing: upload the instrument's parameters, or name another folder",
+    )
+    put_gipp(ports)
+    ports.blobs.write(names.CONTAINER_AUX, "bulletin.txt", b"IERS")
+    job = refused(ports, ref, request_id="r2", **{**L1B_ASK, "gipp": None})
+    assert "needs the parameters of its instrument: name their folder as gipp" in (job.fault_message or "")
+    job = refused(ports, ref, request_id="r3", **{**L1B_ASK, "terrain": None})
+    assert "names no terrain" in (job.fault_message or "")
+    plan = planned(ports, ref, request_id="r4", **L1B_ASK, iers="aux/bulletin.txt")
+    files = {file.path for file in input_files(ports, plan.tasks[0], datetime.fromisoformat(LINKS_END), {})}
+    assert {f"aux/gipp/{name}" for name in GIPP} | {"aux/bulletin.txt"} == {one for one in files if "aux/" in one}
+    assert len(files) == 3 + 1 + len(GIPP) + 1
+    (task,) = find(ports.tables, TaskRecord)
+    assert task.process == "sentinel-2-l1b"
+
+
+def test_parameters_of_the_instrument_decide_an_l1b_and_no_other_image(ports: Ports) -> None:
+    ref, tile = put_l1b(ports), put(ports, S2_TILE)
+    put_gipp(ports)
+    first = planned(ports, ref, request_id="r1", **L1B_ASK).outputs[0].digest
+    assert planned(ports, ref, request_id="r2", **L1B_ASK).outputs[0].digest == first
+    plain = planned(ports, tile, request_id="r3").outputs[0].digest
+    assert planned(ports, tile, request_id="r4", gipp="aux/gipp").outputs[0].digest == plain
+    put_gipp(ports, {"S2A_OPER_GIP_VIEDIR_B04.xml": b"<better/>"})
+    assert planned(ports, ref, request_id="r5", **L1B_ASK).outputs[0].digest != first
+
+
+def test_parameters_that_were_replaced_after_the_plan_are_not_used(ports: Ports) -> None:
+
+    ref = put_l1b(ports)
+    put_gipp(ports)
+    (task,) = planned(ports, ref, **L1B_ASK).tasks
+    until = datetime.fromisoformat(LINKS_END)
+    put_gipp(ports)  # the same once more
+    assert input_files(ports, task, until, {})
+    put_gipp(ports, {"S2A_OPER_GIP_VIEDIR_B04.xml": b"<better/>"})
+    with pytest.raises(InputReplacedError, match="aux/gipp was replaced"):
+        input_files(ports, task, until, {})
+
+
+def test_the_site_may_have_parameters_of_the_instrument(ports: Ports) -> None:
+    ref = put_l1b(ports)
+    put_gipp(ports)
+    order = {"sentinel2": {}, "terrain": {"height_m": 0}, "gipp": "aux/gipp"}
+    ports.blobs.write(names.CONTAINER_SETTINGS, names.BLOB_DEFAULT_ORDER, json.dumps(order).encode())
+    plan = planned(ports, ref, grid=L1B_ASK["grid"])
+    assert plan.tasks[0].instrument is not None
+    assert plan.tasks[0].instrument.gipp.ref == "aux/gipp"
+    assert len(planned(ports, ref, request_id="r2").outputs) > 1  # all tiles it touches

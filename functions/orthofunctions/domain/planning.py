@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from orthocontracts.digests import output_digest
-from orthocontracts.outputs import GridSpec, OutputIdentity, OutputSpec, ResolvedTerrain, Source
+from orthocontracts.outputs import GridSpec, Instrument, OutputIdentity, OutputSpec, ResolvedTerrain, Source
 from orthocontracts.products import Mission
 from orthocontracts.requests import EPSG_LONLAT, MAX_PIXELS, BoundsGrid, Extra, FootprintGrid, Request, TileGrid
 from orthocontracts.tasks import TaskSpec, task_id_of
@@ -81,21 +81,22 @@ def make_plan(
     products: Sequence[ProductFacts],
     terrain: ResolvedTerrain | None,
     *,
+    instrument: Instrument | None = None,
     trust: str,
     limits: Limits,
     now: datetime,
 ) -> Plan:
     """The plan of a request: one output per pass and grid, tasks of neighbouring outputs of one pass.
 
-    ``terrain`` goes to the passes that need one: the names of the others' images do not depend on it. ``trust`` is the
-    scope in which the outputs are shared, see `access`.
+    ``terrain`` and ``instrument`` go to the passes that need them: the names of the others' images do not depend on
+    them. ``trust`` is the scope in which the outputs are shared, see `access`.
 
     Raises
     ------
     UnfitOptionError
         Where the options are not those of a product: of radar for an optical one, a band it does not have.
     AuxiliaryMissingError
-        Where a product needs heights and there is no terrain.
+        Where a product needs heights and there is no terrain, or parameters of its instrument.
     OffProductError
         Where a tile that was asked for, or the whole grid, touches no product.
     TooLargeError
@@ -117,7 +118,8 @@ def make_plan(
         for group in _grouped(of_pass, limits):
             task_id = task_id_of(job_id, len(tasks) + 1)
             heights = _heights(group[0].products[0], terrain)
-            planned = [_planned(request, one, heights, task_id, trust) for one in group]
+            seen_with = _instrument(group[0].products[0], instrument)
+            planned = [_planned(request, one, heights, seen_with, task_id, trust) for one in group]
             outputs += planned
             needed = {product.source.ref: product for one in group for product in one.products}
             tasks.append(
@@ -129,6 +131,7 @@ def make_plan(
                     result_version=KERNEL_RESULT_VERSION,
                     products=tuple(needed[ref].source for ref in sorted(needed)),
                     terrain=heights,
+                    instrument=seen_with,
                     options=request.options,
                     outputs=tuple(
                         OutputSpec(digest=each.digest, grid=each.identity.grid, title=each.title) for each in planned
@@ -149,6 +152,14 @@ def _heights(product: ProductFacts, terrain: ResolvedTerrain | None) -> Resolved
     if terrain is None:
         raise AuxiliaryMissingError(f"{product.name} needs heights: name a dem or height_m")
     return terrain
+
+
+def _instrument(product: ProductFacts, instrument: Instrument | None) -> Instrument | None:
+    if not product.traits.needs_instrument:
+        return None
+    if instrument is None:
+        raise AuxiliaryMissingError(f"{product.name} needs the parameters of its instrument: name their folder as gipp")
+    return instrument
 
 
 def _outputs_of_pass(request: Request, slices: Sequence[ProductFacts]) -> Iterator[_Wanted]:
@@ -225,13 +236,21 @@ def _bytes_at(products: Iterable[ProductFacts]) -> dict[str, int]:
     return found
 
 
-def _planned(request: Request, one: _Wanted, terrain: ResolvedTerrain, task_id: str, trust: str) -> PlannedOutput:
+def _planned(
+    request: Request,
+    one: _Wanted,
+    terrain: ResolvedTerrain,
+    instrument: Instrument | None,
+    task_id: str,
+    trust: str,
+) -> PlannedOutput:
     identity = OutputIdentity(
         process=request.process,
         products=tuple(product.source for product in one.products),
         grid=one.grid,
         options=request.options,
         terrain=terrain,
+        instrument=instrument,
         trust=trust,
         result_version=KERNEL_RESULT_VERSION,
     )

@@ -38,6 +38,8 @@ class Traits:
         All there can be; None where they are not known from the kind alone.
     needs_terrain : bool
         False where pixels lie on the map already, or every pixel's place is annotated.
+    needs_instrument : bool
+        Parameters of the instrument, which are not in the product.
     tile_spacing_m, footprint_spacing_m : float
         Of a request that names none.
     is_wide : bool
@@ -50,6 +52,7 @@ class Traits:
     bands: tuple[str, ...] | None = None
     quantities: frozenset[str] = frozenset()
     needs_terrain: bool = True
+    needs_instrument: bool = False
     tile_spacing_m: float = 10.0
     footprint_spacing_m: float = 10.0
     is_wide: bool = False
@@ -73,7 +76,13 @@ SENTINEL1_GRD: Final = "GRD"
 TRAITS: Final[dict[str, Traits]] = {
     RPC: Traits("an image with RPC"),
     SENTINEL1_GRD: Traits("a Sentinel-1 GRD", ("sigma0", "beta0", "gamma0", "gamma0_rtc", "dn"), RADAR_EXTRAS),
-    "L1B": Traits("a Sentinel-2 L1B", ("dn",), frozenset({"detector"}), sentinel2.BANDS_OF_LEVEL["L1B"]),
+    "L1B": Traits(
+        "a Sentinel-2 L1B",
+        ("dn",),
+        frozenset({"detector"}),
+        sentinel2.BANDS_OF_LEVEL["L1B"],
+        needs_instrument=True,
+    ),
     "L1C": Traits(
         "a Sentinel-2 L1C",
         ("reflectance", "dn"),

@@ -14,7 +14,7 @@ from orthocontracts.tickets import InputFile
 from orthofunctions.domain.faults import BrokenProductError, PlanError
 from orthofunctions.ports import BlobFacts, BlobMissingError, Ports
 from orthofunctions.usecases.catalogue import read_entry
-from orthofunctions.usecases.contents import content_of
+from orthofunctions.usecases.contents import content_of, content_of_folder
 from orthofunctions.usecases.folders import SiteMember, members_of_folder
 from orthofunctions.usecases.inspect import inspect_product
 from orthofunctions.usecases.sidecars import named_sidecar, only_dimap
@@ -49,7 +49,7 @@ Known = MutableMapping[str, tuple[_Member, ...]]
 
 
 def input_files(ports: Ports, spec: TaskSpec, expires_at: datetime, known: Known) -> tuple[InputFile, ...]:
-    """Links to every file of the task's products, DEM and geoid. ``known`` is asked first, and told.
+    """Links to every file of the task's products, DEM, geoid and instrument. ``known`` is asked first, and told.
 
     Raises
     ------
@@ -58,9 +58,8 @@ def input_files(ports: Ports, spec: TaskSpec, expires_at: datetime, known: Known
     InputReplacedError
         Where one is not what was planned.
     """
-    sources = [*spec.products, *(one for one in (spec.terrain.dem, spec.terrain.geoid) if one is not None)]
     files = {}
-    for source in sources:
+    for source in spec.sources:
         if source.ref not in known:
             known[source.ref] = tuple(_members(ports, source))
         _check_unchanged(ports, source, known[source.ref], spec.created_at)
@@ -90,7 +89,8 @@ def _check_unchanged(ports: Ports, source: Source, members: Sequence[_Member], p
             raise InputReplacedError(source.ref) from error
         changed = now.content != source.content
     else:
-        changed = container == names.CONTAINER_AUX and [source.content] != [content_of(blob) for blob in blobs]
+        now_there = content_of_folder(blobs) if source.kind == "folder" else content_of(blobs[0])
+        changed = container == names.CONTAINER_AUX and source.content != now_there
     if changed:
         raise InputReplacedError(source.ref)
 

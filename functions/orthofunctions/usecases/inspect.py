@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from orthocontracts import names
-from orthocontracts.outputs import ResolvedTerrain, Source
+from orthocontracts.outputs import Instrument, ResolvedTerrain, Source
 from orthocontracts.products import ProductNameError
 from orthocontracts.requests import TerrainRequest
 from orthofunctions.domain.faults import AuxiliaryMissingError, ProductMissingError, UnknownProductError
 from orthofunctions.domain.planning import ProductFacts
 from orthofunctions.ports import BlobFacts, Blobs
-from orthofunctions.usecases.contents import content_of
+from orthofunctions.usecases.contents import content_of, content_of_folder
 from orthofunctions.usecases.inspect_rpc import inspect_rpc_image
 from orthofunctions.usecases.inspect_safe import inspect_safe_folder, inspect_safe_zip
 from orthofunctions.usecases.packagings import packaging_of
@@ -56,6 +56,26 @@ def resolve_terrain(blobs: Blobs, terrain: TerrainRequest) -> ResolvedTerrain:
     return ResolvedTerrain(
         dem=_auxiliary(blobs, terrain.dem), geoid=_auxiliary(blobs, terrain.geoid), height_m=terrain.height_m
     )
+
+
+def resolve_instrument(blobs: Blobs, gipp: str, iers: str | None) -> Instrument:
+    """The instrument's files as they are now.
+
+    Raises
+    ------
+    AuxiliaryMissingError
+        Where one is not there.
+    """
+    folder = gipp.rstrip("/")
+    files = list(blobs.list(names.CONTAINER_AUX, f"{folder.removeprefix('aux/')}/"))
+    if not files:
+        raise AuxiliaryMissingError(
+            f"{folder} holds nothing: upload the instrument's parameters, or name another folder"
+        )
+    source = Source(
+        ref=folder, content=content_of_folder(files), size_bytes=sum(file.size_bytes for file in files), kind="folder"
+    )
+    return Instrument(gipp=source, iers=_auxiliary(blobs, iers))
 
 
 def _auxiliary(blobs: Blobs, ref: str | None) -> Source | None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from orthocontracts import names
-from orthocontracts.outputs import ResolvedTerrain
+from orthocontracts.outputs import Instrument
 from orthocontracts.products import mission_of
 from orthocontracts.requests import Request, TerrainRequest
 from orthocontracts.states import OutputState, TaskState
@@ -26,7 +26,7 @@ from orthofunctions.ports import BlobMissingError, Ports, RowChangedError, RowEx
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.claims import Settled, settle_output
-from orthofunctions.usecases.inspect import inspect_products, resolve_terrain
+from orthofunctions.usecases.inspect import inspect_products, resolve_instrument, resolve_terrain
 from orthofunctions.usecases.jobs import MAX_SWAPS, BusyRowError, announce, change_job, fail_job, open_job
 from orthofunctions.usecases.pending import enqueue, leave, wake
 from orthofunctions.usecases.rows import load, swap
@@ -108,12 +108,15 @@ def _copies(ports: Ports, job_id: str, request: Request, limits: Limits) -> Plan
 
 def _images(ports: Ports, job_id: str, request: Request, limits: Limits) -> Plan:
     products = inspect_products(ports.blobs, request.products)
-    needed = any(product.traits.needs_terrain for product in products)
+    traits = [product.traits for product in products]
+    needs_terrain = any(one.needs_terrain for one in traits)
+    needs_instrument = any(one.needs_instrument for one in traits)
     return make_plan(
         job_id,
         request,
         products,
-        resolve_terrain(ports.blobs, _terrain(ports, request)) if needed else None,
+        resolve_terrain(ports.blobs, _terrain(ports, request)) if needs_terrain else None,
+        instrument=_instrument(ports, request) if needs_instrument else None,
         trust=trust_scope(load_site(ports), request.user, request.products),
         limits=limits,
         now=ports.clock.now(),
@@ -127,6 +130,13 @@ def _terrain(ports: Ports, request: Request) -> TerrainRequest:
     if order is None or order.terrain is None:
         raise AuxiliaryMissingError("the request names no terrain, and the site has no default: name a dem or height_m")
     return order.terrain
+
+
+def _instrument(ports: Ports, request: Request) -> Instrument | None:
+    order = default_order(ports)
+    gipp = request.gipp or (order.gipp if order else None)
+    iers = request.iers or (order.iers if order else None)
+    return resolve_instrument(ports.blobs, gipp, iers) if gipp else None
 
 
 def _carry_out(ports: Ports, job: JobRecord, plan: Plan, rules: Rules) -> int:
@@ -215,7 +225,7 @@ def _kind_of_run(spec: TaskSpec) -> str:
         return COPY
     mission = mission_of(spec.products[0].ref)
     if mission in ("sentinel-2", "sentinel-3"):
-        return mission if spec.terrain == ResolvedTerrain() else f"{mission}-l1b"
+        return mission if spec.instrument is None else f"{mission}-l1b"
     return spec.options.radiometry or "default"
 
 

@@ -7,7 +7,8 @@ import json
 import math
 import re
 import zipfile
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyproj
@@ -24,9 +25,11 @@ from fakes.products import (
     SLSTR,
     LonLat,
     manifest_of,
+    packed,
     put_packed,
     put_safe,
 )
+from orthoburst.stub import make_stub
 from orthocontracts import names
 from orthocontracts.outputs import ResolvedTerrain
 from orthocontracts.requests import Request, StandingDefault
@@ -48,7 +51,7 @@ from orthofunctions.usecases.upload import take_upload
 from realdata import real_data
 
 LIMITS, RULES = Limits(), Rules(patience_s=300)
-LINKS_END = "2026-05-02T00:00:00+00:00"
+UNTIL = datetime(2026, 5, 2, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -391,7 +394,7 @@ def test_content_decides_the_hash_of_a_folder(ports: Ports) -> None:
 def test_a_ticket_brings_every_file_of_a_folder_and_no_terrain(ports: Ports) -> None:
 
     plan = planned(ports, put(ports, OLCI))
-    files = input_files(ports, plan.tasks[0], datetime.fromisoformat(LINKS_END), {})
+    files = input_files(ports, plan.tasks[0], UNTIL, {})
     members = ("Oa01_radiance.nc", "Oa21_radiance.nc", "geo_coordinates.nc", "tie_meteo.nc", "xfdumanifest.xml")
     assert sorted(file.path for file in files) == [f"products/{OLCI}.SEN3/{member}" for member in members]
 
@@ -476,7 +479,7 @@ def test_an_l1b_needs_heights_and_its_instruments_parameters_and_its_ticket_brin
     job = refused(ports, ref, request_id="r3", **{**L1B_ASK, "terrain": None})
     assert "names no terrain" in (job.fault_message or "")
     plan = planned(ports, ref, request_id="r4", **L1B_ASK, iers="aux/bulletin.txt")
-    files = {file.path for file in input_files(ports, plan.tasks[0], datetime.fromisoformat(LINKS_END), {})}
+    files = {file.path for file in input_files(ports, plan.tasks[0], UNTIL, {})}
     assert {f"aux/gipp/{name}" for name in GIPP} | {"aux/bulletin.txt"} == {one for one in files if "aux/" in one}
     assert len(files) == 3 + 1 + len(GIPP) + 1
     (task,) = find(ports.tables, TaskRecord)
@@ -499,12 +502,11 @@ def test_parameters_that_were_replaced_after_the_plan_are_not_used(ports: Ports)
     ref = put_l1b(ports)
     put_gipp(ports)
     (task,) = planned(ports, ref, **L1B_ASK).tasks
-    until = datetime.fromisoformat(LINKS_END)
     put_gipp(ports)  # the same once more
-    assert input_files(ports, task, until, {})
+    assert input_files(ports, task, UNTIL, {})
     put_gipp(ports, {"S2A_OPER_GIP_VIEDIR_B04.xml": b"<better/>"})
     with pytest.raises(InputReplacedError, match="aux/gipp was replaced"):
-        input_files(ports, task, until, {})
+        input_files(ports, task, UNTIL, {})
 
 
 def test_the_site_may_have_parameters_of_the_instrument(ports: Ports) -> None:
@@ -516,3 +518,38 @@ def test_the_site_may_have_parameters_of_the_instrument(ports: Ports) -> None:
     assert plan.tasks[0].instrument is not None
     assert plan.tasks[0].instrument.gipp.ref == "aux/gipp"
     assert len(planned(ports, ref, request_id="r2").outputs) > 1  # all tiles it touches
+
+
+# On site --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stem", "large"),
+    [
+        (OLCI, "Oa01_radiance.nc"),
+        (S2_TILE, "GRANULE/L1C_T30UVU_A032624_20230605T111628/IMG_DATA/T30UVU_20230605T110619_B04.jp2"),
+    ],
+)
+def test_a_product_in_a_sites_archive_is_planned_from_its_stub(
+    ports: Ports, tmp_path: Path, stem: str, large: str
+) -> None:
+    mission, whole = stem[1], memory_ports()
+    ref = put(whole, stem)
+    folder = ref.removeprefix("products/")
+    for blob in whole.blobs.list("products", f"{folder}/"):
+        data = whole.blobs.read("products", blob.name)
+        path = tmp_path / "archive" / "2023" / blob.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.ljust(100) if blob.name.endswith(large) else data)
+    files = {**packed(stem, mission)[1], large: packed(stem, mission)[1][large].ljust(100)}
+    last = tmp_path / "archive" / "2023" / folder / ("manifest.safe" if mission == "2" else "xfdumanifest.xml")
+    last.write_bytes(manifest_of(files, S2_RINGS.get(stem, OLCI_RING), mission))
+    root = tmp_path / "archive"
+    stub = make_stub(root / "2023" / folder, tmp_path / "out", store="archive", root=root, least_bytes=100)
+    for path in sorted(one for one in stub.rglob("*") if one.is_file()):
+        ports.blobs.write("products", f"{folder}/{path.relative_to(stub).as_posix()}", path.read_bytes())
+    facts = inspect_product(ports.blobs, ref)
+    assert facts.bytes_at == {"archive": 100}
+    links = {file.path: file.url for file in input_files(ports, planned(ports, ref).tasks[0], UNTIL, {})}
+    assert links[f"{ref}/{large}"] == f"site://archive/2023/{folder}/{large}"
+    assert sum(url.startswith("site://") for url in links.values()) == 1

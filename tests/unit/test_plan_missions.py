@@ -184,6 +184,7 @@ def test_tiles_of_a_frame_have_a_spacing_that_divides_them(ports: Ports, stem: s
 def test_all_tiles_of_a_frame_may_be_asked_for(ports: Ports) -> None:
     plan = planned(ports, put(ports, OLCI), grid={"kind": "mgrs"})
     assert 130 < len(plan.outputs) < 260
+    assert len(plan.tasks) == math.ceil(len(plan.outputs) / 16)  # each fetches the whole frame
     assert {one.identity.grid.spacing for one in plan.outputs} == {300}
 
 

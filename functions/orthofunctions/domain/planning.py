@@ -29,6 +29,9 @@ from orthofunctions.domain.footprints import (
 from orthofunctions.domain.plans import Plan, PlannedOutput
 from orthofunctions.domain.suits import RPC, SENTINEL1_GRD, TRAITS, Traits, check_options
 
+TILES_OF_A_FRAME_PER_TASK = 16
+"""A wide frame touches a hundred tiles, each with a thousandth of a Sentinel-2 tile's pixels: what costs is to fetch the
+frame. A report on so many, extras and all, still fits into a queue message."""
 METRES_PER_DEGREE = 111_319.490793
 """On the equator: pi / 180 of the semi-major axis of WGS 84."""
 
@@ -218,7 +221,9 @@ def _grouped(of_pass: Sequence[_Wanted], limits: Limits) -> Iterator[list[_Wante
     group: list[_Wanted] = []
     megapixels = 0.0
     for one in of_pass:
-        too_many = len(group) >= limits.max_outputs_per_task
+        is_wide = one.products[0].traits.is_wide
+        most = max(limits.max_outputs_per_task, TILES_OF_A_FRAME_PER_TASK if is_wide else 0)
+        too_many = len(group) >= most
         if group and (too_many or megapixels + one.grid.megapixels > limits.max_megapixels_per_task):
             yield group
             group, megapixels = [], 0.0

@@ -10,9 +10,10 @@ import pytest
 from fakes.products import NEXT_RING, NEXT_SLICE, ROME, ROME_RING
 from orthocontracts.outputs import ResolvedTerrain, Source
 from orthocontracts.requests import Request
+from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import OffProductError, TooLargeError, UnfitOptionError
 from orthofunctions.domain.footprints import along_great_circles, tiles_called_for, tiles_touched, utm_bounds
-from orthofunctions.domain.planning import Limits, ProductFacts, make_plan
+from orthofunctions.domain.planning import Limits, make_plan
 from orthofunctions.domain.plans import Plan
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

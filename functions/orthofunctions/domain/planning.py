@@ -2,64 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from orthocontracts.digests import output_digest
-from orthocontracts.outputs import GridSpec, Instrument, OutputIdentity, OutputSpec, ResolvedTerrain, Source
-from orthocontracts.products import Mission
-from orthocontracts.requests import EPSG_LONLAT, MAX_PIXELS, BoundsGrid, Extra, FootprintGrid, Request, TileGrid
+from orthocontracts.outputs import GridSpec, Instrument, OutputIdentity, OutputSpec, ResolvedTerrain
+from orthocontracts.requests import BoundsGrid, FootprintGrid, Request, TileGrid
 from orthocontracts.tasks import TaskSpec, task_id_of
-from orthocontracts.tiles import TILE_SIZE_M, parse_tile, tile_bounds
+from orthocontracts.tiles import parse_tile
 from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import AuxiliaryMissingError, OffProductError, TooLargeError
-from orthofunctions.domain.footprints import (
-    Bounds,
-    LonLat,
-    bounds_in,
-    crosses_antimeridian,
-    map_of_swath,
-    may_touch,
-    tiles_called_for,
-    tiles_touched,
-    utm_of_middle,
-)
+from orthofunctions.domain.footprints import may_touch, tiles_called_for, tiles_touched
+from orthofunctions.domain.grids import bounds_grid, footprint_grid, suitable_grid, tile_grid
 from orthofunctions.domain.plans import Plan, PlannedOutput
-from orthofunctions.domain.suits import RPC, SENTINEL1_GRD, TRAITS, Traits, check_options
+from orthofunctions.domain.suits import check_options
 
 TILES_OF_A_FRAME_PER_TASK = 16
-"""A wide frame touches a hundred tiles, each with a thousandth of a Sentinel-2 tile's pixels: what costs is to fetch the
-frame. A report on so many, extras and all, still fits into a queue message."""
-METRES_PER_DEGREE = 111_319.490793
-"""On the equator: pi / 180 of the semi-major axis of WGS 84."""
-
-
-@dataclass(frozen=True)
-class ProductFacts:
-    """A product as its metadata describe it. Those with the same ``pass_key`` are slices of one pass, or tiles of one
-    datatake."""
-
-    source: Source
-    mission: Mission
-    name: str
-    pass_key: str
-    footprint_lonlat: tuple[LonLat, ...]
-    reach_lonlat: tuple[LonLat, ...]
-    """Points whose bounding box holds the whole image, whatever the height of its terrain."""
-    bytes_at: Mapping[str, int] = field(default_factory=dict)
-    """Bytes that lie in stores of a site rather than in blob storage."""
-    product_type: str = ""
-    """``L1C``, ``OL_1_EFR``, ...: a key of `suits.TRAITS`, where the mission has more than one."""
-    own_tile: str | None = None
-    """The MGRS tile that its pixels lie on already."""
-    lacks: frozenset[Extra] = frozenset()
-    """Of the extras that its kind has."""
-
-    @property
-    def traits(self) -> Traits:
-        return TRAITS[self.product_type or (SENTINEL1_GRD if self.mission == "sentinel-1" else RPC)]
+"""A wide frame touches a hundred tiles, each with a thousandth of a Sentinel-2 tile's pixels: what costs is to fetch
+the frame. A report on so many, extras and all, still fits into a queue message."""
 
 
 @dataclass(frozen=True)
@@ -166,21 +128,17 @@ def _instrument(product: ProductFacts, instrument: Instrument | None) -> Instrum
 
 
 def _outputs_of_pass(request: Request, slices: Sequence[ProductFacts]) -> Iterator[_Wanted]:
-    match request.grid or _suitable_grid(slices[0].traits):
+    match request.grid or suitable_grid(slices[0].traits):
         case TileGrid() as grid:
             yield from _tiles_of_pass(grid, slices)
         case BoundsGrid() as grid:
             bounds = (grid.left, grid.bottom, grid.right, grid.top)
             there = tuple(one for one in slices if may_touch(grid.epsg, bounds, one.reach_lonlat))
             if there:
-                yield _Wanted(there, _bounds_grid(grid), _title(there, f"EPSG:{grid.epsg}"))
+                yield _Wanted(there, bounds_grid(grid), _title(there, f"EPSG:{grid.epsg}"))
         case FootprintGrid() as grid:
-            spec = _footprint_grid(grid, slices)
+            spec = footprint_grid(grid, slices)
             yield _Wanted(tuple(slices), spec, _title(slices, f"EPSG:{spec.epsg}"))
-
-
-def _suitable_grid(traits: Traits) -> TileGrid | FootprintGrid:
-    return FootprintGrid(kind="footprint") if traits.is_wide else TileGrid()
 
 
 def _tiles_of_pass(grid: TileGrid, slices: Sequence[ProductFacts]) -> Iterator[_Wanted]:
@@ -198,7 +156,7 @@ def _tiles_of_pass(grid: TileGrid, slices: Sequence[ProductFacts]) -> Iterator[_
             touched = touched or {one.source.ref: tiles_touched(one.footprint_lonlat) for one in slices}
             there = tuple(one for one in slices if name in touched[one.source.ref])
         if there:
-            yield _Wanted(there, _tile_grid(name, spacing_m), _title(there, name))
+            yield _Wanted(there, tile_grid(name, spacing_m), _title(there, name))
 
 
 def _called_for(product: ProductFacts) -> frozenset[str]:
@@ -265,80 +223,3 @@ def _planned(
 def _title(products: Sequence[ProductFacts], place: str) -> str:
     more = f" + {len(products) - 1}" if len(products) > 1 else ""
     return f"{products[0].name[:150]}{more} {place}"
-
-
-def _tile_grid(name: str, spacing_m: float) -> GridSpec:
-    bounds = tile_bounds(name)
-    n_pixels = round(TILE_SIZE_M / spacing_m)
-    return GridSpec(
-        epsg=bounds.epsg,
-        left=bounds.left,
-        top=bounds.top,
-        spacing=spacing_m,
-        n_rows=n_pixels,
-        n_cols=n_pixels,
-        tile=name,
-    )
-
-
-def _bounds_grid(grid: BoundsGrid) -> GridSpec:
-    """Upper left corner as asked for; the last row and column are whole pixels."""
-    return GridSpec(
-        epsg=grid.epsg,
-        left=grid.left,
-        top=grid.top,
-        spacing=grid.spacing,
-        n_rows=_count(grid.top - grid.bottom, grid.spacing),
-        n_cols=_count(grid.right - grid.left, grid.spacing),
-    )
-
-
-def _footprint_grid(grid: FootprintGrid, slices: Sequence[ProductFacts]) -> GridSpec:
-    spacing_m = grid.spacing_m or slices[0].traits.footprint_spacing_m
-    rings = [one.reach_lonlat for one in slices]
-    epsg = grid.epsg or _map_of(slices)
-    if epsg == EPSG_LONLAT and crosses_antimeridian(rings):
-        raise OffProductError(f"{slices[0].name} crosses the antimeridian, 4326 ends there: leave the EPSG code out")
-    left, bottom, right, top = _clipped(bounds_in(epsg, rings), epsg, slices)
-    if epsg == EPSG_LONLAT:
-        per_degree = max(1, round(METRES_PER_DEGREE / spacing_m))
-        spacing = 1 / per_degree
-        left, top = math.floor(left * per_degree) / per_degree, math.ceil(top * per_degree) / per_degree
-    else:
-        spacing = spacing_m
-        left, top = math.floor(left / spacing_m) * spacing_m, math.ceil(top / spacing_m) * spacing_m
-    n_rows, n_cols = _count(top - bottom, spacing), _count(right - left, spacing)
-    if n_rows * n_cols > MAX_PIXELS:
-        raise TooLargeError(
-            f"the products at {spacing_m} m make {n_rows * n_cols:.3g} pixels; {MAX_PIXELS:.3g} are possible: "
-            "take a coarser spacing, tiles, or bounds"
-        )
-    return GridSpec(epsg=epsg, left=left, top=top, spacing=spacing, n_rows=n_rows, n_cols=n_cols)
-
-
-def _map_of(slices: Sequence[ProductFacts]) -> int:
-    rings = [one.reach_lonlat for one in slices]
-    if slices[0].traits.is_wide:
-        return map_of_swath(rings)
-    zones = {tile_bounds(one.own_tile).epsg if one.own_tile else None for one in slices}
-    of_tiles = zones.pop() if len(zones) == 1 else None
-    return of_tiles or utm_of_middle(rings)
-
-
-def _clipped(bounds: Bounds, epsg: int, slices: Sequence[ProductFacts]) -> Bounds:
-    """Products on tiles of this map have nothing outside them."""
-    on = [tile_bounds(one.own_tile) for one in slices if one.own_tile]
-    if len(on) < len(slices) or any(tile.epsg != epsg for tile in on):
-        return bounds
-    left, bottom, right, top = bounds
-    return (
-        max(left, min(tile.left for tile in on)),
-        max(bottom, min(tile.bottom for tile in on)),
-        min(right, max(tile.right for tile in on)),
-        min(top, max(tile.top for tile in on)),
-    )
-
-
-def _count(extent: float, spacing: float) -> int:
-    # 1e-6 of a pixel over is rounding, not a further pixel
-    return max(1, math.ceil(extent / spacing - 1e-6))

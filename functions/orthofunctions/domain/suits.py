@@ -14,7 +14,7 @@ from orthocontracts.requests import Extra, Options, Radiometry
 from orthofunctions.domain.faults import UnfitOptionError
 
 if TYPE_CHECKING:
-    from orthofunctions.domain.planning import ProductFacts
+    from orthofunctions.domain.facts import ProductFacts
 
 RADAR_RADIOMETRIES: Final[frozenset[Radiometry]] = frozenset({"beta0", "sigma0", "gamma0", "gamma0_rtc"})
 RADAR_EXTRAS: Final[frozenset[Extra]] = frozenset({"layover_shadow", "local_incidence", "scattering_area"})

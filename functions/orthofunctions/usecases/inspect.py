@@ -9,8 +9,8 @@ from orthocontracts import names
 from orthocontracts.outputs import Instrument, ResolvedTerrain, Source
 from orthocontracts.products import ProductNameError
 from orthocontracts.requests import TerrainRequest
+from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import AuxiliaryMissingError, ProductMissingError, UnknownProductError
-from orthofunctions.domain.planning import ProductFacts
 from orthofunctions.ports import BlobFacts, Blobs
 from orthofunctions.usecases.contents import content_of, content_of_folder
 from orthofunctions.usecases.inspect_rpc import inspect_rpc_image

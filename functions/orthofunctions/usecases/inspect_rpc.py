@@ -6,8 +6,8 @@ import hashlib
 
 from orthocontracts.outputs import Source
 from orthocontracts.products import rpc_sidecars
+from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import BrokenProductError
-from orthofunctions.domain.planning import ProductFacts
 from orthofunctions.domain.rpc_header import (
     Rpc,
     RpcHeaderError,

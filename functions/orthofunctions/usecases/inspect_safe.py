@@ -13,8 +13,8 @@ from typing import IO, cast
 from orthocontracts import names
 from orthocontracts.manifests import ManifestError, SafeManifest
 from orthocontracts.outputs import Source
+from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import BrokenProductError, ProductMissingError, UnsafeProductError
-from orthofunctions.domain.planning import ProductFacts
 from orthofunctions.ports import BlobFacts, BlobMissingError, Blobs
 from orthofunctions.usecases.folders import SiteMember, members_of_folder
 from orthofunctions.usecases.packagings import Packaging, packaging_of

@@ -25,9 +25,9 @@ from orthocontracts.products import (
     parse_sentinel3,
 )
 from orthocontracts.requests import Extra
+from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import UnknownProductError
 from orthofunctions.domain.footprints import SLIVER_M, widened
-from orthofunctions.domain.planning import ProductFacts
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,38 @@
+"""What a plan knows of a product."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from orthocontracts.outputs import Source
+from orthocontracts.products import Mission
+from orthocontracts.requests import Extra
+from orthofunctions.domain.footprints import LonLat
+from orthofunctions.domain.suits import RPC, SENTINEL1_GRD, TRAITS, Traits
+
+
+@dataclass(frozen=True)
+class ProductFacts:
+    """A product as its metadata describe it. Those with the same ``pass_key`` are slices of one pass, or tiles of one
+    datatake."""
+
+    source: Source
+    mission: Mission
+    name: str
+    pass_key: str
+    footprint_lonlat: tuple[LonLat, ...]
+    reach_lonlat: tuple[LonLat, ...]
+    """Points whose bounding box holds the whole image, whatever the height of its terrain."""
+    bytes_at: Mapping[str, int] = field(default_factory=dict)
+    """Bytes that lie in stores of a site rather than in blob storage."""
+    product_type: str = ""
+    """``L1C``, ``OL_1_EFR``, ...: a key of `suits.TRAITS`, where the mission has more than one."""
+    own_tile: str | None = None
+    """The MGRS tile that its pixels lie on already."""
+    lacks: frozenset[Extra] = frozenset()
+    """Of the extras that its kind has."""
+
+    @property
+    def traits(self) -> Traits:
+        return TRAITS[self.product_type or (SENTINEL1_GRD if self.mission == "sentinel-1" else RPC)]

@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one image around the product instead of tiles (default for Sentinel-3 where neither is asked)",
     )
-    submit.add_argument("--bands", nargs="+", metavar="BAND", help="vv, b04, oa08, s8_in, …")
+    submit.add_argument("--bands", nargs="+", metavar="BAND", help="vv, b04, oa08, s8, …")
     submit.add_argument(
         "--radiometry",
         metavar="NAME",

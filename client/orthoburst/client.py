@@ -78,7 +78,7 @@ class Client:
             Any grid of the service's schema instead, for example
             ``{"kind": "bounds", "epsg": 32633, "left": …, "bottom": …, "right": …, "top": …, "spacing": 10}``.
         bands : sequence of str, optional
-            ``vv``, ``b04``, ``oa08``, ``s8_in``, …; by default all of a Sentinel-1 product, the main ones of others.
+            ``vv``, ``b04``, ``oa08``, ``s8``, …; by default all of a Sentinel-1 product, the main ones of others.
         radiometry : {"dn", "beta0", "sigma0", "gamma0", "gamma0_rtc", "reflectance", "physical"}, optional
             ``gamma0_rtc`` is terrain-flattened gamma0; it always brings the extras ``layover_shadow``,
             ``local_incidence`` and ``acquisition``. ``reflectance`` is for Sentinel-2 L1C and L2A, ``physical``

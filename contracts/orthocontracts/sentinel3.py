@@ -101,16 +101,15 @@ def parse_sentinel3(name: str) -> Sentinel3Name:
 
 _OLCI: Final = tuple(f"oa{number:02d}" for number in range(1, 22))
 _OLCI_ALL: Final = (*_OLCI, *(f"{band}_unc" for band in _OLCI))
+_VIEWS: Final = ("", "_oblique")
 _SLSTR: Final = (
-    *(f"s{number}_{view}" for number in (1, 2, 3) for view in ("an", "ao")),
-    *(f"s{number}_{view}" for number in (4, 5, 6) for view in ("an", "ao", "bn", "bo")),
-    *(f"s{number}_{view}" for number in (7, 8, 9) for view in ("in", "io")),
-    *("f1_fn", "f1_fo", "f2_in", "f2_io"),
+    *(f"{channel}{view}" for view in _VIEWS for channel in (*(f"s{number}" for number in range(1, 10)), "f1", "f2")),
+    *(f"s{number}_b{view}" for view in _VIEWS for number in (4, 5, 6)),
 )
 BANDS_OF_TYPE: Final[dict[ProductType, tuple[str, ...]]] = {
     "OL_1_EFR": _OLCI_ALL,
     "OL_1_ERR": _OLCI_ALL,
     "SL_1_RBT": _SLSTR,
 }
-"""OLCI's radiances and their uncertainties; SLSTR's channels, each with its stripe (a, b), or the infrared grid (i, f),
-and its view (nadir, oblique)."""
+"""OLCI's radiances and their uncertainties; SLSTR's channels in the nadir and the oblique view, s4 to s6 of stripe A
+and of stripe B."""

@@ -169,7 +169,7 @@ def site() -> Iterator[Site]:
                 extras=("scene_classification", "detector", "quality"),
             ),
         ),
-        ("--radiometry physical --bands oa08 s8_in", Options(radiometry="physical", bands=("oa08", "s8_in"))),
+        ("--radiometry physical --bands oa08 s8", Options(radiometry="physical", bands=("oa08", "s8"))),
     ],
 )
 def test_what_is_typed_is_what_is_asked_for(site: Site, words: str, options: Options) -> None:

@@ -290,7 +290,7 @@ L2A, OLD_L1C = S2_TILE.replace("L1C", "L2A"), S2_TILE.replace("N0509", "N0301")
         (OLCI, {"radiometry": "reflectance"}, "a Sentinel-3 OL_1_EFR, which has no radiometry reflectance"),
         (OLCI, {"extras": ["detector", "scene_classification"]}, "no extra scene_classification, detector (it has "),
         (OLCI, {"bands": ["oa22"]}, "no band oa22 (it has oa01"),
-        (SLSTR, {"bands": ["s7_an"]}, "no band s7_an"),
+        (SLSTR, {"bands": ["s7_b"]}, "no band s7_b"),
         (SLSTR, {"radiometry": "gamma0_rtc"}, "not a radar product"),
     ],
 )  # fmt: skip
@@ -322,7 +322,7 @@ def test_options_of_optical_products_are_refused_for_radar(ports: Ports) -> None
         (L2A, {"radiometry": "physical", "bands": ["aot", "wvp"]}),
         (OLCI, {"radiometry": "physical", "bands": ["oa08", "oa08_unc"], "extras": ["quality"]}),
         (OLCI.replace("EFR", "ERR"), {"radiometry": "dn"}),
-        (SLSTR, {"bands": ["s1_an", "s8_io", "f1_fn"], "resampling": "nearest"}),
+        (SLSTR, {"bands": ["s1", "s5_b", "s8_oblique", "f1"], "resampling": "nearest"}),
     ],
 )  # fmt: skip
 def test_options_that_a_product_has_reach_its_task(ports: Ports, stem: str, options: dict[str, Any]) -> None:

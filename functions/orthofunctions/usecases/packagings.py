@@ -143,10 +143,11 @@ _SENTINEL2_L1B: Final = Packaging(
     re.compile(r"(DATASTRIP/[^/]+/[^/]+\.xml|GRANULE/[^/]+/([^/]+\.xml|IMG_DATA/))"),
     _sentinel2,
 )
-# Meteorology, calibration and times go into no image; OLCI's tie points are the coarse copy of its coordinates.
+# Meteorology, calibration, times, cartesian coordinates and scan indices go into no image; OLCI's tie points are the
+# coarse copy of its coordinates.
 _SENTINEL3: Final = Packaging(
     "xfdumanifest.xml",
     parse_sentinel3_manifest,
-    re.compile(r"(?!tie_meteo|met_tx|viscal|time_|tie_geo_|removed_pixels)[^/]+\.nc$"),
+    re.compile(r"(?!tie_meteo|met_tx|viscal|time_|tie_geo_|removed_pixels|cartesian_|indices_)[^/]+\.nc$"),
     _sentinel3,
 )

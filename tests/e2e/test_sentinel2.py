@@ -1,4 +1,4 @@
-"""Sentinel-2 and Sentinel-3 through the whole system: uploaded, ordered, made, delivered, found; no DEM at the site."""
+"""Sentinel-2 through the whole system: uploaded, ordered, made, delivered, found; no DEM at the site."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pystac
 import pytest
 import rasterio
-from rio_cogeo.cogeo import cog_validate
 
+from e2e.cogs import check_cog
 from e2e.conftest import Site
 from localdev.scene import Sentinel2Product, Sentinel2Spec, make_sentinel2
 from localdev.scene.sentinel2 import detector, scene_class
@@ -23,8 +22,8 @@ from orthocontracts.tiles import tile_bounds
 
 ORDER = {
     "version": 1,
-    "sentinel2": {"grid": {"kind": "mgrs", "spacing_m": 60}, "options": {"bands": ["b04", "b11"]}, "patience_s": 2},
     "sentinel3": {"patience_s": 2},
+    "sentinel2": {"grid": {"kind": "mgrs", "spacing_m": 60}, "options": {"bands": ["b04", "b11"]}, "patience_s": 2},
 }
 SIZE_60M_PX = 50
 LAND_COLOUR = "S3A_OL_2_LFR____20230605T103015_20230605T103315_20230605T123456_0179_099_279_2160_PS1_O_NR_003"
@@ -77,7 +76,7 @@ def test_sentinel2_from_upload_and_request_to_catalogue(
 
 def _check_tile(image: Path, product: Sentinel2Product) -> None:
     """Reflectance at 60 m on the product's own tile."""
-    item = _check_cog(image)
+    item = check_cog(image)
     bounds = tile_bounds(product.spec.tile)
     with rasterio.open(image) as file:
         assert (file.width, file.transform.c, file.transform.f) == (1830, bounds.left, bounds.top)
@@ -93,7 +92,7 @@ def _check_tile(image: Path, product: Sentinel2Product) -> None:
 
 def _check_surroundings(image: Path, product: Sentinel2Product) -> None:
     """Reflectance at 10 m, its own pixels, with the classes beside it."""
-    _check_cog(image)
+    check_cog(image)
     with rasterio.open(image) as file:
         assert (file.crs.to_epsg(), file.transform.a, file.dtypes[0]) == (product.epsg, 10.0, "uint16")
         rows, cols = np.mgrid[0 : file.height, 0 : file.width]
@@ -112,17 +111,3 @@ def _check_surroundings(image: Path, product: Sentinel2Product) -> None:
             assert np.array_equal(file.read(1)[seen], truth[seen]), kind
     with rasterio.open(image.with_name(f"{image.stem}_quality.tif")) as file:
         assert set(np.unique(file.read(1) & 1)) == {0, 1}
-
-
-def _check_cog(image: Path) -> pystac.Item:
-    """A valid COG, and a STAC Item that tells the same and names what lies beside it."""
-    is_valid, errors, _ = cog_validate(image, strict=True)
-    assert is_valid, errors
-    item = pystac.Item.from_dict(json.loads(image.with_suffix(".json").read_text()))
-    with rasterio.open(image) as file:
-        assert item.properties["proj:code"] == f"EPSG:{file.crs.to_epsg()}"
-        assert item.properties["proj:shape"] == [file.height, file.width]
-    for asset in item.assets.values():
-        assert (image.parent / asset.href).is_file(), asset.href
-    assert image.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    return item

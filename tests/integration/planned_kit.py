@@ -63,9 +63,13 @@ def make(
     return made
 
 
-def pixels(made: OutputMade) -> tuple[np.ma.MaskedArray, np.ndarray, np.ndarray]:
-    """The first band's values, and the map coordinates of their pixels."""
+def pixels(made: OutputMade, band: int = 1) -> tuple[np.ma.MaskedArray, np.ndarray, np.ndarray]:
+    """A band's values, and the map coordinates of their pixels."""
     with rasterio.open(made.files["image"]) as file:
         rows, cols = np.mgrid[0 : file.height, 0 : file.width]
         x, y = file.transform @ (cols + 0.5, rows + 0.5)
-        return file.read(1, masked=True) * file.scales[0] + file.offsets[0], np.asarray(x), np.asarray(y)
+        return (
+            file.read(band, masked=True) * file.scales[band - 1] + file.offsets[band - 1],
+            np.asarray(x),
+            np.asarray(y),
+        )

@@ -31,12 +31,14 @@ from fakes.products import (
 )
 from orthoburst.stub import make_stub
 from orthocontracts import names
-from orthocontracts.outputs import ResolvedTerrain
-from orthocontracts.requests import Request, StandingDefault
+from orthocontracts.messages import Report, Verdict
+from orthocontracts.outputs import FileFacts, ResolvedTerrain, file_kinds
+from orthocontracts.requests import Options, Request, StandingDefault
 from orthocontracts.tiles import tile_bounds
+from orthocontracts.wire import MAX_QUEUE_BYTES
 from orthofunctions.domain.faults import PlanError
 from orthofunctions.domain.footprints import bounds_in, map_of_swath
-from orthofunctions.domain.planning import Limits
+from orthofunctions.domain.planning import TILES_OF_A_FRAME_PER_TASK, Limits
 from orthofunctions.domain.plans import Plan
 from orthofunctions.domain.polar import polar_forward
 from orthofunctions.domain.records import JobRecord, TaskRecord
@@ -179,6 +181,26 @@ def test_tiles_of_a_frame_have_a_spacing_that_divides_them(ports: Ports, stem: s
         ("30UVU", spacing_m),
         ("31TCJ", spacing_m),
     ]
+
+
+def test_a_report_on_as_many_tiles_of_a_frame_as_a_task_has_fits_into_a_message() -> None:
+    kinds = file_kinds(Options(extras=("quality", "acquisition")))
+    blob = f"site://archive-of-the-centre/results/j{'0' * 19}-0001-1/1/{'a' * 64}_acquisition.tif"
+    file = FileFacts(blob=blob, size_bytes=10**9, md5="0" * 32)
+    figures = {"lattice_error_px": 1 / 3, "dem_coverage": 1 / 3, "valid_fraction": 1 / 3}
+    verdict = Verdict(digest="a" * 64, files=dict.fromkeys(kinds, file), figures=figures)
+    report = Report(
+        kind="finished",
+        task_id=f"j{'0' * 19}-0001",
+        release=1,
+        delivery=1,
+        agent="node-1",
+        pool="hpc",
+        token="t" * 64,
+        at=datetime(2026, 5, 1, tzinfo=UTC),
+        verdicts=(verdict,) * TILES_OF_A_FRAME_PER_TASK,
+    )
+    assert len(report.to_json().encode()) < MAX_QUEUE_BYTES
 
 
 def test_all_tiles_of_a_frame_may_be_asked_for(ports: Ports) -> None:

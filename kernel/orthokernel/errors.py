@@ -61,6 +61,10 @@ class AnnotationError(ProductError):
     """Well-formed metadata that lacks a value the kernel needs, or contradicts itself."""
 
 
+class GeolocationError(ProductError):
+    """Latitudes and longitudes of pixels that are all missing, or of which no neighbours belong together."""
+
+
 class UnknownBandError(ProductError):
     """A band that the product does not have."""
 

@@ -17,6 +17,7 @@ from orthokernel.radiometry import sample_values
 from orthokernel.resampling import METHODS
 from orthokernel.sensor import SensorModel
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
+from orthokernel.sentinel3.readers import on_grid
 from orthokernel.source import SampleValues, SourceRing, alike
 from orthokernel.tally import Tally
 from orthokernel.terrain import Terrain
@@ -80,6 +81,8 @@ def _of_part(
     opened: list[_Opened] = []
     for band, method in zip(options.bands, options.methods, strict=True):
         reader = stack.enter_context((product if part is None else part).open_band(band))
+        if method != "nearest":
+            reader = on_grid(reader)
         values = sample_values(product, band, reader, options.radiometry, options.noise_removal, options.numbers)
         tally.noise_kept.append(values.noise_kept)
         tally.border_noise_masked |= values.border_level is not None

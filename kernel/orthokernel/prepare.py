@@ -21,10 +21,12 @@ from orthokernel.blocks import (
     may_reach,
 )
 from orthokernel.flattening.ring import AreaArrays
+from orthokernel.geolocation import GeolocationModel
 from orthokernel.grid import Grid
 from orthokernel.layers import Layer
 from orthokernel.loop import SourceArrays
 from orthokernel.options import Options
+from orthokernel.pointwise import pointwise_geometry
 from orthokernel.sensor import SensorModel
 from orthokernel.terrain import Terrain
 
@@ -98,6 +100,8 @@ class Prepare:
             layer.ring.expect(demand_of(layer.model, self._grid, self._walk, low, high))
 
     def _geometry(self, model: SensorModel, ground: Ground, method: int) -> Geometry:
+        if isinstance(model, GeolocationModel):
+            return pointwise_geometry(model, ground, self._walk, method, self._options.threads)
         if self._options.geometry == "exact" or not model.smooth:
             return exact_geometry(model, ground, self._walk, method)
         geometry = lattice_geometry(model, ground, method, self._steps_px.get(id(model)))

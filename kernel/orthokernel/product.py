@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from orthokernel.errors import OptionError, ProductError, UnsupportedProductError
+from orthokernel.errors import OptionError, ProductError
 from orthokernel.measure import AS_THEY_ARE, Measure
 from orthokernel.sensor import SensorModel
 
@@ -323,8 +323,10 @@ def open_product(
             from orthokernel.sentinel2.product import open_sentinel2  # noqa: PLC0415
 
             return open_sentinel2(path, gipp, iers)
-        if name.startswith("S3") and name[3:4] == "_":
-            raise UnsupportedProductError(path, "a Sentinel-3 product", SUPPORTED)
+        if looks_like_sentinel3(path):
+            from orthokernel.sentinel3.product import open_sentinel3  # noqa: PLC0415
+
+            return open_sentinel3(path)
         from orthokernel.sentinel1.product import open_sentinel1  # noqa: PLC0415
 
         return open_sentinel1(path, orbits)
@@ -339,3 +341,11 @@ def looks_like_sentinel2(path: Path) -> bool:
     if name.startswith("S2") and name[3:4] == "_":
         return True
     return path.is_dir() and (any(path.glob("MTD_MSIL*.xml")) or (path / "GRANULE").is_dir())
+
+
+def looks_like_sentinel3(path: Path) -> bool:
+    """As `looks_like_sentinel2`."""
+    name = path.name.upper()
+    if name.startswith("S3") and name[3:4] == "_":
+        return True
+    return path.is_dir() and (path / "xfdumanifest.xml").is_file()

@@ -1,0 +1,69 @@
+"""The geometry of a block where no lattice can follow the model: every pixel is looked up, on the block's threads."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orthokernel.blocks import Geometry, Ground, Walk
+from orthokernel.geolocation.model import GeolocationModel
+from orthokernel.geolocation.places import nodes_over
+from orthokernel.loop import AVERAGE, NEAREST, PAD
+
+Float64Array = NDArray[np.float64]
+
+_ARMS: Final = (0.5, 0.25, 0.125)
+"""Of a block of the loop, to each side: over what length its footprint is taken; shorter where the swath ends."""
+
+
+def pointwise_geometry(model: GeolocationModel, ground: Ground, walk: Walk, method: int, threads: int) -> Geometry:
+    """Lines and samples of every pixel of a block, and which of them the loop will ask for."""
+    block = ground.grid
+    nodes = nodes_over(block, model.index.plane)
+    line, sample = model.locate_window(nodes, block.shape, method == NEAREST, threads)
+    ends = _ends(line), _ends(sample)
+    if ends[0] is None or ends[1] is None:
+        return Geometry(None, (line, sample), None, (0, 0), (0, 0))
+    footprints = _footprints(model, ground, walk)
+    reach = PAD + 2.0
+    if method == AVERAGE:
+        reach += 2.0 * float(np.max(np.abs(footprints))) + 2.0
+    # Further measurements lie beside the grid, which only "nearest" asks for.
+    n_samples = model.n_samples if method == NEAREST else model.grid_samples
+    lines, samples = _clipped(*ends[0], reach, model.n_lines), _clipped(*ends[1], reach, n_samples)
+    return Geometry(None, (line, sample), footprints, lines, samples)
+
+
+def _ends(values: Float64Array) -> tuple[float, float] | None:
+    low, high = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
+    return None if math.isnan(low) else (float(low), float(high))
+
+
+def _clipped(low: float, high: float, reach: float, n: int) -> tuple[int, int]:
+    return max(math.floor(low - reach), 0), min(math.ceil(high + reach) + 1, n)
+
+
+def _footprints(model: GeolocationModel, ground: Ground, walk: Walk) -> Float64Array:
+    """Per block of the loop dline/drow, dline/dcol, dsample/drow, dsample/dcol, from far enough apart that single
+    pixels out of place hardly count; the same wherever the output ends."""
+    extent, size = ground.extent, walk.loop_block_px
+    row = np.arange(extent.row0, extent.row1, size)[:, None] + size / 2
+    col = np.arange(extent.col0, extent.col1, size)[None, :] + size / 2
+    footprints = np.full((row.shape[0], col.shape[1], 4), np.nan)
+    for arm in (*(part * size for part in _ARMS), 0.5):
+        for k, (d_row, d_col) in enumerate(((arm, 0.0), (0.0, arm))):
+            here, after, before = (
+                model.ground_to_image(*ground.grid.lonlat(row + way * d_row, col + way * d_col), 0.0)
+                for way in (0, 1, -1)
+            )
+            for q in range(2):
+                slope = (after[q] - before[q]) / (2.0 * arm)
+                slope = np.where(np.isnan(slope), (after[q] - here[q]) / arm, slope)
+                slope = np.where(np.isnan(slope), (here[q] - before[q]) / arm, slope)
+                at = footprints[:, :, 2 * q + k]
+                np.copyto(at, slope, where=np.isnan(at))
+    usual = np.nanmedian(footprints, axis=(0, 1)) if np.isfinite(footprints).any() else np.zeros(4)
+    return np.where(np.isnan(footprints), np.nan_to_num(usual), footprints)

@@ -1,0 +1,1 @@
+"""Sentinel-3: OLCI L1B (EFR, ERR) and SLSTR L1B (RBT), in `.SEN3` folders and zips."""

@@ -65,5 +65,11 @@ def _footprints(model: GeolocationModel, ground: Ground, walk: Walk) -> Float64A
                 slope = np.where(np.isnan(slope), (here[q] - before[q]) / arm, slope)
                 at = footprints[:, :, 2 * q + k]
                 np.copyto(at, slope, where=np.isnan(at))
-    usual = np.nanmedian(footprints, axis=(0, 1)) if np.isfinite(footprints).any() else np.zeros(4)
-    return np.where(np.isnan(footprints), np.nan_to_num(usual), footprints)
+    # Off the swath: its lines and samples as they usually lie, which is along the plane's axes.
+    along, across = model.index.quads.spacing
+    usual = np.empty_like(footprints)
+    for k, (d_row, d_col) in enumerate(((0.5, 0.0), (0.0, 0.5))):
+        x1, y1 = model.index.plane.place(*ground.grid.lonlat(row + d_row, col + d_col))
+        x0, y0 = model.index.plane.place(*ground.grid.lonlat(row - d_row, col - d_col))
+        usual[:, :, k], usual[:, :, 2 + k] = (y1 - y0) / across, (x1 - x0) / along
+    return np.nan_to_num(np.where(np.isnan(footprints), usual, footprints), posinf=0.0, neginf=0.0)

@@ -1,4 +1,4 @@
-"""Command line of the scene simulator: ``make_scene sentinel1 | sentinel2 | rpc | demo``."""
+"""Command line of the scene simulator: ``make_scene sentinel1 | sentinel2 | olci | slstr | rpc | demo``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from localdev.scene.presets import demo_scenes
 from localdev.scene.rpc_image import RpcImage, RpcSpec, make_rpc_image
 from localdev.scene.sentinel1 import make_sentinel1
 from localdev.scene.sentinel2 import FULL_TILE_60M_PX, RESOLUTION_M, Sentinel2Spec, make_sentinel2
+from localdev.scene.sentinel3 import FULL_SIZE as OLCI_FULL_SIZE
+from localdev.scene.sentinel3 import OlciSpec, make_olci
+from localdev.scene.sentinel3_slstr import FULL_SIZE_1KM as SLSTR_FULL_SIZE
+from localdev.scene.sentinel3_slstr import SlstrSpec, make_slstr
 from localdev.scene.spec import Scene, SceneSpec
 
 
@@ -42,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_sentinel1(commands.add_parser("sentinel1", help="a Sentinel-1 GRD product (SAFE folder or zip)"))
     _add_sentinel2(commands.add_parser("sentinel2", help="a Sentinel-2 L1C or L2A product (folder or zip)"))
+    _add_olci(commands.add_parser("olci", help="a Sentinel-3 OLCI L1B product (.SEN3 folder or zip)"))
+    _add_slstr(commands.add_parser("slstr", help="a Sentinel-3 SLSTR L1B product (.SEN3 folder or zip)"))
     _add_rpc(commands.add_parser("rpc", help="an optical image with RPC"))
     demo = commands.add_parser("demo", help="the demo's handful of small products over one DEM")
     demo.set_defaults(run=_demo)
@@ -212,6 +218,82 @@ def _sentinel2(options: argparse.Namespace) -> dict[str, object]:
     )
     print(f"make_scene: {made.path}", file=sys.stderr)
     return {"path": made.path, "epsg": made.epsg, "left_m": made.left_m, "top_m": made.top_m, "bands": list(bands)}
+
+
+def _add_sentinel3(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", metavar="OUT_FOLDER", type=Path, help="where the product goes")
+    parser.add_argument("--json", action="store_true", help="print what was made as one JSON object")
+    parser.add_argument("--centre", metavar="LON,LAT", type=_pair, default=(8.0, 46.0), help="under the satellite (8,46)")
+    parser.add_argument("--ascending", action="store_true", help="ascending pass instead of descending")
+    parser.add_argument("--relief", metavar="M", type=float, default=0.0, help="height of mountains (0)")
+    parser.add_argument("--tie-points", metavar="FILE", type=Path, help="a real geodetic_tx.nc to follow")
+    parser.add_argument("--zip", choices=("stored", "deflated"))
+    parser.add_argument("--seed", type=int, default=1)
+
+
+def _add_olci(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_olci)
+    _add_sentinel3(parser)
+    parser.add_argument("--size", metavar="LINESxSAMPLES", type=_size, default=OlciSpec(Path()).size_lines_samples)
+    parser.add_argument("--full-frame", action="store_true", help="as large as a real frame: 4091 x 4865")
+    parser.add_argument("--bands", metavar="4,6,8", type=lambda text: tuple(int(n) for n in text.split(",")))
+    parser.add_argument("--reduced", action="store_true", help="ERR instead of EFR")
+    parser.add_argument("--perfect", action="store_true", help="no camera seams and no duplicates")
+    parser.add_argument("--uncertainties", action="store_true")
+
+
+def _olci(options: argparse.Namespace) -> dict[str, object]:
+    made = make_olci(
+        OlciSpec(
+            out_folder=options.out,
+            centre_lonlat_deg=options.centre,
+            size_lines_samples=OLCI_FULL_SIZE if options.full_frame else options.size,
+            bands=options.bands or OlciSpec(Path()).bands,
+            ascending=options.ascending,
+            reduced=options.reduced,
+            relief_m=options.relief,
+            cameras=not options.perfect,
+            duplicates=not options.perfect,
+            uncertainties=options.uncertainties,
+            tie_points=options.tie_points,
+            zip_it=options.zip,
+            seed=options.seed,
+        )
+    )
+    print(f"make_scene: {made.path}", file=sys.stderr)
+    return {"path": made.path, "bands": [f"oa{band:02d}" for band in made.fields]}
+
+
+def _add_slstr(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_slstr)
+    _add_sentinel3(parser)
+    parser.add_argument("--size", metavar="LINESxSAMPLES", type=_size, default=SlstrSpec(Path()).size_1km, help="1 km")
+    parser.add_argument("--full-frame", action="store_true", help="as large as a real frame: 1200 x 1500 at 1 km")
+    parser.add_argument(
+        "--images",
+        metavar="S8_in,…",
+        type=lambda text: tuple((one.split("_")[0], one.split("_")[1]) for one in text.split(",")),
+        default=SlstrSpec(Path()).images,
+        help="channels with grid and view",
+    )
+
+
+def _slstr(options: argparse.Namespace) -> dict[str, object]:
+    made = make_slstr(
+        SlstrSpec(
+            out_folder=options.out,
+            centre_lonlat_deg=options.centre,
+            size_1km=SLSTR_FULL_SIZE if options.full_frame else options.size,
+            images=options.images,
+            ascending=options.ascending,
+            relief_m=options.relief,
+            tie_points=options.tie_points,
+            zip_it=options.zip,
+            seed=options.seed,
+        )
+    )
+    print(f"make_scene: {made.path}", file=sys.stderr)
+    return {"path": made.path, "images": [f"{channel}_{grid}" for channel, grid in made.spec.images]}
 
 
 def _add_rpc(parser: argparse.ArgumentParser) -> None:

@@ -23,7 +23,7 @@ def pointwise_geometry(model: GeolocationModel, ground: Ground, walk: Walk, meth
     """Lines and samples of every pixel of a block, and which of them the loop will ask for."""
     block = ground.grid
     nodes = nodes_over(block, model.index.plane)
-    line, sample = model.locate_window(nodes, block.shape, method == NEAREST, threads)
+    line, sample = model.locate_window(nodes, method == NEAREST, threads)
     ends = _ends(line), _ends(sample)
     if ends[0] is None or ends[1] is None:
         return Geometry(None, (line, sample), None, (0, 0), (0, 0))

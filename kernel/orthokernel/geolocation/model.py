@@ -118,20 +118,18 @@ class GeolocationModel:
         locate_points(self.index.quads, *flat, nearest, line.reshape(-1), sample.reshape(-1))
         return line, sample
 
-    def locate_window(
-        self, nodes: Nodes, shape: tuple[int, int], nearest: bool, threads: int
-    ) -> tuple[Float64Array, Float64Array]:
+    def locate_window(self, nodes: Nodes, nearest: bool, threads: int) -> tuple[Float64Array, Float64Array]:
         """``line, sample`` of every pixel of a window of a map, the same however large the window.
 
         Parameters
         ----------
         nodes : Nodes
             Where the window's pixels are on the plane.
-        shape : (rows, columns)
         nearest : bool
             As `ground_to_nearest` has it, otherwise as `ground_to_image`.
         threads : int
         """
+        shape = nodes.window.shape
         line, sample = np.empty(shape), np.empty(shape)
         rows = range(0, shape[0], _ROWS_AT_ONCE)
 
@@ -143,6 +141,10 @@ class GeolocationModel:
 
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(work, rows))
+        unknown = nodes.unknown_pixels()
+        if unknown is not None:  # beside the end of the map, and at the pole of a map of degrees
+            row, col = np.nonzero(unknown)
+            line[row, col], sample[row, col] = self._locate(*nodes.window.lonlat(row, col), nearest)
         return line, sample
 
     def image_to_ground(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from orthokernel.geolocation.plane import Plane
@@ -23,12 +24,25 @@ map bends, times that distance: for 300 m pixels on any map of degrees or metres
 class Nodes:
     """Places of pixels ``(row + (i - 1) * NODE_STEP_PX, col + (j - 1) * NODE_STEP_PX)`` of a window of a map.
 
-    ``xy`` (2, I, J) float64 on the plane; NaN off the map projection. ``row, col`` are at or before the first pixel.
+    ``xy`` (2, I, J) float64 on the plane; not finite off the map projection. ``row, col`` are at or before the first
+    pixel.
     """
 
+    window: Grid
+    plane: Plane
     xy: Float64Array
     row: int
     col: int
+
+    def unknown_pixels(self) -> NDArray[np.bool_] | None:
+        """The window's pixels (rows, columns) that want a node which there is not; None where there are none such."""
+        missing = ~np.isfinite(self.xy).all(axis=0)
+        if not missing.any():
+            return None
+        around = sliding_window_view(missing, (4, 4)).any(axis=(2, 3))
+        rows = (np.arange(self.window.n_rows) - self.row) // NODE_STEP_PX
+        cols = (np.arange(self.window.n_cols) - self.col) // NODE_STEP_PX
+        return np.asarray(around[np.ix_(rows, cols)])
 
 
 def nodes_over(window: Grid, plane: Plane) -> Nodes:
@@ -38,4 +52,4 @@ def nodes_over(window: Grid, plane: Plane) -> Nodes:
     rows = row + NODE_STEP_PX * np.arange(-1, (window.n_rows - 1 - row) // NODE_STEP_PX + 3)
     cols = col + NODE_STEP_PX * np.arange(-1, (window.n_cols - 1 - col) // NODE_STEP_PX + 3)
     x, y = plane.place(*window.lonlat(rows[:, None], cols[None, :]))
-    return Nodes(np.stack([x, y]), row, col)
+    return Nodes(window, plane, np.stack([x, y]), row, col)

@@ -101,8 +101,11 @@ def _spans_px(
     by_frame: dict[str, float] = {}
     for band in bands:
         if product.frame(band) not in by_frame:
-            model = product.sensor_model(band, slant_to_ground=slant_to_ground)
-            by_frame[product.frame(band)] = source_px_per_pixel(model, grid, height_m)
+            models = [part.sensor_model(band) for part in product.parts] or [
+                product.sensor_model(band, slant_to_ground=slant_to_ground)
+            ]
+            spans = (source_px_per_pixel(model, grid, height_m) for model in models)
+            by_frame[product.frame(band)] = next((span for span in spans if np.isfinite(span)), 1.0)
     return [by_frame[product.frame(band)] for band in bands]
 
 

@@ -33,7 +33,7 @@ class PixelMaker:
     def __init__(self, pool: ThreadPoolExecutor, options: Options, walk: Walk, layers: list[Layer]) -> None:
         self._pool, self._options, self._walk, self._layers = pool, options, walk, layers
         self._of_sight = [name for name in options.extras if name in OF_SIGHT]
-        self._several = len({(layer.product, layer.part) for layer in layers}) > 1 or any(l.part for l in layers)
+        self._several = len({layer.product for layer in layers}) > 1 or any(layer.part for layer in layers)
         self._scratch = [np.empty(_SCRATCH, np.float32) for _ in range(options.threads)]
 
     def __call__(self, prepared: Prepared, tally: Tally) -> Block:
@@ -117,10 +117,9 @@ class PixelMaker:
             np.copyto(view, before, where=given)
         if acquisition is None and not self._several and len(every) == len(own):
             return given
-        has_data = ~np.isnan(view[0]) if cut else np.any(~np.isnan(view), axis=0)
-        if given is not None:
-            has_data |= given
-        new = has_data if given is None else has_data & ~given
+        without = np.isnan(view[0]) if cut else np.isnan(view).all(axis=0)
+        new = np.asarray(~without if given is None else ~(without | given))
+        has_data = new if given is None else new | given
         if cut:
             view[:, ~has_data] = np.nan
         if acquisition is not None:

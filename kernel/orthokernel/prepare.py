@@ -84,8 +84,8 @@ class Prepare:
                 areas.append(None)
                 continue
             source = layer.ring.prepare(geometry.lines, geometry.samples, layer.held)
-            limits = {"first_sample": layer.samples[0], "last_sample": layer.samples[1]}
-            sources.append(source._replace(first_line=layer.lines[0], last_line=layer.lines[1], **limits))
+            source = source._replace(first_line=layer.lines[0], last_line=layer.lines[1])
+            sources.append(source._replace(first_sample=layer.samples[0], last_sample=layer.samples[1]))
             areas.append(layer.ring.areas)
             layer.held = geometry.lines
         return Prepared(window, ground, geometries, sources, areas)

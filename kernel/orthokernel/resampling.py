@@ -26,7 +26,7 @@ map, and tiles of one product must not differ.
 def source_px_per_pixel(model: SensorModel, grid: Grid, height_m: float) -> float:
     """How many source samples one output pixel spans, along the larger of its two sides.
 
-    The median over points of the grid that lie in or near the image; 1 where none does.
+    The median over points of the grid that lie in or near the image; NaN where none does.
     """
     rows = np.linspace(0, max(grid.n_rows - 1, 0), 9)[:, None]
     cols = np.linspace(0, max(grid.n_cols - 1, 0), 9)[None, :]
@@ -41,7 +41,7 @@ def source_px_per_pixel(model: SensorModel, grid: Grid, height_m: float) -> floa
         & (np.abs(line - model.n_lines / 2) < model.n_lines)
         & (np.abs(sample - model.n_samples / 2) < model.n_samples)
     )
-    return float(np.median(span[near])) if near.any() else 1.0
+    return float(np.median(span[near])) if near.any() else float("nan")
 
 
 def resampling_of(asked: str | None, span_px: float) -> Resampling:

@@ -1,4 +1,4 @@
-"""Which of many GIPP files belong to a datastrip: their names say what they are, of which satellite, and from when on."""
+"""Which of many GIPP files belong to a datastrip: names say what they are, of which satellite, and from when on."""
 
 from __future__ import annotations
 

@@ -87,11 +87,9 @@ def read_granules(container: ProductContainer, datastrip: Datastrip) -> list[Gra
             found.append(_granule(document, images.get(str(PurePosixPath(member).parent), {}), datastrip))
     if not found:
         raise MissingAnnotationError(container.path, "no metadata of granules", "GRANULE/*/*_MTD_L1B_GR_*.xml")
-    without = sorted(set(images) - {str(PurePosixPath(m).parent) for m in container.members if _METADATA.fullmatch(m)})
-    if without:
-        raise MissingAnnotationError(
-            container.path, f"images in {without[0]} without metadata", "its *_MTD_L1B_GR_*.xml"
-        )
+    with_metadata = {str(PurePosixPath(member).parent) for member in container.members if _METADATA.fullmatch(member)}
+    for folder in sorted(set(images) - with_metadata):
+        raise MissingAnnotationError(container.path, f"images in {folder} without metadata", "its *_MTD_L1B_GR_*.xml")
     there = {granule.detector for granule in found}
     between = DETECTORS[DETECTORS.index(min(there)) : DETECTORS.index(max(there)) + 1]
     missing = [detector for detector in between if detector not in there]

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from orthokernel.container import ProductContainer, open_container
 from orthokernel.errors import (
+    AnnotationError,
     MissingAnnotationError,
     MissingGippError,
     MissingMeasurementError,
     OptionError,
-    ProductError,
     UnknownBandError,
 )
 from orthokernel.jp2 import Jp2Reader
@@ -185,7 +185,15 @@ class L1BProduct(PlainProduct):
             margin = _MARGIN_M // band.resolution_m
             reach = known_lines(self.datastrip, band, detector)
             wide = max(lines[0] - margin, min(lines[0], reach[0])), min(lines[1] + margin, max(lines[1], reach[1]))
-            self._models[key] = PushbroomModel(line_table(self.datastrip, self._gipp, band, detector, wide), lines)
+            model = PushbroomModel(line_table(self.datastrip, self._gipp, band, detector, wide), lines)
+            for granule in self.granules:
+                if granule.detector == detector and granule.size(band)[1] != model.n_samples:
+                    raise AnnotationError(
+                        granule.id,
+                        f"{granule.size(band)[1]} samples of {band.name}",
+                        f"{model.n_samples}, as detector {detector} has viewing directions",
+                    )
+            self._models[key] = model
         return self._models[key]
 
     def lines_of(self, band: Band, detector: str) -> tuple[int, int]:
@@ -237,10 +245,7 @@ class L1BProduct(PlainProduct):
             lines, source = granule.lines(own), f"{self.path}:{member}"
             opener = partial(Jp2Reader, self._container.locate(member), source, 0.0)
             pieces.append(Piece(lines[0] - first, lines[1] - first, source, opener))
-        widths = {granule.size(own)[1] for granule in granules}
-        if len(widths) > 1:
-            raise ProductError(self.path, f"granules of detector {detector} {sorted(widths)} samples wide", "one width")
-        return StripReader(pieces, stop - first, widths.pop())
+        return StripReader(pieces, stop - first, self._model(own, detector, (first, stop)).n_samples)
 
     def measure(self, band: str, radiometry: str) -> Measure:
         """Counts."""

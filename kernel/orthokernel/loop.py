@@ -1214,7 +1214,7 @@ def fill_heights(dem, part, anchor, block_px, heights, flags):
 
 @_outer
 def warp_points(line, sample, part, anchor, source, method, power, block_px, footprints, scratch, out):
-    """Orthorectify points whose image coordinates are given: the exact-model path, for proofs.
+    """Orthorectify points whose image coordinates are given: of models that no lattice follows, and for proofs.
 
     Parameters
     ----------
@@ -1229,8 +1229,9 @@ def warp_points(line, sample, part, anchor, source, method, power, block_px, foo
     width = min(block_px, col1 - col0)
     first_row, first_col = row0 - (row0 + anchor[0]) % block_px, col0 - (col0 + anchor[1]) % block_px
     values = np.empty(width, np.float32)
-    lines = np.empty(width, np.float32)
-    samples = np.empty(width, np.float32)
+    # Not float32, which would round by where the window begins, and that depends on where the output ends.
+    lines = np.empty(width)
+    samples = np.empty(width)
     line_part = np.empty(width, np.float32)
     sample_part = np.empty(width, np.float32)
     index = np.empty(width, np.int32)
@@ -1259,8 +1260,8 @@ def warp_points(line, sample, part, anchor, source, method, power, block_px, foo
             m = c1 - c0
             for r in range(r0, r1):
                 for c in range(m):
-                    lines[c] = np.float32(line[r, c0 + c] - shape[0])
-                    samples[c] = np.float32(sample[r, c0 + c] - shape[1])
+                    lines[c] = line[r, c0 + c] - shape[0]
+                    samples[c] = sample[r, c0 + c] - shape[1]
                 _split(lines[:m], samples[:m], bounds, shape[3], index[:m], line_part[:m], sample_part[:m])
                 for band in range(out.shape[0]):
                     _sample_points(

@@ -105,8 +105,9 @@ class GeolocationModel:
     def ground_to_nearest(self, lon_deg: ArrayLike, lat_deg: ArrayLike) -> tuple[Float64Array, Float64Array]:
         """Whole ``line, sample`` of the measurement nearest to ground points; NaN where they are on none.
 
-        That is the nearest of the quad's four pixels, or further measurement, whichever is nearer. A further
-        measurement also stands in for a `REPLACEABLE` pixel if it lies within half a pixel's diagonal of the point.
+        That is the nearest of the quad's four pixels (or, where quads are out of shape, of those around them), or a
+        further measurement that is nearer. A further measurement also stands in for a `REPLACEABLE` pixel if it lies
+        within half a pixel's diagonal of the point.
         """
         lon, lat = np.broadcast_arrays(np.asarray(lon_deg, np.float64), np.asarray(lat_deg, np.float64))
         return self._locate(lon, lat, nearest=True)

@@ -412,7 +412,8 @@ def _within_pixel(quads, i, j, x, y):
     """How far a point is from a pixel's centre in lines and samples, and whether it lies on the pixel.
 
     That is half a pixel at most towards where no pixel follows. Towards neighbours it may be a little more: quads
-    begin there, and what is not in them was nearest to this pixel.
+    begin there, and what is not in them was nearest to this pixel. Where pixels are out of place and their vectors say
+    little, it is half the usual distance in any case.
     """
     fx, fy, above, below = _side_of_pixel(quads, i, j, 1, 0)
     ex, ey, left, right = _side_of_pixel(quads, i, j, 0, 1)
@@ -424,7 +425,9 @@ def _within_pixel(quads, i, j, x, y):
     p, q = _cross(ex, ey, hx, hy) / area, _cross(hx, hy, fx, fy) / area
     most_p = _ALONG_EDGE if (below if p > 0.0 else above) else 0.5
     most_q = _ALONG_EDGE if (right if q > 0.0 else left) else 0.5
-    return min(max(p, -0.5), 0.5), min(max(q, -0.5), 0.5), abs(p) <= most_p and abs(q) <= most_q
+    on_it = abs(p) <= most_p and abs(q) <= most_q
+    near = 0.5 * min(quads.spacing[0], quads.spacing[1])
+    return min(max(p, -0.5), 0.5), min(max(q, -0.5), 0.5), on_it or hx * hx + hy * hy < near * near
 
 
 @_inner
@@ -436,6 +439,25 @@ def _nearest_corner(xy, i, j, x, y):
         if d < nearest:
             found_i, found_j, nearest = i + n // 2, j + n % 2, d
     return found_i, found_j, nearest
+
+
+@_inner
+def _nearest_around(xy, marks, i, j, x, y):
+    """From a pixel on to the neighbour nearest to a point, until none is nearer: among quads out of shape the nearest
+    pixel need not be a corner of the one over the point."""
+    nearest = _distance_2(xy, i, j, x, y)
+    for _ in range(_MOST_STEPS):
+        at_i, at_j = i, j
+        for di in range(max(at_i - 1, 0), min(at_i + 2, xy.shape[0])):
+            for dj in range(max(at_j - 1, 0), min(at_j + 2, xy.shape[1])):
+                if xy[di, dj, 0] == NO_POSITION or (marks.shape[0] > 0 and marks[di, dj] & APART):
+                    continue
+                d = _distance_2(xy, di, dj, x, y)
+                if d < nearest or (d == nearest and (di, dj) < (i, j)):
+                    i, j, nearest = di, dj, d
+        if i == at_i and j == at_j:
+            break
+    return i, j, nearest
 
 
 @_inner
@@ -544,6 +566,7 @@ def _run(quads, x, y, guess, nearest, line, sample):
             before_line, before_sample, is_known = at_line, at_sample, True
             continue
         near_i, near_j, d_pixel = _nearest_corner(xy, i, j, u, v)
+        near_i, near_j, d_pixel = _nearest_around(xy, marks, near_i, near_j, u, v)
         line[n], sample[n] = near_i, near_j
         if f_xy.shape[0] > 0:
             m, d = _nearest_further(f_xy, f_start, x0, y0, f_side, f_rows, f_cols, u, v)

@@ -4,18 +4,23 @@ Shares no code with the kernel it is used to test: its own slow, exact float64 g
 geolocation grids of real products.
 """
 
+from localdev.scene.msi_targets import MsiTarget
 from localdev.scene.presets import DemoScenes, demo_scenes
 from localdev.scene.rpc_image import RpcImage, RpcSpec, make_rpc_image
 from localdev.scene.sentinel1 import make_sentinel1
 from localdev.scene.sentinel2 import Sentinel2Product, Sentinel2Spec, make_sentinel2
+from localdev.scene.sentinel2_l1b import Sentinel2L1BProduct, Sentinel2L1BSpec, make_sentinel2_l1b
 from localdev.scene.spec import Scene, SceneSpec, Target
 
 __all__ = [
     "DemoScenes",
+    "MsiTarget",
     "RpcImage",
     "RpcSpec",
     "Scene",
     "SceneSpec",
+    "Sentinel2L1BProduct",
+    "Sentinel2L1BSpec",
     "Sentinel2Product",
     "Sentinel2Spec",
     "Target",
@@ -23,4 +28,5 @@ __all__ = [
     "make_rpc_image",
     "make_sentinel1",
     "make_sentinel2",
+    "make_sentinel2_l1b",
 ]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from localdev.scene.ellipsoid import Float64Array
 from localdev.scene.jit import jit
-from localdev.scene.pushbroom import Pushbroom
 from localdev.scene.spec import Target
 from localdev.scene.terrain import Surface
 from localdev.scene.texture import Texture, brightness
@@ -20,6 +20,22 @@ NODE_STEP_PX = 16
 BAND_LINES = 256
 FULL_WIDTH_PER_SIGMA = 2.3548
 PANEL_PX, PATCH_PX = 10.0, 14
+
+
+class Camera(Protocol):
+    """Whose lines of sight are painted."""
+
+    @property
+    def n_lines(self) -> int: ...
+
+    @property
+    def n_samples(self) -> int: ...
+
+    def image_to_ground(
+        self, line: ArrayLike, sample: ArrayLike, height_m: ArrayLike
+    ) -> tuple[Float64Array, Float64Array]:
+        """``lon_deg, lat_deg``, broadcast."""
+        ...
 
 
 @jit
@@ -138,16 +154,27 @@ def render(
 
 
 class Photographer:
-    """Makes the lines of an image, a band at a time."""
+    """Makes the lines of an image, a band at a time.
+
+    Lines of sight are reckoned for every ``node_step_px`` th line and sample and go in straight lines between.
+    """
 
     def __init__(
-        self, camera: Pushbroom, surface: Surface, targets: list[Target], *, target_dn: float, panel_dn: float
+        self,
+        camera: Camera,
+        surface: Surface,
+        targets: list[Target],
+        *,
+        target_dn: float,
+        panel_dn: float,
+        node_step_px: int = NODE_STEP_PX,
     ) -> None:
         self._camera = camera
         self._surface = surface
         self._targets = targets
         self._target_dn = target_dn
         self._panel_dn = panel_dn
+        self._node_step_px = node_step_px
         self._low = float(surface.height_m.min()) - 5.0
         self._high = float(surface.height_m.max()) + 5.0
 
@@ -164,8 +191,9 @@ class Photographer:
 
     def _paint(self, first_line: int, n_lines: int, textures: list[Texture]) -> NDArray[np.uint16]:
         camera, surface = self._camera, self._surface
-        line = first_line + NODE_STEP_PX * np.arange(-(-n_lines // NODE_STEP_PX) + 2)
-        sample = NODE_STEP_PX * np.arange(-(-camera.n_samples // NODE_STEP_PX) + 2)
+        step = self._node_step_px
+        line = first_line + step * np.arange(-(-n_lines // step) + 2)
+        sample = step * np.arange(-(-camera.n_samples // step) + 2)
         heights = np.array([self._low, 0.5 * (self._low + self._high), self._high])
         lon, lat = camera.image_to_ground(line[:, None], sample[None, :], heights[:, None, None])
         nodes = np.stack([lon, lat])
@@ -174,7 +202,7 @@ class Photographer:
         for band, texture in zip(image, textures, strict=True):
             render(
                 nodes,
-                float(NODE_STEP_PX),
+                float(step),
                 self._low,
                 self._high,
                 surface.height_m,

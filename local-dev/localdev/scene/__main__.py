@@ -1,4 +1,4 @@
-"""Command line of the scene simulator: ``make_scene sentinel1 | sentinel2 | olci | slstr | rpc | demo``."""
+"""Command line of the scene simulator: ``make_scene sentinel1 | sentinel2 | sentinel2-l1b | olci | slstr | rpc | …``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from localdev.scene.presets import demo_scenes
 from localdev.scene.rpc_image import RpcImage, RpcSpec, make_rpc_image
 from localdev.scene.sentinel1 import make_sentinel1
 from localdev.scene.sentinel2 import FULL_TILE_60M_PX, RESOLUTION_M, Sentinel2Spec, make_sentinel2
+from localdev.scene.sentinel2_l1b_command import add_sentinel2_l1b
 from localdev.scene.sentinel3 import FULL_SIZE as OLCI_FULL_SIZE
 from localdev.scene.sentinel3 import OlciSpec, make_olci
 from localdev.scene.sentinel3_slstr import FULL_SIZE_1KM as SLSTR_FULL_SIZE
@@ -46,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_sentinel1(commands.add_parser("sentinel1", help="a Sentinel-1 GRD product (SAFE folder or zip)"))
     _add_sentinel2(commands.add_parser("sentinel2", help="a Sentinel-2 L1C or L2A product (folder or zip)"))
+    add_sentinel2_l1b(
+        commands.add_parser("sentinel2-l1b", help="a Sentinel-2 L1B product, with its parameters (GIPP) beside it")
+    )
     _add_olci(commands.add_parser("olci", help="a Sentinel-3 OLCI L1B product (.SEN3 folder or zip)"))
     _add_slstr(commands.add_parser("slstr", help="a Sentinel-3 SLSTR L1B product (.SEN3 folder or zip)"))
     _add_rpc(commands.add_parser("rpc", help="an optical image with RPC"))
@@ -223,7 +227,9 @@ def _sentinel2(options: argparse.Namespace) -> dict[str, object]:
 def _add_sentinel3(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT_FOLDER", type=Path, help="where the product goes")
     parser.add_argument("--json", action="store_true", help="print what was made as one JSON object")
-    parser.add_argument("--centre", metavar="LON,LAT", type=_pair, default=(8.0, 46.0), help="under the satellite (8,46)")
+    parser.add_argument(
+        "--centre", metavar="LON,LAT", type=_pair, default=(8.0, 46.0), help="under the satellite (8,46)"
+    )
     parser.add_argument("--ascending", action="store_true", help="ascending pass instead of descending")
     parser.add_argument("--relief", metavar="M", type=float, default=0.0, help="height of mountains (0)")
     parser.add_argument("--tie-points", metavar="FILE", type=Path, help="a real geodetic_tx.nc to follow")

@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pyproj
 import pytest
 import rasterio
 from numpy.typing import ArrayLike, NDArray
@@ -26,7 +27,7 @@ from localdev.scene.earth import EarthPose, itrf_from_eme2000
 from localdev.scene.flight import about, quaternion_of
 from localdev.scene.msi import LINE_PERIOD_S, MSI_BANDS, Correction, Directions, Mounting, Mountings, Refining
 from localdev.scene.msi_camera import MsiCamera
-from orthokernel import open_product
+from orthokernel import Grid, Terrain, open_product, orthorectify
 from orthokernel.sentinel2.l1b import L1BProduct
 from orthokernel.sentinel2.pushbroom import PushbroomModel
 from realdata import real_data
@@ -173,6 +174,37 @@ class TestPixels:
         assert count > 30
         tell("Simulated Sentinel-2 L1B: point targets in the images, worst, px", worst, "0.02")
         assert worst < 0.02
+
+
+@pytest.mark.parametrize(("band", "spacing_m"), [("b02", 10), ("b05", 20), ("b01", 60)])
+def test_targets_come_out_of_the_kernel_where_they_stand(
+    made: Sentinel2L1BProduct, tmp_path: Path, band: str, spacing_m: float
+) -> None:
+    """Also that in the overlap, through which the cut between the detectors goes."""
+    assert made.dem_path is not None
+    to_map = pyproj.Transformer.from_crs("OGC:CRS84", 32633, always_xy=True)
+    x, y = to_map.transform(*np.array([(target.lon_deg, target.lat_deg) for target in made.targets]).T)
+    bounds = (x.min() - 900.0, y.min() - 900.0, x.max() + 900.0, y.max() + 900.0)
+    with open_product(made.path) as product:
+        orthorectify(
+            product,
+            Grid.from_bounds(32633, bounds, spacing_m),
+            Terrain(made.dem_path, None),
+            bands=[band],
+            resampling="bilinear",
+            out=tmp_path / "ortho.tif",
+        )
+    with rasterio.open(tmp_path / "ortho.tif") as image:
+        pixels = image.read(1).astype(float) - made.textures[band.upper()].mean
+        columns, rows = ~image.transform * (x, y)
+    worst = 0.0
+    for row, column in zip(rows - 0.5, columns - 0.5, strict=True):
+        r, c = round(row), round(column)
+        weight = np.clip(pixels[r - 3 : r + 4, c - 3 : c + 4], 0.0, None)
+        at = np.mgrid[r - 3 : r + 4, c - 3 : c + 4]
+        worst = max(worst, *np.abs((weight * at).sum(axis=(1, 2)) / weight.sum() - [row, column]))
+    tell(f"Simulated Sentinel-2 L1B {band}: point targets from their map position, worst, px", worst, "0.1")
+    assert worst < 0.05
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Command line of the scene simulator: ``make_scene sentinel1 | sentinel2 | sentinel2-l1b | olci | slstr | rpc | …``."""
+"""Command line of the scene simulator: ``make_scene sentinel1 | sentinel2 | sentinel2-l1b | … | demo``."""
 
 from __future__ import annotations
 

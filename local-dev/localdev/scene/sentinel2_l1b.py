@@ -29,6 +29,8 @@ from localdev.scene.texture import Texture, make_texture
 
 _NODE_STEP_PX = 4
 _BLOCK_PX = 256
+_AROUND_DEG = 0.06
+"""Of terrain around the image."""
 _KNOWN_BEYOND_S = 12
 """For how long there are orbit and attitude before the image and after it."""
 
@@ -199,7 +201,7 @@ def _sensed(cameras: dict[tuple[str, str], MsiCamera], day: datetime, pose: Eart
 
 def _ground(spec: Sentinel2L1BSpec, cameras: dict[tuple[str, str], MsiCamera]) -> tuple[Surface, Path | None]:
     rings = np.concatenate([footprint(camera, 0, camera.n_lines) for camera in cameras.values()])
-    (west, south), (east, north) = rings.min(axis=0) - 0.03, rings.max(axis=0) + 0.03
+    (west, south), (east, north) = rings.min(axis=0) - _AROUND_DEG, rings.max(axis=0) + _AROUND_DEG
     bounds = (float(west), float(south), float(east), float(north))
     if spec.dem_file is not None:
         return read_surface(spec.dem_file, spec.geoid_file, bounds), spec.dem_file

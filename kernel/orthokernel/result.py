@@ -155,7 +155,7 @@ def _provenance(products: Sequence[Product], terrain: Terrain, options: Options,
         "scale": options.scale,
         "processing_facility": options.facility,
         "lattice_error_px": round(tally.lattice_error_px, 6),
-        "dem_coverage": round(tally.dem_coverage, 6),
+        "dem_coverage": None if terrain.is_none else round(tally.dem_coverage, 6),
         "kernel_version": kernel_version(),
         "result_version": RESULT_VERSION,
     }

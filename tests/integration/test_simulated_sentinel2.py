@@ -248,6 +248,7 @@ def test_the_item_says_what_it_is(l1c: Sentinel2Product, tmp_path: Path) -> None
     assert (properties["platform"], properties["instruments"]) == ("sentinel-2a", ["msi"])
     data = item["assets"]["data"]
     assert data["title"] == "reflectance"
+    assert "orthoburst:dem_coverage" not in properties  # no heights were asked for
     assert [band["common_name"] for band in data["eo:bands"]] == ["red", "green", "blue"]
     assert {(band["scale"], band["offset"], band["nodata"]) for band in data["raster:bands"]} == {(1e-4, -0.1, 0.0)}
     with warnings.catch_warnings():

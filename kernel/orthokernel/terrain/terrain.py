@@ -122,6 +122,11 @@ class Terrain:
         return terrain
 
     @property
+    def is_none(self) -> bool:
+        """Whether nobody asks for its heights."""
+        return self._is_none
+
+    @property
     def spacing_m(self) -> float:
         """Height of a DEM cell, in metres; infinite for a constant terrain."""
         return math.inf if self._dem is None else self._dem.spacing_m

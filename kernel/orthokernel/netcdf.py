@@ -63,7 +63,7 @@ class RangeFile(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         n = max(min(len(view), self._where.size - self._at), 0)
         self._file.seek(self._where.offset + self._at)
-        got = self._file.readinto(view[:n])
+        got: int = self._file.readinto(view[:n])
         self._at += got
         return got
 
@@ -119,12 +119,13 @@ class Variable:
         return float(np.asarray(self.attributes.get("add_offset", 0.0)).reshape(-1)[0])
 
     def flag(self, meaning: str, default: int = 0) -> int:
-        """The mask of a flag by its name in ``flag_meanings``; ``default`` where the variable does not name its flags."""
+        """The mask of a flag by its name in ``flag_meanings``; ``default`` where none are named."""
         masks, names = self.attributes.get("flag_masks"), self.attributes.get("flag_meanings")
         if masks is None or names is None:
             return default
         by_name = dict(zip(str(names).split(), np.asarray(masks).reshape(-1).tolist(), strict=False))
-        return int(by_name.get(meaning, 0)) & (2 ** (8 * self.dtype.itemsize) - 1)
+        every_bit: int = 2 ** (8 * self.dtype.itemsize) - 1
+        return int(by_name.get(meaning, 0)) & every_bit
 
 
 class NetcdfFile:
@@ -361,7 +362,9 @@ def _variable(name: str, item: Any) -> Variable:
             chunks = found
     elif item.id.get_offset() is not None:
         chunks = {(0,) * len(shape): _Chunk(item.id.get_offset(), item.id.get_storage_size(), 0)}
-    attributes = {key: _plain(value) for key, value in item.attrs.items() if value is not None and key != "_Netcdf4Dimid"}
+    attributes = {
+        key: _plain(value) for key, value in item.attrs.items() if value is not None and key != "_Netcdf4Dimid"
+    }
     for key in ("DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME"):
         attributes.pop(key, None)
     return Variable(name, shape, item.dtype, attributes, chunk_shape, chunks, filters, item.fillvalue)

@@ -1,4 +1,4 @@
-"""Simulated Sentinel-3, end to end: values against the truth, no holes, no mirrored edges, seams and poles, bad input."""
+"""Simulated Sentinel-3, end to end: values against the truth, no holes, no mirrors, seams and poles, bad input."""
 
 from __future__ import annotations
 
@@ -141,9 +141,7 @@ class TestOlci:
             ((40.0, -81.2), 3031, 300.0),
         ],
     )
-    def test_seams_of_the_globe(
-        self, tmp_path: Path, centre: tuple[float, float], crs: int, spacing: float
-    ) -> None:
+    def test_seams_of_the_globe(self, tmp_path: Path, centre: tuple[float, float], crs: int, spacing: float) -> None:
         """Across the antimeridian and beside, and over, the poles."""
         first_m = -30_000.0 if crs in (4326, 32601) and abs(centre[1]) < 80 else 880_000.0
         size = (160, 180)
@@ -276,11 +274,13 @@ class TestSlstr:
             assert product.properties()["instruments"] == ["slstr"]
             assert product.properties()["eo_bands"]["s8_oblique"]["center_wavelength_um"] == pytest.approx(10.854)
 
-    @pytest.mark.parametrize(("band", "channel", "name", "spacing"), [("s2", "S2", "an", 400.0), ("s8", "S8", "in", 700.0)])
+    @pytest.mark.parametrize(
+        ("band", "channel", "name", "spacing"), [("s2", "S2", "an", 400.0), ("s8", "S8", "in", 700.0)]
+    )
     def test_the_nearest_measurement(
         self, slstr: SlstrScene, band: str, channel: str, name: str, spacing: float
     ) -> None:
-        """Each pixel of the map is one measurement: of the grid, or an orphan that is nearer or better than cosmetic."""
+        """Each pixel is one measurement: of the grid, or an orphan that is nearer or better than cosmetic."""
         grid_of, pixel_m = slstr.grids[name], 500.0 if name[0] == "a" else 1000.0
         grid = around(grid_of.lon_deg, grid_of.lat_deg, spacing)
         with open_product(slstr.path) as product:
@@ -407,7 +407,8 @@ class TestBadInput:
     def test_places_that_are_all_fill_values(self, product: Path) -> None:
         with h5py.File(product / "geo_coordinates.nc", "r+") as file:
             file["latitude"][...] = -(2**31)
-        with open_product(product) as opened, pytest.raises(errors.GeolocationError, match=r"geo_coordinates\.nc: no place"):
+        no_place = pytest.raises(errors.GeolocationError, match=r"geo_coordinates\.nc: no place")
+        with open_product(product) as opened, no_place:
             opened.sensor_model()
 
     def test_places_that_are_cut_off(self, product: Path) -> None:
@@ -434,7 +435,8 @@ class TestBadInput:
     def test_pixels_of_another_size(self, product: Path) -> None:
         other = make_olci(OlciSpec(product.parent / "other", size_lines_samples=(60, 70), bands=(8,))).path
         shutil.copy(other / "Oa08_radiance.nc", product)
-        with open_product(product) as opened, pytest.raises(errors.AnnotationError, match="60 x 70 pixels; expected 700"):
+        wrong_size = pytest.raises(errors.AnnotationError, match="60 x 70 pixels; expected 700")
+        with open_product(product) as opened, wrong_size:
             opened.open_band("oa08")
 
     def test_an_slstr_grid_without_places(self, slstr: SlstrScene, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class BruteForce:
         return np.stack([n @ self.east / height, n @ self.north / height], axis=-1)
 
     def quads_over(self, lon_deg: float, lat_deg: float) -> list[tuple[float, float, float]]:
-        """Of all good quads over a point: distance to the nearest corner in spacings, line and sample; nearest first."""
+        """Distance to the nearest corner in spacings, line, sample: of all good quads over a point, nearest first."""
         p = self._place(_normal(lon_deg, lat_deg))
         found = []
         for i, j, corners, turns in self.quads:

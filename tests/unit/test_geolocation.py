@@ -34,7 +34,8 @@ def swath(
     right = np.cross(ahead, up) * (-1 if mirrored else 1)
     t, s = (line * spacing_m / EARTH_M)[..., None], (sample * spacing_m / EARTH_M)[..., None]
     n = np.cos(s) * (np.cos(t) * up + np.sin(t) * ahead) + np.sin(s) * right
-    return np.degrees(np.arctan2(n[..., 1], n[..., 0])), np.degrees(np.arctan2(n[..., 2], np.hypot(n[..., 0], n[..., 1])))
+    lon_rad, lat_rad = np.arctan2(n[..., 1], n[..., 0]), np.arctan2(n[..., 2], np.hypot(n[..., 0], n[..., 1]))
+    return np.degrees(lon_rad), np.degrees(lat_rad)
 
 
 def model_of(lon: Array, lat: Array, **options: Any) -> GeolocationModel:
@@ -184,8 +185,7 @@ class TestSameEverywhere:
         model = model_of(lon, lat)
         grid = Grid.from_bounds(32632, (490_000.0, 4_970_000.0, 512_000.0, 4_998_000.0), 100.0)
         whole = {
-            nearest: model.locate_window(nodes_over(grid, model.index.plane), nearest, 2)
-            for nearest in (False, True)
+            nearest: model.locate_window(nodes_over(grid, model.index.plane), nearest, 2) for nearest in (False, True)
         }
         assert np.isfinite(whole[False][0]).mean() > 0.3
         for window in ((0, 100, 0, 90), (37, 199, 51, 203), (100, 101, 0, 220), (13, 280, 90, 91)):

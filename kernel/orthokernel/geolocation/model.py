@@ -115,8 +115,8 @@ class GeolocationModel:
     def _locate(self, lon: Float64Array, lat: Float64Array, nearest: bool) -> tuple[Float64Array, Float64Array]:
         x, y = self.index.plane.place(lon, lat)
         line, sample = np.empty(x.shape), np.empty(x.shape)
-        flat = (np.ascontiguousarray(values).reshape(-1) for values in (x, y))
-        locate_points(self.index.quads, *flat, nearest, line.reshape(-1), sample.reshape(-1))
+        flat_x, flat_y = (np.ascontiguousarray(values).reshape(-1) for values in (x, y))
+        locate_points(self.index.quads, flat_x, flat_y, nearest, line.reshape(-1), sample.reshape(-1))
         return line, sample
 
     def locate_window(self, nodes: Nodes, nearest: bool, threads: int) -> tuple[Float64Array, Float64Array]:

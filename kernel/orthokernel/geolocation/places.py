@@ -36,17 +36,17 @@ class Nodes:
 
     def unknown_pixels(self) -> NDArray[np.bool_] | None:
         """The window's pixels (rows, columns) that want a node which there is not; None where there are none such."""
-        missing = ~np.isfinite(self.xy).all(axis=0)
+        missing: NDArray[np.bool_] = np.any(~np.isfinite(self.xy), axis=0)
         if not missing.any():
             return None
-        around = sliding_window_view(missing, (4, 4)).any(axis=(2, 3))
+        around: NDArray[np.bool_] = np.any(sliding_window_view(missing, (4, 4)), axis=(2, 3))
         rows = (np.arange(self.window.n_rows) - self.row) // NODE_STEP_PX
         cols = (np.arange(self.window.n_cols) - self.col) // NODE_STEP_PX
-        return np.asarray(around[np.ix_(rows, cols)])
+        return around[np.ix_(rows, cols)]
 
 
 def nodes_over(window: Grid, plane: Plane) -> Nodes:
-    """The nodes around a window, at multiples of their step on the map: windows share them, and their pixels' places."""
+    """The nodes around a window, at multiples of their step on the map: windows share them."""
     anchor = anchor_of(window)
     row, col = -(anchor[0] % NODE_STEP_PX), -(anchor[1] % NODE_STEP_PX)
     rows = row + NODE_STEP_PX * np.arange(-1, (window.n_rows - 1 - row) // NODE_STEP_PX + 3)

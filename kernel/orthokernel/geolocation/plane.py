@@ -36,8 +36,8 @@ class Plane:
     def of_swath(cls, lon_deg: Float64Array, lat_deg: Float64Array) -> Plane | None:
         """The plane of a swath (or of some of its lines and samples), arrays (L, S) with NaN where nothing is known.
 
-        y runs the way lines are counted, and x the way samples are: quads of neighbouring pixels lie like the axes. None
-        where too little is known.
+        y runs the way lines are counted, and x the way samples are: quads of neighbouring pixels lie like the axes.
+        None where too little is known.
         """
         n = normals(lon_deg, lat_deg)
         known = n[~np.isnan(n[..., 0])]

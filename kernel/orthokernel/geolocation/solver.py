@@ -15,8 +15,9 @@ at, and the one with the nearest corner is taken.
 Everything is in one file because numba's disk cache notices a change only in the file of the compiled function.
 """
 
-# numba infers the types of what it compiles
-# mypy: disable-error-code="no-untyped-def, no-untyped-call"
+# numba infers the types of what it compiles, knows floor as a float, and has no `in` over tuples of arrays' elements
+# ruff: noqa: PLR1714, PLW3301, RUF046
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, assignment"
 
 from __future__ import annotations
 
@@ -182,9 +183,10 @@ def _kind(xy, marks, along, across, i, j):
         return _FLAT
     if at_a < 0 or at_b < 0 or at_c < 0 or at_d < 0:
         return _BAD
-    if marks.shape[0] > 0:
-        if (marks[i, j] | marks[i, j + 1] | marks[i + 1, j] | marks[i + 1, j + 1]) & APART:
-            return _BAD
+    if marks.shape[0] == 0:
+        return _GOOD
+    if (marks[i, j] | marks[i, j + 1] | marks[i + 1, j] | marks[i + 1, j + 1]) & APART:
+        return _BAD
     return _GOOD
 
 
@@ -311,7 +313,8 @@ def _is_beside(xy, i, j, x, y):
 
 @_inner
 def _search(xy, marks, along, across, box, contested, listed, first, last, x, y):
-    """All quads over a point that a bucket knows of, ``listed[first:last]``: the good one with the nearest corner, the first of equals.
+    """All quads over a point that a bucket knows of, ``listed[first:last]``: the good one with the nearest corner, the
+    first of equals.
 
     Returns
     -------

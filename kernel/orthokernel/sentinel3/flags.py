@@ -15,7 +15,7 @@ _outer = njit(nogil=True, error_model="numpy", cache=True)
 
 @_outer
 def as_quality(flags, masks, quality):
-    """``quality`` (L, S) uint8: bit 0, and bit k + 1 where ``flags`` (L, S) has any bit of ``masks[k]``, (7,) uint64."""
+    """``quality`` (L, S) uint8: bit 0, and bit k + 1 where ``flags`` (L, S) has a bit of ``masks[k]``, (7,) uint64."""
     for i in range(flags.shape[0]):
         for j in range(flags.shape[1]):
             bits = 1

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthokernel.container import ProductContainer
-from orthokernel.errors import MissingMeasurementError, OptionError, UnknownBandError
+from orthokernel.errors import AnnotationError, MissingMeasurementError, OptionError, UnknownBandError
 from orthokernel.geolocation import APART, GeolocationModel, Positions
 from orthokernel.measure import AS_THEY_ARE, Measure
 from orthokernel.netcdf import Variable
@@ -64,7 +64,10 @@ class OlciProduct(Sentinel3Product):
         if not self.bands:
             raise MissingMeasurementError(self.path, "no radiances", "Oa01_radiance.nc to Oa21_radiance.nc")
         geo = self._file(_GEO)
-        self._shape = geo.variable("latitude").shape
+        shape = geo.variable("latitude").shape
+        if len(shape) != 2:
+            raise AnnotationError(geo.source, f"latitudes of {len(shape)} dimensions", "lines and samples")
+        self._shape = shape[0], shape[1]
         self._quality_flags: NDArray[np.uint8] | None = None
         self._model: GeolocationModel | None = None
 

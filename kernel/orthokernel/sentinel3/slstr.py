@@ -174,9 +174,7 @@ class SlstrProduct(Sentinel3Product):
         further = Further(lon_deg[line, k], lat_deg[line, k], line.astype(np.int32), (n_samples + k).astype(np.int32))
         return further, lat.shape[1]
 
-    def _confidence(
-        self, grid: str, kind: str, shape: tuple[int, int]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def _confidence(self, grid: str, kind: str, shape: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """The bits of `quality` that all bands of a grid share, and which pixels are unfilled."""
         member, name = f"flags_{grid}.nc", f"confidence{kind}_{grid}"
         quality, nothing = np.ones(shape, np.uint8), np.zeros(shape, np.bool_)
@@ -242,7 +240,10 @@ class SlstrProduct(Sentinel3Product):
         quality = frame.quality.copy()
         exception = re.sub("radiance|BT", "exception", image.variable)
         file = self._file(image.member, of=band)
-        parts = ((exception, slice(0, frame.grid_samples)), (f"{exception[:-3]}_orphan_{image.grid}", slice(frame.grid_samples, None)))
+        parts = (
+            (exception, slice(0, frame.grid_samples)),
+            (f"{exception[:-3]}_orphan_{image.grid}", slice(frame.grid_samples, None)),
+        )
         for variable, samples in parts:
             if variable in file.names and file.variable(variable).shape == quality[:, samples].shape:
                 mask = file.variable(variable).flag("saturation", _EXCEPTION_SATURATION)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -18,6 +19,7 @@ GET_SARSEN = (
     "sarsen is not installed: python3 -m venv FOLDER && FOLDER/bin/pip install sarsen==0.9.6, "
     f"then {SARSEN_VARIABLE}=FOLDER/bin/python"
 )
+GET_PYRESAMPLE = "pyresample is not installed: pip install pyresample"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,13 @@ def find_sarsen() -> Peer | None:
         return None
     said = subprocess.run(ask, capture_output=True, text=True, check=False)
     return Peer(program, f"sarsen {said.stdout.strip()}") if said.returncode == 0 else None
+
+
+def find_pyresample() -> Peer | None:
+    """pyresample, where it is in this interpreter: it is a dependency of the tests."""
+    if importlib.util.find_spec("pyresample") is None:
+        return None
+    return Peer(sys.executable, f"pyresample {importlib.metadata.version('pyresample')}")
 
 
 def otb_command(

@@ -1,4 +1,4 @@
-"""The kernel's loop against memory, and its RPC warp against GDAL's."""
+"""The kernel's loop against memory, its RPC warp against GDAL's, and a swath's pixels put on a map by pyresample."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from rasterio.enums import Resampling
 from rasterio.rpc import RPC
 from rasterio.warp import reproject
 
+from localdev.bench import swath
 from localdev.bench._frame import RELIEF_M, TILE, write_dem_tiles
 from localdev.bench._inputs import ArrayRpcProduct, mountains, rpc_camera, speckle_dn, write_dem
 from localdev.bench._loop import TileLoop
 from localdev.bench.case import Case, Runs, timed_in_turn, timed_runs
 from localdev.scene import SceneSpec, make_sentinel1
+from localdev.scene.sentinel3 import FULL_SIZE
 from orthokernel import Grid, Terrain, open_product, orthorectify
 from orthokernel.radiometry import sample_values
 from orthokernel.rpc.coefficients import RpcCoefficients
@@ -40,6 +42,7 @@ def cases(_: argparse.Namespace) -> Iterator[Case]:
     with tempfile.TemporaryDirectory() as folder:
         yield from loop_vs_memory(Path(folder))
         yield rpc_vs_gdal(Path(folder))
+    yield from swath.cases(argparse.Namespace(lines=FULL_SIZE[0]))
 
 
 def loop_vs_memory(folder: Path) -> list[Case]:

@@ -141,7 +141,7 @@ def make_olci(spec: OlciSpec) -> OlciScene:
     lon, lat, duplicated = _places(spec, swath)
     # As files have them: whole millionths of a degree.
     lon_n, lat_n = np.rint(lon * 1e6).astype(np.int32), np.rint(lat * 1e6).astype(np.int32)
-    lon, lat = lon_n * 1e-6, lat_n * 1e-6
+    lon, lat = lon_n.astype(np.float64) * 1e-6, lat_n.astype(np.float64) * 1e-6
     flags = _flags(spec, duplicated, lon, lat)
     stop = spec.start + timedelta(seconds=spec.size_lines_samples[0] * 0.044)
     kind = "ERR" if spec.reduced else "EFR"
@@ -157,11 +157,23 @@ def make_olci(spec: OlciSpec) -> OlciScene:
         _write_band(spec, folder, band, field.image(lon, lat), flags)
     _write_geometry(folder, lon_n, lat_n)
     _write_flags(folder, flags)
-    removed = {key: Variable(part[::50, ::50].reshape(-1).copy()) for key, part in (("latitude", lat_n), ("longitude", lon_n))}
+    removed = {
+        key: Variable(part[::50, ::50].reshape(-1).copy()) for key, part in (("latitude", lat_n), ("longitude", lon_n))
+    }
     write_netcdf(folder / "removed_pixels.nc", removed)
     bands = tuple((f"Oa{k + 1:02d}", float(c), float(w)) for k, (c, w) in enumerate(WAVELENGTHS_NM))
     about = About(
-        name, f"OL_1_{kind}", spec.platform, "OLCI", spec.start, stop, 29567, 334, spec.ascending, bands, ring_of(lon, lat)
+        name,
+        f"OL_1_{kind}",
+        spec.platform,
+        "OLCI",
+        spec.start,
+        stop,
+        29567,
+        334,
+        spec.ascending,
+        bands,
+        ring_of(lon, lat),
     )
     write_manifest(folder, about)
     path = folder
@@ -195,16 +207,12 @@ def _places(spec: OlciSpec, swath: Swath) -> tuple[Float64Array, Float64Array, N
             again = (column > DUPLICATES_FROM * n_samples) & ((column + line // 7) % 5 == 0)
             duplicated[start : start + len(line)] = again
             from_column -= again
-        at = np.arange(len(line))[:, None]
         where = swath.places(line + off[from_column, 0], from_column + off[from_column, 1])
         lon[start : start + len(line)], lat[start : start + len(line)] = where
-        del at
     return lon, lat, duplicated
 
 
-def _flags(
-    spec: OlciSpec, duplicated: NDArray[np.bool_], lon: Float64Array, lat: Float64Array
-) -> NDArray[np.uint32]:
+def _flags(spec: OlciSpec, duplicated: NDArray[np.bool_], lon: Float64Array, lat: Float64Array) -> NDArray[np.uint32]:
     """Flags: some of each, and invalid where real products have nothing: beyond the last camera, in lost lines."""
     n_lines, n_samples = duplicated.shape
     line, column = np.arange(n_lines)[:, None], np.arange(n_samples)[None, :]
@@ -234,7 +242,8 @@ def _write_band(
     numbers[len(numbers) // 3] = np.where(invalid[len(numbers) // 3], 7, numbers[len(numbers) // 3])  # flagged only
     unit = "mW.m-2.sr-1.nm-1"
     about = {
-        "_FillValue": np.uint16(FILL), "scale_factor": np.float32(SCALE), "add_offset": np.float32(OFFSET), "units": unit,
+        "_FillValue": np.uint16(FILL), "scale_factor": np.float32(SCALE), "add_offset": np.float32(OFFSET),
+        "units": unit,
         "long_name": f"TOA radiance for OLCI acquisition band Oa{band:02d}",
     }  # fmt: skip
     write_netcdf(folder / f"{name}.nc", {name: Variable(numbers, about)})

@@ -212,7 +212,10 @@ def _make_grid(spec: SlstrSpec, grid: str) -> SlstrGrid:
 
 def _places(swath: Swath, line: Float64Array, column: Float64Array) -> tuple[Float64Array, Float64Array]:
     line, column = np.broadcast_arrays(line, column)
-    parts = [swath.places(line[a : a + LINES_AT_ONCE], column[a : a + LINES_AT_ONCE]) for a in range(0, len(line), LINES_AT_ONCE)]
+    parts = [
+        swath.places(line[a : a + LINES_AT_ONCE], column[a : a + LINES_AT_ONCE])
+        for a in range(0, len(line), LINES_AT_ONCE)
+    ]
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
@@ -244,7 +247,8 @@ def _write_image(folder: Path, channel: str, grid: str, made: SlstrGrid, field: 
     scale, offset, unit = scale_of(channel)
     kind = "BT" if unit == "K" else "radiance"
     about: dict[str, Any] = {
-        "_FillValue": np.int16(FILL), "scale_factor": np.float64(scale), "add_offset": np.float64(offset), "units": unit,
+        "_FillValue": np.int16(FILL), "scale_factor": np.float64(scale), "add_offset": np.float64(offset),
+        "units": unit,
     }  # fmt: skip
 
     def numbers(lon: Float64Array, lat: Float64Array, missing: NDArray[np.bool_]) -> Variable:

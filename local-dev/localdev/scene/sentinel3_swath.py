@@ -22,7 +22,7 @@ TIE_COLUMN_M, TIE_ROW_M = 16_000.0, 1_000.0  # of geodetic_tx
 
 @dataclass(frozen=True)
 class Field:
-    """A value for every place on Earth: a sum of waves over the unit sphere of normals, smooth over poles and ±180°."""
+    """A value for every place on Earth: waves over the unit sphere of normals, smooth over poles and ±180°."""
 
     mean: float
     waves: Float64Array
@@ -161,7 +161,8 @@ class Swath:
 
 def _cubic(t: Float64Array) -> tuple[Float64Array, ...]:
     return (
-        -t * (t - 1) * (t - 2) / 6, (t + 1) * (t - 1) * (t - 2) / 2, -(t + 1) * t * (t - 2) / 2, (t + 1) * t * (t - 1) / 6,
+        -t * (t - 1) * (t - 2) / 6, (t + 1) * (t - 1) * (t - 2) / 2, -(t + 1) * t * (t - 2) / 2,
+        (t + 1) * t * (t - 1) / 6,
     )  # fmt: skip
 
 

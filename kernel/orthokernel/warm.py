@@ -18,6 +18,8 @@ from orthokernel.cogfile import CogFile
 from orthokernel.flattening import RadarAreas, ellipsoid_incidence, local_incidence, look_nodes
 from orthokernel.flattening.incidence import STEP_PX
 from orthokernel.flattening.lookup import look_up
+from orthokernel.geolocation import GeolocationModel, Positions
+from orthokernel.geolocation.places import nodes_over
 from orthokernel.grid import Grid
 from orthokernel.ground import heights_over
 from orthokernel.lattice import break_table
@@ -28,6 +30,7 @@ from orthokernel.sensor import SensorModel
 from orthokernel.sentinel1.annotation import Annotation, GeolocationGrid, SlantToGroundRecords, StateVectors
 from orthokernel.sentinel1.border import BorderLevel
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
+from orthokernel.sentinel3.flags import as_quality, blank, mark_apart
 from orthokernel.source import NoiseRows, SampleValues, SourceRing
 from orthokernel.storage import as_stored
 from orthokernel.terrain import Terrain
@@ -56,6 +59,7 @@ def warm_up() -> None:
                 _read_borders(reader)
             _look(product.sensor_model(), grid, Terrain(dem, None))
         warm_writer(Path(folder))
+    _look_up(grid)
     model = RangeDopplerModel(_annotation())
     model.ground_to_smooth(LON_DEG, LAT_DEG, 0.0)
     model.image_to_ground(0.0, 0.0, 0.0)
@@ -63,6 +67,24 @@ def warm_up() -> None:
     heights, angles = np.zeros((3, 3), np.float32), np.empty((1, 1), np.float32)
     for incidence in (local_incidence, ellipsoid_incidence):
         incidence(heights, look_nodes(model, grid.window(0, 1, 0, 1)), STEP_PX, angles)
+
+
+def _look_up(grid: Grid) -> None:
+    """Pixels that have places of their own: as Sentinel-3's two instruments write them, and as arrays of degrees."""
+    row, col = np.meshgrid(np.arange(8.0), np.arange(8.0), indexing="ij")
+    lon, lat = grid.lonlat(7.0 * row, 7.0 * col)
+    whole = [np.rint(1e6 * part).astype(np.int32) for part in (lat, lon)]
+    marks, quality = np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8)
+    mark_apart(quality, 8, *whole, 0, marks)
+    for kind in (np.uint32, np.uint16):
+        as_quality(np.zeros((8, 8), kind), np.zeros(7, np.uint64), quality)
+    blank(np.zeros((8, 8), np.uint16), quality, 2, np.uint16(0))
+    blank(np.zeros((8, 8), np.float32), quality, 2, np.float32(0))
+    for positions in (Positions(whole[0], whole[1], 1e-6, 1e-6), Positions(lat, lon)):
+        model = GeolocationModel(positions, "made to be compiled")
+        for nearest in (False, True):
+            model.locate_window(nodes_over(grid, model.index.plane), nearest, 1)
+        model.ground_to_image(lon, lat, 0.0)
 
 
 def _look(model: SensorModel, grid: Grid, terrain: Terrain) -> None:

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import h5py
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from orthokernel.container import FileRange
@@ -32,6 +33,17 @@ _DEFLATE: Final = 1
 _FLETCHER32: Final = 3
 _KEPT_BYTES: Final = 64 * 2**20
 _EXPECTED: Final = "a complete netCDF-4 file"
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _unshuffle(mixed: NDArray[np.uint8], size: int, out: NDArray[np.uint8]) -> None:
+    """Bytes of the numbers one number after the other, which lay first bytes first; a rest stays where it is."""
+    n = mixed.size // size
+    for k in range(n):
+        for b in range(size):
+            out[k * size + b] = mixed[b * n + k]
+    for k in range(n * size, mixed.size):
+        out[k] = mixed[k]
 
 
 class RangeFile(io.RawIOBase):
@@ -284,7 +296,7 @@ class VariableReader:
             return np.full(shape, variable.default, self.dtype)
         if self._descriptor is None:
             raise ValueError(f"{self._file.source}: {variable.name} is closed")
-        data = os.pread(self._descriptor, chunk.size, self._file.where.offset + chunk.offset)
+        data: bytes | memoryview = os.pread(self._descriptor, chunk.size, self._file.where.offset + chunk.offset)
         if len(data) < chunk.size or chunk.offset + chunk.size > self._file.where.size:
             raise TruncatedRasterError(
                 self._file.source, f"{variable.name} goes on after the end of the file", _EXPECTED
@@ -299,7 +311,7 @@ class VariableReader:
         pixels = np.frombuffer(data, variable.dtype).reshape(shape)
         return pixels if pixels.dtype.isnative else pixels.astype(self.dtype)
 
-    def _undone(self, kind: int, data: bytes) -> bytes:
+    def _undone(self, kind: int, data: bytes | memoryview) -> bytes | memoryview:
         """Data before a filter."""
         if kind == _FLETCHER32:
             return data[:-4]
@@ -311,8 +323,10 @@ class VariableReader:
                     self._file.source, f"{self.variable.name} does not inflate ({error})", _EXPECTED
                 ) from error
         size = self.variable.dtype.itemsize
-        whole = len(data) // size * size
-        return np.frombuffer(data[:whole], np.uint8).reshape(size, -1).T.tobytes() + data[whole:]
+        mixed = np.frombuffer(data, np.uint8)
+        out = np.empty(len(data), np.uint8)
+        _unshuffle(mixed, size, out)
+        return out.data
 
     def _by_library(self, l0: int, l1: int, s0: int, s1: int) -> NDArray[Any]:
         try:

@@ -100,8 +100,9 @@ def _sin_cos(angle_rad, table):
     k = math.floor(angle_rad * (32.0 / math.pi) + 0.5)
     d = angle_rad - k * (math.pi / 32.0)
     d2 = d * d
-    sin_d = d * (1.0 - d2 / 6.0 * (1.0 - d2 / 20.0 * (1.0 - d2 / 42.0 * (1.0 - d2 / 72.0))))
-    cos_d = 1.0 - d2 / 2.0 * (1.0 - d2 / 12.0 * (1.0 - d2 / 30.0 * (1.0 - d2 / 56.0 * (1.0 - d2 / 90.0))))
+    # Products with reciprocals: without fastmath a compiler keeps every division.
+    sin_d = d * (1.0 - d2 * (1 / 6 - d2 * (1 / 120 - d2 * (1 / 5040 - d2 * (1 / 362880)))))
+    cos_d = 1.0 - d2 * (1 / 2 - d2 * (1 / 24 - d2 * (1 / 720 - d2 * (1 / 40320))))
     at = int(k) & 63
     s, c = table[0, at], table[1, at]
     return s * cos_d + c * sin_d, c * cos_d - s * sin_d
@@ -569,7 +570,9 @@ def _run(quads, x, y, guess, nearest, line, sample):
             before_line, before_sample, is_known = at_line, at_sample, True
             continue
         near_i, near_j, d_pixel = _nearest_corner(xy, i, j, u, v)
-        near_i, near_j, d_pixel = _nearest_around(xy, marks, near_i, near_j, u, v)
+        # Told by the place alone, not by how one came there: pixels must not depend on where a map is cut.
+        if f_xy.shape[0] > 0 or contested[i // TILE, j // TILE]:
+            near_i, near_j, d_pixel = _nearest_around(xy, marks, near_i, near_j, u, v)
         line[n], sample[n] = near_i, near_j
         if f_xy.shape[0] > 0:
             m, d = _nearest_further(f_xy, f_start, x0, y0, f_side, f_rows, f_cols, u, v)
@@ -645,25 +648,31 @@ def box_tiles(quads, first, last):
     counts = np.zeros(4, np.int64)
     for tile_i in range(first, last):
         for tile_j in range(box.shape[1]):
-            x0, x1, y0, y1 = _FAR, -_FAR, _FAR, -_FAR
-            u0, u1, v0, v1 = _FAR, -_FAR, _FAR, -_FAR
+            i0, i1 = tile_i * TILE, min((tile_i + 1) * TILE, xy.shape[0] - 1)
+            j0, j1 = tile_j * TILE, min((tile_j + 1) * TILE, xy.shape[1] - 1)
             bits = 0
-            for i in range(tile_i * TILE, min((tile_i + 1) * TILE, xy.shape[0] - 1)):
-                for j in range(tile_j * TILE, min((tile_j + 1) * TILE, xy.shape[1] - 1)):
+            for i in range(i0, i1):
+                for j in range(j0, j1):
                     kind = _kind(xy, marks, along, across, i, j)
                     counts[kind] += 1
                     bits |= 1 if kind == _BAD else 2 if kind == _NONE else 0
-                    for n in range(4):
-                        x, y = np.int64(xy[i + n // 2, j + n % 2, 0]), np.int64(xy[i + n // 2, j + n % 2, 1])
-                        if x == NO_POSITION:
-                            continue
-                        u0, u1, v0, v1 = min(u0, x), max(u1, x), min(v0, y), max(v1, y)
-                        if kind != _NONE:
-                            x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
+            x0, x1, y0, y1 = _FAR, -_FAR, _FAR, -_FAR
+            for i in range(i0, i1 + 1):
+                for j in range(j0, j1 + 1):
+                    x, y = xy[i, j, 0], xy[i, j, 1]
+                    if x != NO_POSITION:
+                        x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
             # Pixels without a quad count too, unless they are somewhere else altogether.
             most = (TILE + 1) * max(along, across)
-            if u1 - u0 <= most and v1 - v0 <= most:
-                x0, x1, y0, y1 = u0, u1, v0, v1
+            if bits & 2 and (x1 - x0 > most or y1 - y0 > most):
+                x0, x1, y0, y1 = _FAR, -_FAR, _FAR, -_FAR
+                for i in range(i0, i1):
+                    for j in range(j0, j1):
+                        if _kind(xy, marks, along, across, i, j) == _NONE:
+                            continue
+                        for n in range(4):
+                            x, y = xy[i + n // 2, j + n % 2, 0], xy[i + n // 2, j + n % 2, 1]
+                            x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
             box[tile_i, tile_j, 0] = x0
             box[tile_i, tile_j, 1] = x1
             box[tile_i, tile_j, 2] = y0
@@ -738,11 +747,15 @@ def contest_tiles(quads, first, last, out):
             )  # fmt: skip
             if found != 0 or left > right:
                 continue
+            own, is_inner = tile_i * n_tiles + tile_j, 0 < tile_j < n_tiles - 1
             c0, c1, r0, r1 = _bucket_range(box, 0.0, x0, y0, side, n_rows, n_cols, tile_i, tile_j)
             for r in range(r0, r1 + 1):
                 for c in range(c0, c1 + 1):
                     k = r * n_cols + c
                     for n in range(start[k], start[k + 1]):
+                        away = abs(listed[n] - own)
+                        if is_inner and (away <= 1 or abs(away - n_tiles) <= 1):
+                            continue  # beside it, without a division
                         i, j = listed[n] // n_tiles, listed[n] % n_tiles
                         if abs(i - tile_i) <= 1 and abs(j - tile_j) <= 1:
                             continue

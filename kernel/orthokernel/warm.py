@@ -75,7 +75,7 @@ def _look_up(grid: Grid) -> None:
     lon, lat = grid.lonlat(7.0 * row, 7.0 * col)
     whole = [np.rint(1e6 * part).astype(np.int32) for part in (lat, lon)]
     marks, quality = np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8)
-    mark_apart(quality, 8, *whole, 0, marks)
+    mark_apart(quality, 8, whole[0], whole[1], 0, marks)
     for kind in (np.uint32, np.uint16):
         as_quality(np.zeros((8, 8), kind), np.zeros(7, np.uint64), quality)
     blank(np.zeros((8, 8), np.uint16), quality, 2, np.uint16(0))

@@ -33,6 +33,7 @@ BLOCK_ROWS = 512
 BLOCK_COLS = 16384
 _PART_ROWS, _PART_COLS = 256, 1024
 _DEMAND_MARGIN_PX = 32
+_REACH_MARGIN_PX = 4.0
 _ANY_HEIGHT_M = (-500.0, 9000.0)
 
 
@@ -215,6 +216,33 @@ def parts_of(block: Grid, walk: Walk) -> list[Window]:
         for row0, row1 in _cuts(block.n_rows, rows, anchor[0])
         for col0, col1 in _cuts(block.n_cols, cols, anchor[1])
     ]
+
+
+def part_may_reach(part: Window, ground: Ground, geometry: Geometry, source: SourceArrays) -> bool:
+    """Whether an image, within its limits, may lie under a part of a block: by the lattice's nodes around the part.
+
+    Between nodes the lattice is linear; in height it is looked at on both ends and in the middle.
+    """
+    if geometry.lattice is None:
+        return True
+    arrays = geometry.lattice.arrays
+    step = arrays.step_px
+    i0, j0 = (part[0] - arrays.row0) // step, (part[2] - arrays.col0) // step
+    i1, j1 = (part[1] - 1 - arrays.row0) // step + 2, (part[3] - 1 - arrays.col0) // step + 2
+    c = arrays.coefficients[:, :, max(i0, 0) : i1, max(j0, 0) : j1]
+    low, high = ground.low_m - arrays.height_mid_m, ground.high_m - arrays.height_mid_m
+    at = np.stack([c[:, 0] + h * (c[:, 1] + h * (c[:, 2] + h * c[:, 3])) for h in (low, 0.5 * (low + high), high)])
+    if not np.isfinite(at).all():
+        return True
+    least, most = at.min(axis=(0, 2, 3)) - _REACH_MARGIN_PX, at.max(axis=(0, 2, 3)) + _REACH_MARGIN_PX
+    last_line = source.n_lines - 0.5 if math.isnan(source.last_line) else source.last_line
+    last_sample = source.n_samples - 0.5 if math.isnan(source.last_sample) else source.last_sample
+    return bool(
+        most[0] >= source.first_line
+        and least[0] <= last_line
+        and most[1] >= source.first_sample
+        and least[1] <= last_sample
+    )
 
 
 def run_part(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orthokernel.blocks import Walk, Window, parts_of, run_part
+from orthokernel.blocks import Walk, Window, part_may_reach, parts_of, run_part
 from orthokernel.extras import OF_SIGHT, Block
 from orthokernel.flattening import LAYOVER, SHADOW
 from orthokernel.layers import WHOLE, Layer
@@ -27,13 +28,48 @@ _SCRATCH = 512 * 512
 _SIGHT_TO_MASK = 2  # bits of the layover and shadow raster, shifted, are those of the mask
 
 
+@dataclass(frozen=True)
+class _Turn:
+    """An image's turn to give pixels: its layers of bands and of classes; ``cut``: only up to where it is cut;
+    ``whole``: only pixels that it has in all bands."""
+
+    product: int
+    part: int
+    bands: tuple[int, ...]
+    classes: tuple[int, ...]
+    cut: bool = False
+    whole: bool = False
+
+
+def _turns(layers: list[Layer]) -> list[_Turn]:
+    """Products one after the other. Parts of one are asked for pixels that they have in all bands: up to the cut
+    between them, which their first band decides, then beyond it; what no part has in all bands the first gives that has
+    any."""
+    turns: list[_Turn] = []
+    for product, of_product in groupby(range(len(layers)), lambda k: layers[k].product):
+        parts: list[_Turn] = []
+        beyond: list[_Turn] = []
+        for part, of_part in groupby(of_product, lambda k: layers[k].part):
+            every = tuple(of_part)
+            bands = tuple(k for k in every if layers[k].extra is None)
+            turn = _Turn(product, part, bands, every[len(bands) :])
+            parts.append(turn)
+            if layers[every[0]].samples != WHOLE:
+                beyond.append(replace(turn, whole=True))
+        if parts[0].part:
+            turns += [*(replace(turn, cut=True, whole=True) for turn in parts), *beyond]
+        turns += parts
+    return turns
+
+
 class PixelMaker:
     """Makes the pixels of a block, its parts on the threads of a pool."""
 
     def __init__(self, pool: ThreadPoolExecutor, options: Options, walk: Walk, layers: list[Layer]) -> None:
         self._pool, self._options, self._walk, self._layers = pool, options, walk, layers
         self._of_sight = [name for name in options.extras if name in OF_SIGHT]
-        self._several = len({layer.product for layer in layers}) > 1 or any(layer.part for layer in layers)
+        self._turns = _turns(layers)
+        self._several = len(self._turns) > 1
         self._scratch = [np.empty(_SCRATCH, np.float32) for _ in range(options.threads)]
 
     def __call__(self, prepared: Prepared, tally: Tally) -> Block:
@@ -73,62 +109,57 @@ class PixelMaker:
     def _run_products(
         self, prepared: Prepared, part: Window, block: Block, classes: Classes, scratch: Float32Array
     ) -> tuple[int, int]:
-        """All bands of a pixel come from one product, and one part of it: the first, in the order of the layers, with
-        data in any.
-
-        Parts are asked twice: up to the cut between them, which their first band decides, and then for what is left.
-        """
-        found = np.zeros(2, np.int64)
-        given: NDArray[np.bool_] | None = None  # pixels that have data already
-        for _, of_product in groupby(range(len(self._layers)), lambda k: self._layers[k].product):
-            every = list(of_product)
-            parts = [list(own) for _, own in groupby(every, lambda k: self._layers[k].part)]
-            several = self._layers[every[0]].part > 0
-            for cut in (True, False) if several else (False,):
-                for own in parts:
-                    given = self._run_one(prepared, part, own, cut, given, found, block, classes, scratch)
-        return int(found[0]), int(found[1])
-
-    def _run_one(
-        self,
-        prepared: Prepared,
-        part: Window,
-        every: list[int],
-        cut: bool,
-        given: NDArray[np.bool_] | None,
-        found: NDArray[np.int64],
-        block: Block,
-        classes: Classes,
-        scratch: Float32Array,
-    ) -> NDArray[np.bool_] | None:
-        """The layers of one product, or of one part of it; returns which pixels have data then."""
+        """All bands of a pixel come from one image: the first, in the order of turns, that has it."""
         rows, cols = slice(part[0], part[1]), slice(part[2], part[3])
         view = block.data[:, rows, cols]
-        acquisition, number = block.extras.get("acquisition"), self._layers[every[0]].part
-        own = [k for k in every if self._layers[k].extra is None]
-        if all(prepared.sources[k] is None for k in own) or (given is not None and given.all()):
-            return given
-        before = None if given is None else view.copy()
-        for k in own:
-            found += self._run_layer(prepared, part, k, block, block.data, scratch, cut)
-        if self._of_sight:
-            self._look(prepared, part, own[0], block, given)
-        if before is not None:
-            np.copyto(view, before, where=given)
-        if acquisition is None and not self._several and len(every) == len(own):
-            return given
-        without = np.isnan(view[0]) if cut else np.isnan(view).all(axis=0)
-        new = np.asarray(~without if given is None else ~(without | given))
-        has_data = new if given is None else new | given
-        if cut:
-            view[:, ~has_data] = np.nan
-        if acquisition is not None:
-            acquisition[rows, cols][new] = self._layers[every[0]].product + 1
-        if number and "detector" in block.extras:
-            block.extras["detector"][rows, cols][new] = number
-        for k in every[len(own) :]:
-            self._classify(prepared, part, k, block, classes, new, scratch)
-        return has_data
+        acquisition = block.extras.get("acquisition")
+        from_dem, seen = 0, 0
+        given: NDArray[np.bool_] | None = None  # pixels that have data already
+        some: NDArray[np.bool_] | None = None  # pixels that a part has in some bands
+        if self._turns[0].part:
+            view[:] = np.nan
+            given = np.zeros(view.shape[1:], np.bool_)
+        for turn in self._turns:
+            if all(prepared.sources[k] is None for k in turn.bands) or (given is not None and given.all()):
+                continue
+            if turn.part and not any(self._may_reach(prepared, part, k, turn.cut) for k in turn.bands):
+                continue
+            if turn.part and not turn.whole and (some is None or given is None or not (some & ~given).any()):
+                continue
+            before = None if given is None else view.copy()
+            for k in turn.bands:
+                found = self._run_layer(prepared, part, k, block, block.data, scratch, turn.cut)
+                from_dem, seen = from_dem + found[0], seen + found[1]
+            if self._of_sight:
+                self._look(prepared, part, turn.bands[0], block, given)
+            if acquisition is None and not self._several and not turn.classes:
+                continue
+            missing = np.isnan(view)
+            new = np.asarray(~missing.any(axis=0) if turn.whole else ~missing.all(axis=0))
+            if turn.whole and len(view) > 1:
+                any_band = np.asarray(~missing.all(axis=0))
+                some = any_band if some is None else some | any_band
+            if given is not None:
+                new &= ~given
+            if before is not None:
+                np.copyto(view, before, where=~new)
+            if acquisition is not None:
+                acquisition[rows, cols][new] = turn.product + 1
+            if turn.part and "detector" in block.extras:
+                block.extras["detector"][rows, cols][new] = turn.part
+            for k in turn.classes:
+                self._classify(prepared, part, k, block, classes, new, scratch)
+            given = new if given is None else given | new
+        return from_dem, seen
+
+    def _may_reach(self, prepared: Prepared, part: Window, k: int, cut: bool) -> bool:
+        """Whether a layer's image may lie under a part of a block; asked of images that lie side by side."""
+        geometry, source, ground = prepared.geometries[k], prepared.sources[k], prepared.ground
+        if geometry is None or source is None or ground is None:
+            return False
+        if not cut:
+            source = source._replace(first_sample=WHOLE[0], last_sample=WHOLE[1])
+        return part_may_reach(part, ground, geometry, source)
 
     def _look(self, prepared: Prepared, part: Window, k: int, block: Block, given: NDArray[np.bool_] | None) -> None:
         """What the radar of one product sees of a part; its values that it sees hidden or doubled are no data."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from localdev.scene.__main__ import main
+from orthokernel import open_product
 
 
 def test_json_tells_the_truth_of_the_scene(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,3 +33,21 @@ def test_rpc_reports_its_residual(tmp_path: Path, capsys: pytest.CaptureFixture[
     printed = capsys.readouterr()
     assert json.loads(printed.out)["residual_px"] < 0.01
     assert "RPC within" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "bands"),
+    [
+        (["olci", "--size", "40x50", "--bands", "3,21", "--zip", "stored", "--uncertainties"], ("oa03", "oa21")),
+        (["slstr", "--size", "20x24", "--images", "S7_in,S4_bo", "--ascending"], ("s7",)),
+    ],
+)
+def test_sentinel3(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], bands: tuple[str, ...]
+) -> None:
+    """What is made opens."""
+    assert main([arguments[0], str(tmp_path), *arguments[1:], "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    with open_product(made["path"]) as product:
+        assert product.bands == bands
+        assert product.sensor_model(bands[0]).n_lines in (20, 40)

@@ -43,7 +43,7 @@ def open_sentinel2(
 def _open(
     container: ProductContainer, gipp: str | os.PathLike[str] | None, iers: str | os.PathLike[str] | None
 ) -> Product:
-    if any(DATASTRIP.fullmatch(member) for member in container.members):
+    if any(DATASTRIP.fullmatch(member) or "_MTD_L1B_GR_" in member for member in container.members):
         return L1BProduct(container, gipp, iers)
     tops = {member for member in container.members if "/" not in member}
     if any(USER_METADATA.fullmatch(member) for member in tops):

@@ -199,6 +199,25 @@ def test_an_image_is_cut_where_it_is_told_and_not_what_it_is_interpolated_from(
     np.testing.assert_allclose(ours[both], expected[both], atol=2e-4 * np.nanmax(np.abs(expected)))
 
 
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic", "average"])
+@pytest.mark.parametrize(("first", "last"), [(-0.5, 60.2), (25.4, float("nan"))], ids=["end", "start"])
+def test_an_image_is_cut_at_samples_too(method: str, first: float, last: float) -> None:
+    rng = np.random.default_rng(4)
+    heights = rng.uniform(*HEIGHTS, SIZE).astype(np.float32)
+    lattice = _lattice(0.85)
+    source = _source(rng, holes=True, calibration=True)
+    line, sample = _coordinates(lattice, heights)
+    whole = _run(heights, lattice, break_table(None), source, method, power=True)
+    cut = source._replace(first_sample=first, last_sample=last)
+    ours = _run(heights, lattice, break_table(None), cut, method, power=True)
+    inside = (sample >= first) & ~(sample > last)
+    sure = (np.abs(sample - first) > 1e-3) & ~(np.abs(sample - last) <= 1e-3)
+    assert 0.1 < inside.mean() < 0.9
+    assert np.isnan(ours[sure & ~inside]).all()
+    # Float32 coordinates count from where the window begins.
+    np.testing.assert_allclose(ours[sure & inside], whole[sure & inside], atol=2e-4 * np.nanmax(np.abs(whole)))
+
+
 def _footprint(lattice: LatticeArrays, i: int, j: int) -> tuple[float, float, float, float]:
     c = lattice.coefficients[:, 0, i : i + 2, j : j + 2]
     d_row = (c[:, 1].mean(axis=1) - c[:, 0].mean(axis=1)) / STEP_PX

@@ -27,10 +27,16 @@ def request(
     }
 
 
-def request_on(product: Path, out: Path, grid: Grid, **options: Any) -> dict[str, Any]:
-    """The same on any grid, of a product that needs no terrain."""
+def request_on(product: Path, out: Path, grid: Grid, dem: Path | None = None, **options: Any) -> dict[str, Any]:
+    """The same on any grid; without a DEM of a product that needs no terrain."""
     place = {"crs": grid.crs.to_wkt(), "transform": list(grid.transform)[:6], "shape": list(grid.shape)}
-    return {"safe": str(product), "dem": None, "out": str(out), "grid": place, "options": options}
+    return {
+        "safe": str(product),
+        "dem": None if dem is None else str(dem),
+        "out": str(out),
+        "grid": place,
+        "options": options,
+    }
 
 
 def _prepare(asked: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The kernel's loop against memory, its RPC warp against GDAL's, and a swath's pixels put on a map by pyresample."""
+"""The kernel's loop against memory, its warps of RPC and of L1B against GDAL's, swaths against pyresample."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from rasterio.warp import reproject
 from localdev.bench import swath
 from localdev.bench._frame import RELIEF_M, TILE, write_dem_tiles
 from localdev.bench._inputs import ArrayRpcProduct, mountains, rpc_camera, speckle_dn, write_dem
+from localdev.bench._l1b import l1b_vs_gdal
 from localdev.bench._loop import TileLoop
 from localdev.bench.case import Case, Runs, timed_in_turn, timed_runs
 from localdev.scene import SceneSpec, make_sentinel1
@@ -42,6 +43,7 @@ def cases(_: argparse.Namespace) -> Iterator[Case]:
     with tempfile.TemporaryDirectory() as folder:
         yield from loop_vs_memory(Path(folder))
         yield rpc_vs_gdal(Path(folder))
+        yield l1b_vs_gdal(Path(folder))
     yield from swath.cases(argparse.Namespace(lines=FULL_SIZE[0]))
 
 

@@ -171,8 +171,7 @@ def lattice_geometry(model: SensorModel, ground: Ground, method: int, first_step
     ]
     reach = np.sum(slopes, axis=0) + 2.0 if method == AVERAGE else np.zeros(2)
     table = model.break_lines
-    correction = 0.0 if table is None else float(np.max(np.abs(table.correction_px)))
-    margin = beyond + reach + PAD + 2.0 + np.array([0.0, correction])
+    margin = beyond + reach + PAD + 2.0 + (0.0 if table is None else np.array(table.reach_px))
     lines = _clipped(np.nanmin(at_heights[:, 0]) - margin[0], np.nanmax(at_heights[:, 0]) + margin[0], model.n_lines)
     samples = _clipped(
         np.nanmin(at_heights[:, 1]) - margin[1], np.nanmax(at_heights[:, 1]) + margin[1], model.n_samples

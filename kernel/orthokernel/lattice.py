@@ -142,7 +142,11 @@ def break_table(lines: BreakLines | None) -> BreakTable:
         correction = np.repeat(correction, 2, axis=1)
     line = np.concatenate([[line[0] - _FAR_LINES], line, [line[-1] + _FAR_LINES]])
     correction = np.concatenate([correction[:1], correction, correction[-1:]])
-    return BreakTable(line, float(lines.first_sample), float(lines.step_samples), np.ascontiguousarray(correction))
+    of_line = np.empty((0, 0))
+    if lines.line_px is not None:
+        of_line = np.concatenate([lines.line_px[:1], lines.line_px, lines.line_px[-1:]])
+    scale = float(lines.first_sample), float(lines.step_samples)
+    return BreakTable(line, *scale, np.ascontiguousarray(correction), np.ascontiguousarray(of_line))
 
 
 def _evaluate(model: SensorModel, block: Grid, extent: Extent, mid_m: float, half_m: float, step_px: int) -> Lattice:

@@ -90,12 +90,14 @@ class DemArrays(NamedTuple):
 
 class BreakTable(NamedTuple):
     """A :class:`~orthokernel.sensor.BreakLines` made linear throughout: ``line`` (R,) float64, increasing, its first
-    and last element beyond any image; ``correction_px`` (R, K) float64. R = 0 where there is nothing to add."""
+    and last element beyond any image; ``correction_px`` (R, K) float64, and ``line_px`` as large, or (0, 0) where
+    lines are right as they are. R = 0 where there is nothing to add."""
 
     line: Float64Array
     first_sample: float
     step_samples: float
     correction_px: Float64Array
+    line_px: Float64Array = np.empty((0, 0))
 
 
 class SourceArrays(NamedTuple):
@@ -662,15 +664,21 @@ def _cell_taps(
 
 @_inner
 def _table_at(table, line, sample):
-    """Correction at one point."""
+    """Correction of the sample at one point."""
+    return _looked_up(table, table.correction_px, line, sample)
+
+
+@_inner
+def _looked_up(table, values, line, sample):
+    """One of a table's corrections at one point."""
     r = min(max(np.searchsorted(table.line, line) - 1, 0), table.line.shape[0] - 2)
-    last = table.correction_px.shape[1] - 1
+    last = values.shape[1] - 1
     x = min(max((sample - table.first_sample) / table.step_samples, 0.0), float(last))
     k = min(int(x), last - 1)
     fx = x - k
     t = (line - table.line[r]) / (table.line[r + 1] - table.line[r])
-    before = table.correction_px[r, k] + fx * (table.correction_px[r, k + 1] - table.correction_px[r, k])
-    after = table.correction_px[r + 1, k] + fx * (table.correction_px[r + 1, k + 1] - table.correction_px[r + 1, k])
+    before = values[r, k] + fx * (values[r, k + 1] - values[r, k])
+    after = values[r + 1, k] + fx * (values[r + 1, k + 1] - values[r + 1, k])
     return before + t * (after - before)
 
 
@@ -740,10 +748,14 @@ def _add_local_correction(local, lines, samples):
 
 @_inner
 def _add_table_correction(table, lines, samples, line0, sample0):
-    """Add the correction to the samples of a row, looked up point by point."""
+    """Add the corrections to the samples of a row, and to its lines, looked up point by point."""
+    with_lines = table.line_px.shape[0] > 0
     for n in range(samples.shape[0]):
         if samples[n] == samples[n] and lines[n] == lines[n]:  # NaN has no record
-            samples[n] += np.float32(_table_at(table, lines[n] + line0, samples[n] + sample0))
+            line, sample = lines[n] + line0, samples[n] + sample0
+            samples[n] += np.float32(_table_at(table, line, sample))
+            if with_lines:
+                lines[n] += np.float32(_looked_up(table, table.line_px, line, sample))
 
 
 @_inner
@@ -947,6 +959,7 @@ def _block_range(local, n_i, n_j, half_m, table, ranges, smooth):
     smooth[:] = ranges
     if table.line.shape[0] > 0:
         least, most = np.inf, -np.inf
+        least_line, most_line = 0.0, 0.0
         last = table.correction_px.shape[1] - 1
         k0 = min(max(int(np.floor((ranges[2] - table.first_sample) / table.step_samples)), 0), last)
         k1 = min(max(int(np.floor((ranges[3] - table.first_sample) / table.step_samples)) + 1, 0), last)
@@ -956,6 +969,11 @@ def _block_range(local, n_i, n_j, half_m, table, ranges, smooth):
             for k in range(k0, k1 + 1):
                 least = min(least, table.correction_px[r, k])
                 most = max(most, table.correction_px[r, k])
+                if table.line_px.shape[0] > 0:
+                    least_line = min(least_line, table.line_px[r, k])
+                    most_line = max(most_line, table.line_px[r, k])
+        ranges[0] += least_line
+        ranges[1] += most_line
         ranges[2] += least
         ranges[3] += most
     return True
@@ -1015,6 +1033,8 @@ def _write_rows(values, width, power, out, row0, row1, col0):
 @_inner
 def _is_closed(table, smooth_ranges, shape, local):
     """Whether the correction has a closed form over a block, which ``local`` then holds; nothing to add is one."""
+    if table.line_px.shape[0] > 0:
+        return False
     if table.line.shape[0] > 0:
         return _local_correction(table, smooth_ranges, shape[0], shape[1], local)
     local[:] = 0

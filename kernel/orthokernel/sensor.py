@@ -21,7 +21,8 @@ class BreakLines:
     The true image coordinate is ``sample = smooth_sample + correction(line, smooth_sample)``. At ``line[r]`` the
     correction at ``first_sample + k * step_samples`` is ``correction_px[r, k]``; between samples it is linear, and
     between lines it is linear (``kind="linear"``) or that of the nearer line (``kind="nearest"``); before the
-    first and after the last line, and beyond the first and last sample, it is that of the edge.
+    first and after the last line, and beyond the first and last sample, it is that of the edge. Where the model has a
+    ``line_px``, a correction of the line is found, and added, in the same way: ``line`` above is the smooth one then.
 
     Attributes
     ----------
@@ -31,6 +32,8 @@ class BreakLines:
         Smooth sample of column 0 of the table, and the distance between its columns.
     correction_px : (R, K) float64
         In samples.
+    line_px : (R, K) float64, optional
+        In lines; only with ``kind="linear"``.
     """
 
     line: Float64Array
@@ -38,6 +41,13 @@ class BreakLines:
     step_samples: float
     correction_px: Float64Array
     kind: Literal["linear", "nearest"] = "linear"
+    line_px: Float64Array | None = None
+
+    @property
+    def reach_px(self) -> tuple[float, float]:
+        """By how much it changes a line and a sample at most."""
+        lines = 0.0 if self.line_px is None else float(np.max(np.abs(self.line_px)))
+        return lines, float(np.max(np.abs(self.correction_px)))
 
 
 def within(

@@ -16,7 +16,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
 from figures import tell
-from orthokernel import open_product
+from orthokernel import Grid, open_product, orthorectify
 from orthokernel.errors import (
     AnnotationError,
     BulletinError,
@@ -303,6 +303,48 @@ def test_all_sensors_are_cut_where_the_others_see(product: L1BProduct) -> None:
                     worst_px = min(worst_px, to_end.min(), from_start.min())
     tell("Sentinel-2 L1B, samples that a detector goes on beyond the cut, least of all bands", worst_px, "more than 2")
     assert worst_px > 2.0
+
+
+def test_twelve_real_detectors_make_one_image(
+    madeira: Path, product: L1BProduct, terrain: Terrain, tmp_path: Path
+) -> None:
+    """Each image painted with its detector's number: bands of a pixel are of one, and what any sees whole is there."""
+    folder = tmp_path / "L1B"
+    shutil.copytree(madeira / "L1B" / "DATASTRIP", folder / "DATASTRIP")
+    for granule in product.granules:
+        images = folder / "GRANULE" / granule.id / "IMG_DATA"
+        images.mkdir(parents=True)
+        (metadata,) = (madeira / "L1B" / "GRANULE" / granule.id).glob("*.xml")
+        shutil.copy(metadata, images.parent)
+        for k, band in enumerate(("B01", "B10")):
+            n_lines, n_samples = granule.sizes[60]
+            pixels = np.full((n_lines, n_samples), 10 * int(granule.detector) + k, np.uint16)
+            name = images / f"{granule.id.removesuffix('_N05.00')}_{band}.jp2"
+            with rasterio.open(
+                name, "w", driver="JP2OpenJPEG", QUALITY=100, REVERSIBLE="YES", count=1, height=n_lines,
+                width=n_samples, dtype="uint16",
+            ) as sink:  # fmt: skip
+                sink.write(pixels, 1)
+    grid = Grid.from_bounds(32628, (90_000.0, 3_530_000.0, 420_000.0, 3_750_000.0), 240.0)
+    bands = ["b01", "b10"]
+    with open_product(folder, gipp=madeira / "gipp") as painted:
+        result = orthorectify(painted, grid, terrain, bands=bands, extras=["detector"], resampling="nearest")
+    assert result.data is not None
+    number = result.extras["detector"]
+    assert set(np.unique(number)) == set(range(13))
+    for k in range(2):
+        known = ~np.isnan(result.data[k])
+        np.testing.assert_array_equal(result.data[k][known], (10.0 * number + k)[known])
+    rows, cols = np.mgrid[0 : grid.n_rows : 3, 0 : grid.n_cols : 3]
+    lon, lat = grid.lonlat(rows, cols)
+    height = terrain.heights(lon, lat)[0]
+    whole = np.zeros(rows.shape, bool)
+    for detector in product.detectors:
+        seen = [product.sensor_model(band, detector=detector).ground_to_image(lon, lat, height)[0] for band in bands]
+        whole |= np.isfinite(seen).all(axis=0)
+    there = ~np.isnan(result.data[:, ::3, ::3]).any(axis=0)
+    assert whole.mean() > 0.4
+    assert (whole & ~there).sum() <= 2, "but for rounding at the outer edge, nothing is lost between detectors"
 
 
 def test_facts_and_what_is_not_there(product: L1BProduct, madeira: Path) -> None:

@@ -35,6 +35,7 @@ from orthokernel.sentinel2.granules import Granule, read_granules
 from orthokernel.sentinel2.metadata import COMMON_NAMES
 from orthokernel.sentinel2.pushbroom import PushbroomModel
 from orthokernel.sentinel2.seams import cut_between
+from orthokernel.sentinel2.steady import SteadyModel
 from orthokernel.sentinel2.strip import Piece, StripReader
 from orthokernel.sentinel2.table import known_lines, line_table
 
@@ -294,12 +295,13 @@ class DetectorPart:
     def __init__(self, product: L1BProduct, detector: str) -> None:
         self._product, self._detector = product, detector
         self.number = int(detector)
-        self._models: dict[str, PushbroomModel] = {}
+        self._models: dict[str, SteadyModel] = {}
 
-    def sensor_model(self, band: str) -> PushbroomModel:
+    def sensor_model(self, band: str) -> SteadyModel:
         """The product's, counted from the first line that there is."""
         if band not in self._models:
-            self._models[band] = self._product.sensor_model(band, detector=self._detector).from_first_line()
+            exact = self._product.sensor_model(band, detector=self._detector).from_first_line()
+            self._models[band] = SteadyModel(exact)
         return self._models[band]
 
     def open_band(self, band: str) -> BandReader:

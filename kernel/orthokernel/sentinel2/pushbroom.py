@@ -47,13 +47,18 @@ class PushbroomModel:
         return PushbroomModel(table, (0, self.n_lines))
 
     @property
+    def table(self) -> LineTable:
+        """What it is evaluated from."""
+        return self._table
+
+    @property
     def smooth(self) -> bool:
         """See `SensorModel`."""
         return True
 
     @property
     def break_lines(self) -> BreakLines | None:
-        """None: the joints of attitudes are steps of less than 0.02 px."""
+        """None: see `orthokernel.sentinel2.steady` for what a lattice can follow."""
         return None
 
     def ground_to_image(

@@ -206,7 +206,7 @@ def test_an_image_is_cut_at_samples_too(method: str, first: float, last: float) 
     heights = rng.uniform(*HEIGHTS, SIZE).astype(np.float32)
     lattice = _lattice(0.85)
     source = _source(rng, holes=True, calibration=True)
-    line, sample = _coordinates(lattice, heights)
+    _, sample = _coordinates(lattice, heights)
     whole = _run(heights, lattice, break_table(None), source, method, power=True)
     cut = source._replace(first_sample=first, last_sample=last)
     ours = _run(heights, lattice, break_table(None), cut, method, power=True)
@@ -263,6 +263,33 @@ def test_break_lines_are_added(record_spacing: float, kind: str) -> None:
         inside &= np.min(np.abs(line[..., None] - middles), axis=-1) > 1e-3
     assert inside.mean() > 0.3
     assert np.max(np.abs(reached - sample)[inside]) < 0.003
+
+
+@pytest.mark.parametrize("method", ["bilinear", "cubic"])
+def test_break_lines_may_move_lines_too(method: str) -> None:
+    """Both corrections are those of the smooth line and sample, added at once."""
+    rng = np.random.default_rng(12)
+    heights = rng.uniform(*HEIGHTS, SIZE).astype(np.float32)
+    lattice = _lattice(0.85)
+    record_line = -20.0 + 4.0 * np.arange(31)
+    first, step = -10.0, 70.0
+    sample_px, line_px = rng.normal(0, 0.5, (2, record_line.size, 3))
+    lines = BreakLines(record_line, first, step, sample_px, "linear", line_px)
+    smooth_line, smooth = _coordinates(lattice, heights)
+    line = smooth_line + correction(smooth_line, smooth, record_line, first, step, line_px, "linear")
+    sample = smooth + correction(smooth_line, smooth, record_line, first, step, sample_px, "linear")
+    ramp = 1 + np.arange(IMAGE[0], dtype=np.float32)[:, None] + 0.25 * np.arange(IMAGE[1], dtype=np.float32)
+    source = SourceArrays(
+        np.ascontiguousarray(ramp)[None], 0, IMAGE[0], 0, *IMAGE, np.zeros((1, IMAGE[0]), np.int32),
+        np.full((1, IMAGE[0]), IMAGE[1] - 1, np.int32), float("nan"), *AS_IS, np.empty(0),
+        np.empty((1, 0, IMAGE[1]), np.float32), *NO_NOISE, NO_FACTOR,
+    )  # fmt: skip
+    reached = _run(heights, lattice, break_table(lines), source, method, False) - 1
+    inside = (line > 3) & (line < IMAGE[0] - 4) & (sample > 3) & (sample < IMAGE[1] - 4)
+    assert inside.mean() > 0.3
+    assert np.abs(line - smooth_line)[inside].max() > 0.9
+    assert lines.reach_px == (np.abs(line_px).max(), np.abs(sample_px).max())
+    assert np.max(np.abs(reached - (line + 0.25 * sample))[inside]) < 0.003
 
 
 def test_points_and_part_agree() -> None:

@@ -96,7 +96,8 @@ def _steadied(exact: PushbroomModel) -> LineTable:
     degree = min(3 + n_rows // _ROWS_A_DEGREE, _LARGEST_DEGREE, max(1, n_rows // 8))
     time = np.linspace(-1.0, 1.0, n_rows)
     fitted = np.polynomial.chebyshev.chebfit(time, table.to_itrf.reshape(n_rows, 9), degree)
-    to_itrf = np.ascontiguousarray(np.polynomial.chebyshev.chebval(time, fitted).T.reshape(n_rows, 3, 3))
+    values = np.polynomial.chebyshev.chebval(time, fitted).T.reshape(n_rows, 3, 3)
+    to_itrf = np.ascontiguousarray(values, np.float64)
     return table._replace(to_itrf=to_itrf, from_itrf=np.ascontiguousarray(np.linalg.inv(to_itrf)))
 
 

@@ -19,6 +19,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 from figures import tell
 from orthokernel import Grid, open_product, orthorectify
+from orthokernel.blocks import Walk, ground_under, lattice_geometry
 from orthokernel.errors import (
     AnnotationError,
     BulletinError,
@@ -28,6 +29,7 @@ from orthokernel.errors import (
     OptionError,
     ProductError,
 )
+from orthokernel.loop import BILINEAR
 from orthokernel.sentinel2.bands import BANDS, Band
 from orthokernel.sentinel2.bulletin import orientation_from
 from orthokernel.sentinel2.datastrip import Datastrip, read_datastrip
@@ -331,6 +333,24 @@ def test_what_the_lattice_carries_and_what_the_loop_adds_are_the_model(
     assert max(shaking.reach_px) > 10 * off
     tell(f"Sentinel-2 L1B {band}, shaking by {max(shaking.reach_px):.2f} px, told within, worst, px", off, "0.01")
     assert off < 0.01
+
+
+@pytest.mark.parametrize(("spacing_m", "least_step_px"), [(10.0, 32), (20.0, 16), (60.0, 8)])
+def test_a_lattice_follows_a_real_satellite(
+    product: L1BProduct, terrain: Terrain, spacing_m: float, least_step_px: int
+) -> None:
+    """With nodes hundreds of metres apart, for the finest pixels; without the table it needs one every 40 m, or fails."""
+    part = next(part for part in product.parts if part.number == 7)
+    model = part.sensor_model("b02")
+    middle = model.image_to_ground(0.6 * model.n_lines, 0.5 * model.n_samples, 0.0)
+    x, y = pyproj.Transformer.from_crs(4326, 32628, always_xy=True).transform(*middle)
+    left, top, half_m = round(float(x) / 60) * 60.0, round(float(y) / 60) * 60.0, 200 * spacing_m
+    grid = Grid.from_bounds(32628, (left - half_m, top - half_m, left + half_m, top + half_m), spacing_m)
+    ground = ground_under(terrain, grid, Walk.over(spacing_m / 10.0, grid.n_cols))
+    lattice = lattice_geometry(model, ground, BILINEAR).lattice
+    assert lattice is not None
+    assert lattice.error_px < 0.01
+    assert lattice.arrays.step_px >= least_step_px
 
 
 def test_twelve_real_detectors_make_one_image(

@@ -665,12 +665,7 @@ def _cell_taps(
 @_inner
 def _table_at(table, line, sample):
     """Correction of the sample at one point."""
-    return _looked_up(table, table.correction_px, line, sample)
-
-
-@_inner
-def _looked_up(table, values, line, sample):
-    """One of a table's corrections at one point."""
+    values = table.correction_px
     r = min(max(np.searchsorted(table.line, line) - 1, 0), table.line.shape[0] - 2)
     last = values.shape[1] - 1
     x = min(max((sample - table.first_sample) / table.step_samples, 0.0), float(last))
@@ -747,15 +742,41 @@ def _add_local_correction(local, lines, samples):
 
 
 @_inner
+def _add_both_corrections(table, lines, samples, line0, sample0):
+    """Of lines and samples. The next point's record is the last one's or beside it: a search for each took as long as
+    all the rest of the loop."""
+    records, last = table.line, table.correction_px.shape[1] - 1
+    r, last_r = 0, records.shape[0] - 2
+    for n in range(samples.shape[0]):
+        line, sample = lines[n] + line0, samples[n] + sample0
+        if not (line == line and sample == sample):  # NaN has no record
+            continue
+        if line < records[max(r - 2, 0)] or line > records[min(r + 3, last_r + 1)]:
+            r = np.searchsorted(records, line) - 1
+        r = min(max(r, 0), last_r)
+        while r > 0 and records[r] > line:
+            r -= 1
+        while r < last_r and records[r + 1] < line:
+            r += 1
+        x = min(max((sample - table.first_sample) / table.step_samples, 0.0), float(last))
+        k = min(int(x), last - 1)
+        fx = x - k
+        t = (line - records[r]) / (records[r + 1] - records[r])
+        for values, out in ((table.correction_px, samples), (table.line_px, lines)):
+            before = values[r, k] + fx * (values[r, k + 1] - values[r, k])
+            after = values[r + 1, k] + fx * (values[r + 1, k + 1] - values[r + 1, k])
+            out[n] += np.float32(before + t * (after - before))
+
+
+@_inner
 def _add_table_correction(table, lines, samples, line0, sample0):
     """Add the corrections to the samples of a row, and to its lines, looked up point by point."""
-    with_lines = table.line_px.shape[0] > 0
+    if table.line_px.shape[0] > 0:
+        _add_both_corrections(table, lines, samples, line0, sample0)
+        return
     for n in range(samples.shape[0]):
         if samples[n] == samples[n] and lines[n] == lines[n]:  # NaN has no record
-            line, sample = lines[n] + line0, samples[n] + sample0
-            samples[n] += np.float32(_table_at(table, line, sample))
-            if with_lines:
-                lines[n] += np.float32(_looked_up(table, table.line_px, line, sample))
+            samples[n] += np.float32(_table_at(table, lines[n] + line0, samples[n] + sample0))
 
 
 @_inner

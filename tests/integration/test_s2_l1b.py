@@ -339,7 +339,7 @@ def test_what_the_lattice_carries_and_what_the_loop_adds_are_the_model(
 def test_a_lattice_follows_a_real_satellite(
     product: L1BProduct, terrain: Terrain, spacing_m: float, least_step_px: int
 ) -> None:
-    """With nodes hundreds of metres apart, for the finest pixels; without the table it needs one every 40 m, or fails."""
+    """With nodes hundreds of metres apart, for the finest pixels; without the table one every 40 m would not do."""
     part = next(part for part in product.parts if part.number == 7)
     model = part.sensor_model("b02")
     middle = model.image_to_ground(0.6 * model.n_lines, 0.5 * model.n_samples, 0.0)

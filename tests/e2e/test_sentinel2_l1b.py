@@ -75,5 +75,5 @@ def test_l1b_from_request_to_catalogue(
     some = np.flatnonzero(seen)[::997]
     truth = made.textures["B02"].value(lon.flat[some], lat.flat[some])
     error = np.abs(values[0].data.flat[some] - truth)
-    assert float(np.median(error)) < 1.5  # half a count in the image, half in the file, and what bilinear smooths
-    assert float(np.quantile(error, 0.95)) < 15.0
+    # Bilinear smooths waves of five pixels by 3 of 170 counts; half a pixel out of place would be 50.
+    assert float(np.sqrt(np.mean(error**2))) < 5.0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 from rio_cogeo.cogeo import cog_validate
 
 from figures import tell
+from localdev.bench._sides import run_process
 from localdev.scene import SceneSpec, make_sentinel1
 
 MOST_BYTES = 2_000_000_000
@@ -29,19 +28,13 @@ def test_a_full_tile_from_a_full_frame_peaks_under_two_gigabytes(tmp_path: Path)
         )
     )
     out = tmp_path / "tile.tif"
-    command = [sys.executable, "-m", "orthokernel.cli", "ortho", str(scene.path), "-o", str(out), "--json"]
-    process = subprocess.Popen(
-        [*command, "--tile", "33TTG", "--height", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    assert process.stdout is not None
-    summary = json.loads(process.stdout.read())
-    process.stdout.close()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    peak_bytes = usage.ru_maxrss * 1024
-    tell("MGRS tile from a full IW frame: peak memory, GB", peak_bytes / 1e9, "2")
-    assert peak_bytes < MOST_BYTES
-    assert summary["lattice_error_px"] < 0.01
+    command = [sys.executable, "-m", "orthokernel.cli", "ortho", str(scene.path), "-o", str(out)]
+    # From a process that is small itself: a peak begins with what the parent had, and this one may hold images.
+    peak_mb = run_process([*command, "--tile", "33TTG", "--height", "0"]).peak_mb
+    assert peak_mb is not None
+    tell("MGRS tile from a full IW frame: peak memory, GB", peak_mb * 2**20 / 1e9, "2")
+    assert peak_mb * 2**20 < MOST_BYTES
+    item = json.loads(out.with_suffix(".json").read_text())
+    assert item["properties"]["orthoburst:lattice_error_px"] < 0.01
     is_valid, errors, _ = cog_validate(out, strict=True)
     assert is_valid, errors

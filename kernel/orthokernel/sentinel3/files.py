@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from orthokernel.container import ProductContainer
 from orthokernel.errors import AnnotationError, MissingAnnotationError, MissingMeasurementError
+from orthokernel.geolocation import GeolocationModel
 from orthokernel.netcdf import NetcdfFile, Variable, VariableReader
 from orthokernel.options import available_cores
 from orthokernel.product import PlainProduct
-from orthokernel.sentinel3.manifest import Manifest
+from orthokernel.sentinel3.manifest import Manifest, closed_ring
 
 Float64Array = NDArray[np.float64]
 
@@ -41,6 +42,25 @@ class Sentinel3Product(PlainProduct):
     def stop_time(self) -> datetime | None:
         """UTC, of the last line."""
         return self._manifest.stop_time
+
+    @property
+    def footprint(self) -> Float64Array:
+        """``(K, 2)`` closed lon/lat ring: the manifest's, or that of the first band's pixels at the edge."""
+        if self._manifest.ring is not None:
+            return self._manifest.ring
+        model = self.sensor_model()
+        t = np.arange(8) / 8
+        line = np.concatenate([0 * t, t, 1 + 0 * t, 1 - t]) * (model.n_lines - 1)
+        sample = np.concatenate([t, 1 + 0 * t, 1 - t, 0 * t]) * (model.grid_samples - 1)
+        lon, lat = model.image_to_ground(line, sample, 0.0)
+        known = np.isfinite(lon)
+        return closed_ring(lon[known], lat[known])
+
+    def sensor_model(
+        self, band: str | None = None, *, slant_to_ground: Literal["linear", "nearest"] = "linear"
+    ) -> GeolocationModel:
+        """The places of a band's pixels. See `Product.sensor_model`."""
+        raise NotImplementedError
 
     def _file(self, member: str, of: str | None = None) -> NetcdfFile:
         """A netCDF file; ``of`` is the band that it has the pixels of.

@@ -18,7 +18,7 @@ from orthokernel.product import BandReader
 from orthokernel.sensor import SensorModel
 from orthokernel.sentinel3.files import Sentinel3Product
 from orthokernel.sentinel3.flags import as_quality, mark_apart
-from orthokernel.sentinel3.manifest import Manifest, closed_ring
+from orthokernel.sentinel3.manifest import Manifest
 from orthokernel.sentinel3.readers import ArrayReader, MaskedReader, PowerOfTenReader
 
 Float64Array = NDArray[np.float64]
@@ -98,19 +98,6 @@ class OlciProduct(Sentinel3Product):
         """One for all."""
         del band
         return "olci"
-
-    @property
-    def footprint(self) -> Float64Array:
-        """``(K, 2)`` closed lon/lat ring: the manifest's, or that of the pixels at the edge."""
-        if self._manifest.ring is not None:
-            return self._manifest.ring
-        model = self.sensor_model()
-        t = np.arange(8) / 8
-        line = np.concatenate([0 * t, t, 1 + 0 * t, 1 - t]) * (model.n_lines - 1)
-        sample = np.concatenate([t, 1 + 0 * t, 1 - t, 0 * t]) * (model.n_samples - 1)
-        lon, lat = model.image_to_ground(line, sample, 0.0)
-        known = np.isfinite(lon)
-        return closed_ring(lon[known], lat[known])
 
     def sensor_model(
         self, band: str | None = None, *, slant_to_ground: Literal["linear", "nearest"] = "linear"

@@ -44,7 +44,7 @@ def warm_up() -> None:
     """Compile, or load from the cache, all that orthorectification uses.
 
     A made image goes through every resampling method on a made DEM, and a made orbit through both directions of the
-    range-Doppler model, and through terrain flattening. Half a minute where the cache is empty, a second or two where
+    range-Doppler model, and through terrain flattening. A minute where the cache is empty, some seconds where
     it is filled.
     """
     with tempfile.TemporaryDirectory(prefix="orthokernel-warm-") as folder:

@@ -94,6 +94,7 @@ def _compare(folder: Path) -> tuple[int, float]:
     ours, theirs = np.load(folder / "0.npy"), np.load(folder / "theirs.npy")
     has = np.isfinite(theirs) & (theirs > FLAGGED_ONLY)
     inner = has.copy()
+    inner[[0, -1]] = inner[:, [0, -1]] = False
     for _ in range(3):  # its radius goes beyond the edge, where ours ends half a pixel outside
         inner[1:-1, 1:-1] &= inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
     both = has & np.isfinite(ours)

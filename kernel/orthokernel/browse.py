@@ -19,9 +19,10 @@ _PERCENTILES = (2.0, 98.0)
 
 def shown_bands(product: Product, bands: Sequence[str]) -> list[int]:
     """Which of the bands, 0-based, a browse image shows: red, green and blue where all are there, else the first."""
-    colours = {facts.get("common_name"): band for band, facts in product.properties().get("eo_bands", {}).items()}
+    about = product.properties().get("eo_bands", {})
+    colours = {about.get(band, {}).get("common_name"): k for k, band in reversed(list(enumerate(bands)))}
     found = [colours.get(name) for name in ("red", "green", "blue")]
-    return [bands.index(band) for band in found if band in bands] if all(band in bands for band in found) else [0]
+    return [k for k in found if k is not None] if None not in found else [0]
 
 
 def write_browse(values: NDArray[Any], no_data: float, target: Path, power: bool) -> None:

@@ -24,6 +24,13 @@ _SAFE: Final = "{http://www.esa.int/safe/sentinel/1.1}"
 _S3: Final = "{http://www.esa.int/safe/sentinel/sentinel-3/1.0}"
 
 
+_COMMON_NAMES: Final = {
+    "oa04": "blue", "oa06": "green", "oa08": "red", "oa11": "rededge", "oa17": "nir", "s1": "green", "s2": "red",
+    "s3": "nir", "s4": "cirrus", "s5": "swir16", "s6": "swir22", "s8": "lwir11", "s9": "lwir12",
+}  # fmt: skip
+"""Source: STAC extension eo 1.1, common names by wavelength; of bands that are close together the usual one."""
+
+
 @dataclass(frozen=True)
 class Manifest:
     """Facts of a product.
@@ -39,7 +46,7 @@ class Manifest:
     facts : dict
         For `Product.properties`.
     eo_bands : dict
-        By lower-case name of a band, ``center_wavelength_um`` and ``full_width_half_max_um``.
+        By lower-case name of a band, ``center_wavelength_um``, ``full_width_half_max_um``, and ``common_name``.
     """
 
     product_type: str
@@ -134,6 +141,7 @@ def _eo_bands(xml: XmlDocument) -> dict[str, dict[str, Any]]:
         if name is None or centre is None or width is None:
             continue
         found[name.lower()] = {
+            **({"common_name": _COMMON_NAMES[name.lower()]} if name.lower() in _COMMON_NAMES else {}),
             "center_wavelength_um": round(float(centre) / 1000.0, 7),
             "full_width_half_max_um": round(float(width) / 1000.0, 7),
         }

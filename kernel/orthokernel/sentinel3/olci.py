@@ -195,6 +195,7 @@ class OlciProduct(Sentinel3Product):
         eo = self._manifest.eo_bands
         return {
             "mission": self.mission,
+            "geometry": "a place for each pixel",
             **self._manifest.facts,
             **self._sun_and_view("tie_geometries.nc", _ANGLES),
             "n_lines": self._shape[0],

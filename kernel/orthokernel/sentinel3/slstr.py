@@ -247,6 +247,7 @@ class SlstrProduct(Sentinel3Product):
                 shapes[grid] = list(self._file(member).variable(f"latitude_{grid}").shape)
         return {
             "mission": self.mission,
+            "geometry": "a place for each pixel",
             **self._manifest.facts,
             **self._sun_and_view("geometry_tn.nc", _ANGLES),
             "grids": shapes,

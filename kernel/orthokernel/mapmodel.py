@@ -32,11 +32,6 @@ class MapModel:
         self.n_lines, self.n_samples = grid.shape
 
     @property
-    def smooth(self) -> bool:
-        """See `SensorModel`."""
-        return True
-
-    @property
     def height_support_m(self) -> tuple[float, float]:
         """Any."""
         return _ANY_HEIGHT_M

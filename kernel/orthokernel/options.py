@@ -69,7 +69,8 @@ def resolve_options(
         raise OptionError(f"threads {threads}: expected one or more")
     for product in products:
         for band in chosen:
-            product.sensor_model(band)  # a band it does not have is told of before anything else
+            if band not in product.bands + product.extra_bands:
+                product.sensor_model(band)  # which says so, before anything else is done
     resolved = resolve_radiometry(products, chosen, radiometry)
     # One height will do: a span hardly depends on it, and to look at all of them is to read all of the DEM.
     middle = float(terrain.heights(*grid.lonlat((grid.n_rows - 1) / 2, (grid.n_cols - 1) / 2))[0])

@@ -102,7 +102,7 @@ class Prepare:
     def _geometry(self, model: SensorModel, ground: Ground, method: int) -> Geometry:
         if isinstance(model, GeolocationModel):
             return pointwise_geometry(model, ground, self._walk, method, self._options.threads)
-        if self._options.geometry == "exact" or not model.smooth:
+        if self._options.geometry == "exact":
             return exact_geometry(model, ground, self._walk, method)
         geometry = lattice_geometry(model, ground, method, self._steps_px.get(id(model)))
         if geometry.lattice is not None and geometry.reaches_image:

@@ -71,12 +71,6 @@ class SensorModel(Protocol):
     n_samples: int
 
     @property
-    def smooth(self) -> bool:
-        """Whether a lattice can follow the model. Where it cannot (positions known pixel by pixel, ground and all),
-        every pixel of the output is asked of `ground_to_image`."""
-        ...
-
-    @property
     def height_support_m(self) -> tuple[float, float] | None:
         """Lowest and highest height for which a polynomial of third degree follows the model to a thousandth of a
         pixel: such models make images that do not depend on which part of the terrain was at hand. None: unknown."""

@@ -73,11 +73,6 @@ class GeolocationModel:
         self.index: SwathIndex = found
 
     @property
-    def smooth(self) -> bool:
-        """No: positions are known pixel by pixel, relief and all."""
-        return False
-
-    @property
     def height_support_m(self) -> tuple[float, float]:
         """Any."""
         return _ANY_HEIGHT_M

@@ -42,11 +42,6 @@ class RpcModel:
         return None
 
     @property
-    def smooth(self) -> bool:
-        """See `SensorModel`."""
-        return True
-
-    @property
     def break_lines(self) -> BreakLines | None:
         """None: rational polynomials are smooth."""
         return None

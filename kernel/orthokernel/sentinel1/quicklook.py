@@ -103,11 +103,6 @@ class QuicklookModel:
         return self._full.height_support_m
 
     @property
-    def smooth(self) -> bool:
-        """See `SensorModel`."""
-        return True
-
-    @property
     def break_lines(self) -> BreakLines:
         """Those of the full-resolution model in quick-look pixels."""
         full = self._full.break_lines

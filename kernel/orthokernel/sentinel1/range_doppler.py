@@ -62,11 +62,6 @@ class RangeDopplerModel:
         return HEIGHT_SUPPORT_M
 
     @property
-    def smooth(self) -> bool:
-        """See `SensorModel`."""
-        return True
-
-    @property
     def break_lines(self) -> BreakLines:
         """Record minus smooth sample, at the records' lines."""
         return self._break_lines

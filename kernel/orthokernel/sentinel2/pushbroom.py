@@ -52,11 +52,6 @@ class PushbroomModel:
         return self._table
 
     @property
-    def smooth(self) -> bool:
-        """See `SensorModel`."""
-        return True
-
-    @property
     def break_lines(self) -> BreakLines | None:
         """None: see `orthokernel.sentinel2.steady` for what a lattice can follow."""
         return None

@@ -42,8 +42,6 @@ class SteadyModel:
         See `PushbroomModel.from_first_line`.
     """
 
-    smooth = True
-
     def __init__(self, exact: PushbroomModel) -> None:
         self.n_lines, self.n_samples = exact.n_lines, exact.n_samples
         self._exact = exact

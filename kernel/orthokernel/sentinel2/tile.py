@@ -109,11 +109,10 @@ class TileProduct(PlainProduct):
             if match is None:
                 continue
             band = match["band"].lower()
-            own_m = _RESOLUTION_M.get(band, 20 if band == "scl" else _RESOLUTION_OF_QUANTITIES_M)
-            found.setdefault(band, {})[int(match["resolution"] or own_m)] = member
+            found.setdefault(band, {})[int(match["resolution"] or _own_resolution_m(band))] = member
         images = {}
         for band, members in found.items():
-            own_m = _RESOLUTION_M.get(band, 20 if band == "scl" else _RESOLUTION_OF_QUANTITIES_M)
+            own_m = _own_resolution_m(band)
             chosen_m = own_m if own_m in members else min(members)
             images[band] = members[chosen_m], chosen_m
         return images
@@ -255,6 +254,10 @@ class TileProduct(PlainProduct):
     def close(self) -> None:
         """Remove scratch files."""
         self._container.close()
+
+
+def _own_resolution_m(band: str) -> int:
+    return _RESOLUTION_M.get(band, 20 if band == "scl" else _RESOLUTION_OF_QUANTITIES_M)
 
 
 def _tile_of(image: str) -> str | None:

@@ -20,6 +20,8 @@ ProductRef = Annotated[
 AuxRef = Annotated[str, StringConstraints(pattern=r"^aux/[A-Za-z0-9][A-Za-z0-9._/-]{0,240}$")]
 """A blob in the container ``aux``: DEM, geoid, orbit, Earth's orientation; or a folder: instrument parameters."""
 
+CallbackUri = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2000)]
+
 Radiometry = Literal["dn", "beta0", "sigma0", "gamma0", "gamma0_rtc", "reflectance", "physical"]
 Resampling = Literal["nearest", "bilinear", "cubic", "average"]
 Scale = Literal["linear", "db"]
@@ -189,6 +191,14 @@ class Options(Document):
         return self
 
 
+class Subscriber(Document):
+    """Whom to tell how a job ends: the ``subscriber`` of OGC API - Processes 1.0."""
+
+    success_uri: CallbackUri | None = None
+    in_progress_uri: CallbackUri | None = None
+    failed_uri: CallbackUri | None = None
+
+
 class Request(Document):
     """One request: these products, onto this grid, for this user.
 
@@ -223,6 +233,17 @@ class Request(Document):
     deadline: UtcTime | None = None
     patience_s: float | None = Field(default=None, ge=0, le=30 * 86_400)
     urgent: bool = False
+    subscriber: Subscriber | None = None
+    batch: Identifier | None = Field(default=None, description="the batch it came in")
+    shared_with: tuple[Identifier, ...] = Field(
+        default=(), max_length=16, description="groups whose members may see the job and its results, as its user may"
+    )
+    keep_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=3650,
+        description="how long its results are kept; None, or more than the site allows: that",
+    )
 
     @model_validator(mode="after")
     def _products_fit_the_process(self) -> Self:

@@ -393,7 +393,16 @@ def test_the_process_describes_its_inputs_in_the_words_of_openapi_3_0(client: As
     description = client.get("/processes/orthorectify").json()
     inputs = description["inputs"]
     how = {"grid", "terrain", "gipp", "iers", "options"}
-    assert {"products", "deadline", "patience_s", "urgent", "request_id", *how} == inputs.keys()
+    assert {
+        "products",
+        "deadline",
+        "patience_s",
+        "urgent",
+        "request_id",
+        "shared_with",
+        "keep_days",
+        *how,
+    } == inputs.keys()
     assert {name for name, one in inputs.items() if one["minOccurs"] == 1} == {"products"}
     text = json.dumps(inputs)
     for word in ("$ref", "$defs", '"const"', '"null"', "discriminator"):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from orthocontracts.states import JobState
-from orthofunctions.api.context import Asked, Caller
+from orthofunctions.api.context import Caller, Reader, Submitter
 from orthofunctions.api.problems import ProblemError, no_such_job
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.copy import copy_results
@@ -25,7 +25,7 @@ DEFAULT_JOBS, MOST_JOBS = 100, 1000
 
 
 @router.get("/jobs")
-def jobs(asked: Asked, limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = DEFAULT_JOBS) -> dict[str, Any]:
+def jobs(asked: Reader, limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = DEFAULT_JOBS) -> dict[str, Any]:
     ports = asked.system.ports
     running = running_tasks(live_agents(ports, asked.system.rules))
     found = view_jobs(ports, asked.user, limit, running)
@@ -36,12 +36,12 @@ def jobs(asked: Asked, limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = DEFAUL
 
 
 @router.get("/jobs/{job_id}")
-def job(job_id: str, asked: Asked) -> dict[str, Any]:
+def job(job_id: str, asked: Reader) -> dict[str, Any]:
     return status_document(_view(job_id, asked), asked)
 
 
 @router.get("/jobs/{job_id}/results")
-def results(job_id: str, asked: Asked) -> dict[str, Any]:
+def results(job_id: str, asked: Reader) -> dict[str, Any]:
     """The images that are there; those of a running job come as they are made."""
     view = _view(job_id, asked)
     valid = timedelta(minutes=asked.system.settings.link_minutes)
@@ -53,14 +53,14 @@ def results(job_id: str, asked: Asked) -> dict[str, Any]:
 
 
 @router.delete("/jobs/{job_id}")
-def dismiss(job_id: str, asked: Asked) -> dict[str, Any]:
+def dismiss(job_id: str, asked: Submitter) -> dict[str, Any]:
     if cancel_job(asked.system.ports, asked.user, _identifier(job_id)) is None:
         raise no_such_job(job_id)
     return status_document(_view(job_id, asked), asked)
 
 
 @router.delete("/jobs")
-def dismiss_all(asked: Asked) -> dict[str, Any]:
+def dismiss_all(asked: Submitter) -> dict[str, Any]:
     """Cancel all of the caller's jobs that are not over yet."""
     ports = asked.system.ports
     open_states = (JobState.ACCEPTED, JobState.RUNNING)
@@ -71,7 +71,7 @@ def dismiss_all(asked: Asked) -> dict[str, Any]:
 
 
 @router.post("/jobs/{job_id}/retry", status_code=201)
-def retry(job_id: str, asked: Asked) -> dict[str, Any]:
+def retry(job_id: str, asked: Submitter) -> dict[str, Any]:
     """The same request again, as a new job: for what failed. Images that are there are not made again."""
     ports = asked.system.ports
     view = _view(job_id, asked)
@@ -85,7 +85,7 @@ def retry(job_id: str, asked: Asked) -> dict[str, Any]:
 
 
 @router.post("/jobs/{job_id}/copies", status_code=201)
-def copies(job_id: str, asked: Asked) -> dict[str, Any]:
+def copies(job_id: str, asked: Submitter) -> dict[str, Any]:
     """Jobs that copy the job's images into blob storage, where they were left on site. None where all are there."""
     ports = asked.system.ports
     jobs = copy_results(ports, _view(job_id, asked).record)
@@ -93,7 +93,7 @@ def copies(job_id: str, asked: Asked) -> dict[str, Any]:
 
 
 @router.get("/jobs/{job_id}/explain")
-def explain(job_id: str, asked: Asked) -> dict[str, Any]:
+def explain(job_id: str, asked: Reader) -> dict[str, Any]:
     """For each task where it runs or waits, why, and what every pool had to offer then."""
     view, system = _view(job_id, asked), asked.system
     waits = reasons_to_wait(system.ports, system.rules, [task.record for task in view.tasks])

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from orthocontracts import names
 from orthocontracts.states import TaskState
 from orthocontracts.version import KERNEL_RESULT_VERSION
-from orthofunctions.api.context import Asked, Caller
+from orthofunctions.api.context import Caller, Operator, Reader
 from orthofunctions.api.problems import ProblemError
 from orthofunctions.domain.pool_state import is_live
 from orthofunctions.domain.pools import PoolSpec
@@ -30,7 +30,7 @@ TILE_MPX = 120.56  # a Sentinel-2 tile at 10 m
 
 
 @router.get("/pools")
-def pools(asked: Asked) -> dict[str, Any]:
+def pools(asked: Reader) -> dict[str, Any]:
     """Each pool with its live workers, what they run, and what waits on its queue; and what waits for a decision."""
     system, ports = asked.system, asked.system.ports
     now = ports.clock.now()
@@ -58,7 +58,7 @@ def pools(asked: Asked) -> dict[str, Any]:
 
 
 @router.post("/pools/{pool}/pause")
-def pause_pool(pool: str, asked: Asked) -> dict[str, Any]:
+def pause_pool(pool: str, asked: Operator) -> dict[str, Any]:
     """Release nothing more to a pool; what runs there goes on."""
     _known(pool, asked)
     pause(asked.system.ports, pool, asked.user)
@@ -66,14 +66,14 @@ def pause_pool(pool: str, asked: Asked) -> dict[str, Any]:
 
 
 @router.post("/pools/{pool}/resume")
-def resume_pool(pool: str, asked: Asked) -> dict[str, Any]:
+def resume_pool(pool: str, asked: Operator) -> dict[str, Any]:
     _known(pool, asked)
     resume(asked.system.ports, pool)
     return {"pool": pool, "paused": False}
 
 
 @router.get("/costs")
-def costs(asked: Asked, month: Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}$")] = None) -> dict[str, Any]:
+def costs(asked: Reader, month: Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}$")] = None) -> dict[str, Any]:
     """What a month has cost: all, and by user; spend against budget, and the forecast to its end."""
     found = month_costs(asked.system.ports, asked.system.rules, month)
     return {
@@ -86,7 +86,7 @@ def costs(asked: Asked, month: Annotated[str | None, Query(pattern=r"^\d{4}-\d{2
 
 
 @router.get("/failed")
-def failed(asked: Asked, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
+def failed(asked: Operator, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
     """Tasks that have been given up, of all users, with the reason: what an operator looks through."""
     rows = asked.system.ports.tables.query(names.TABLE_TASKS, equal={"state": TaskState.FAILED.value}, limit=limit)
     tasks = sorted((TaskRecord.from_row(row) for row in rows), key=lambda task: str(task.ended_at), reverse=True)
@@ -108,7 +108,7 @@ def failed(asked: Asked, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> d
 
 
 @router.get("/rejected")
-def rejected(asked: Asked) -> dict[str, Any]:
+def rejected(asked: Operator) -> dict[str, Any]:
     """Messages that could not be used, newest first, with the reason."""
     ports = asked.system.ports
     kept = sorted(ports.blobs.list(names.CONTAINER_CONTROL, KEPT), key=lambda facts: facts.last_modified, reverse=True)

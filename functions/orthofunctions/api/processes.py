@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 import orthocontracts.requests as words
-from orthofunctions.api.context import Asked, Caller
+from orthofunctions.api.context import Caller, Reader, Submitter
 from orthofunctions.api.jobs import status_document
 from orthofunctions.api.problems import NO_SUCH_PROCESS, ProblemError
 from orthofunctions.api.schemas import openapi_schema
@@ -36,10 +36,12 @@ SUMMARY: dict[str, Any] = {
     "jobControlOptions": ["async-execute", "dismiss"],
     "outputTransmission": ["reference"],
 }
+_NO_INPUTS = {"user", "process", "version", "subscriber", "batch"}
+"""Of a request: said by the path, the caller's name or beside the inputs."""
 
 
 @router.get("/")
-def landing(asked: Asked) -> dict[str, Any]:
+def landing(asked: Reader) -> dict[str, Any]:
     return {
         "title": "orthoburst",
         "description": "Sentinel and very-high-resolution products into orthorectified, analysis-ready images",
@@ -55,18 +57,18 @@ def landing(asked: Asked) -> dict[str, Any]:
 
 
 @router.get("/conformance")
-def conformance(_: Asked) -> dict[str, Any]:
+def conformance(_: Reader) -> dict[str, Any]:
     return {"conformsTo": list(CONFORMS_TO)}
 
 
 @router.get("/processes")
-def processes(asked: Asked) -> dict[str, Any]:
+def processes(asked: Reader) -> dict[str, Any]:
     link = asked.link(f"/processes/{PROCESS}", "self", "process description")
     return {"processes": [{**SUMMARY, "links": [link]}], "links": [asked.link("/processes", "self", "this document")]}
 
 
 @router.get("/processes/{process}")
-def process_description(process: str, asked: Asked) -> dict[str, Any]:
+def process_description(process: str, asked: Reader) -> dict[str, Any]:
     _check_process(process)
     execute = asked.link(f"/processes/{PROCESS}/execution", "http://www.opengis.net/def/rel/ogc/1.0/execute", "execute")
     return {
@@ -83,7 +85,7 @@ def process_description(process: str, asked: Asked) -> dict[str, Any]:
 
 
 @router.post("/processes/{process}/execution", status_code=201)
-async def execute(process: str, request: Request, asked: Asked) -> JSONResponse:
+async def execute(process: str, request: Request, asked: Submitter) -> JSONResponse:
     _check_process(process)
     body = await _body(request, asked.system.settings.max_body_bytes)
     return await _threaded(_execute, body, asked)
@@ -105,8 +107,8 @@ def _request_of(body: bytes, user: str) -> words.Request:
     inputs = document.get("inputs") if isinstance(document, dict) else None
     if not isinstance(inputs, dict):
         raise ProblemError(400, "Invalid request", 'the body must be an object with "inputs", an object')
-    if {"user", "process", "version"} & inputs.keys():
-        raise ProblemError(400, "Invalid request", "user, process and version are not inputs: leave them out")
+    if beside := _NO_INPUTS & inputs.keys():
+        raise ProblemError(400, "Invalid request", f"{', '.join(sorted(beside))}: not inputs, leave them out")
     identified = {"request_id": f"r{uuid.uuid4().hex}", **inputs, "user": user, "process": PROCESS}
     try:
         return words.Request.model_validate_json(json.dumps(identified))
@@ -149,7 +151,7 @@ def _input_descriptions() -> dict[str, Any]:
     shared, required = schema.get("$defs", {}), set(schema.get("required", ())) - {"request_id"}
     described = {}
     for name, of_input in schema["properties"].items():
-        if name in ("user", "process", "version"):
+        if name in _NO_INPUTS:
             continue
         described[name] = {
             "title": name.replace("_", " "),

@@ -88,6 +88,10 @@ class JobRecord(Record):
     cancelled: bool = False
     fault_kind: str | None = None
     fault_message: str | None = None
+    batch: str | None = None
+    shared_with: str = ""  # groups, separated by commas
+    keep_days: float | None = None
+    pinned: bool = False  # does not expire
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,9 @@ def open_job(ports: Ports, request: Request, source: str) -> JobRecord:
         process=request.process,
         created_at=ports.clock.now(),
         source=source,
+        batch=request.batch,
+        shared_with=",".join(request.shared_with),
+        keep_days=request.keep_days,
     )
     try:
         row = ports.tables.insert(JobRecord.TABLE, job.to_row())

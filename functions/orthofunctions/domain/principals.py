@@ -1,0 +1,50 @@
+"""Who asks, and what they may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+
+class Scope(StrEnum):
+    """What a caller may do. A key or token has some of them; the local user has all."""
+
+    READ = "read"
+    """See one's own jobs, and the catalogue."""
+
+    SUBMIT = "submit"
+    """Ask for images; cancel, retry, pin what is one's own."""
+
+    OPERATE = "operate"
+    """See all pools, costs, faults; pause and resume."""
+
+    ADMIN = "admin"
+    """See and cancel everybody's jobs; make and revoke everybody's keys."""
+
+
+ALL_SCOPES = frozenset(Scope)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A caller whose name has been proved.
+
+    Attributes
+    ----------
+    user : str
+        An identifier: what jobs, accounts and shares are kept under.
+    scopes : frozenset of Scope
+    groups : frozenset of str
+        Groups the user is in: of the site's settings, and of the token.
+    via : {"local", "key", "token"}
+        How the name was proved.
+    """
+
+    user: str
+    scopes: frozenset[Scope]
+    groups: frozenset[str] = frozenset()
+    via: Literal["local", "key", "token"] = "local"
+
+    def may(self, scope: Scope) -> bool:
+        return scope in self.scopes

@@ -25,7 +25,7 @@ def polygons_touch(a: Sequence[tuple[float, float]], b: Sequence[tuple[float, fl
         return False
     for p, q in pairwise(a):
         for r, s in pairwise(b):
-            if _segments_touch(p, q, r, s):
+            if segments_touch(p, q, r, s):
                 return True
     return _inside(a[0], b) or _inside(b[0], a)
 
@@ -34,9 +34,10 @@ def _turn(p: tuple[float, float], q: tuple[float, float], r: tuple[float, float]
     return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
 
 
-def _segments_touch(
+def segments_touch(
     p: tuple[float, float], q: tuple[float, float], r: tuple[float, float], s: tuple[float, float]
 ) -> bool:
+    """Whether two edges share a point, ends included."""
     if (
         max(p[0], q[0]) < min(r[0], s[0])
         or max(r[0], s[0]) < min(p[0], q[0])

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from orthocontracts import tiles
+from orthocontracts.areas import Area
 from orthocontracts.model import Document, Identifier, UtcTime
 
 MAX_PRODUCTS = 16
@@ -93,6 +94,13 @@ class BoundsGrid(Document):
         return self
 
 
+def _reckonable(epsg: int | None) -> int | None:
+    is_utm = epsg is not None and epsg // 100 in (326, 327) and 1 <= epsg % 100 <= 60
+    if epsg is not None and not is_utm and epsg not in (EPSG_LONLAT, *POLAR_STEREOGRAPHIC):
+        raise ValueError(f"rectangles are reckoned in 4326, UTM, 3413 and 3031, not in {epsg}: give bounds for it")
+    return epsg
+
+
 class FootprintGrid(Document):
     """The rectangle around the product itself, snapped to the spacing: for small, very detailed images, and for frames
     so wide that they would touch a hundred tiles.
@@ -114,13 +122,27 @@ class FootprintGrid(Document):
         "None: the UTM zone of its middle, for Sentinel-3 4326, or 3413 and 3031 beyond 75 degrees",
     )
 
-    @field_validator("epsg")
-    @classmethod
-    def _can_be_reckoned(cls, epsg: int | None) -> int | None:
-        is_utm = epsg is not None and epsg // 100 in (326, 327) and 1 <= epsg % 100 <= 60
-        if epsg is not None and not is_utm and epsg not in (EPSG_LONLAT, *POLAR_STEREOGRAPHIC):
-            raise ValueError(f"footprints are reckoned in 4326, UTM, 3413 and 3031, not in {epsg}: give bounds for it")
-        return epsg
+    _can_be_reckoned = field_validator("epsg")(_reckonable)
+
+
+class AreaGrid(Document):
+    """The rectangle around an area, snapped to the spacing: one image of just what was drawn.
+
+    Its map follows from the area alone, so that images of several passes lie on one grid.
+    """
+
+    kind: Literal["area"]
+    area: Area
+    spacing_m: float | None = Field(
+        default=None, gt=0, le=5_000, description="pixel size; None: what suits the product, as for a footprint"
+    )
+    epsg: int | None = Field(
+        default=None,
+        description="4326 (longitude and latitude), a UTM zone (326.., 327..), 3413 or 3031 (polar stereographic); "
+        "None: the UTM zone of its middle",
+    )
+
+    _can_be_reckoned = field_validator("epsg")(_reckonable)
 
 
 MAX_PIXELS = 4e9
@@ -128,7 +150,7 @@ EPSG_LONLAT = 4326
 POLAR_STEREOGRAPHIC = (3413, 3031)
 """North and south."""
 
-GridRequest = Annotated[TileGrid | BoundsGrid | FootprintGrid, Field(discriminator="kind")]
+GridRequest = Annotated[TileGrid | BoundsGrid | FootprintGrid | AreaGrid, Field(discriminator="kind")]
 
 
 class TerrainRequest(Document):

@@ -408,7 +408,7 @@ def test_the_process_describes_its_inputs_in_the_words_of_openapi_3_0(client: As
     for word in ("$ref", "$defs", '"const"', '"null"', "discriminator"):
         assert word not in text
     kinds = [one["properties"]["kind"]["enum"] for one in inputs["grid"]["schema"]["oneOf"]]
-    assert sorted(kinds) == [["bounds"], ["footprint"], ["mgrs"]]
+    assert sorted(kinds) == [["area"], ["bounds"], ["footprint"], ["mgrs"]]
     spacing = next(one for one in inputs["grid"]["schema"]["oneOf"] if one["properties"]["kind"]["enum"] == ["bounds"])
     assert spacing["properties"]["spacing"]["exclusiveMinimum"] is True
     options = inputs["options"]["schema"]["properties"]

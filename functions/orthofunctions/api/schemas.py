@@ -30,6 +30,8 @@ def openapi_schema(schema: Any, shared: dict[str, Any]) -> Any:
                 said[name] = {key: openapi_schema(one, shared) for key, one in value.items()}
             case "const":
                 said["enum"] = [value]
+            case "prefixItems":  # positions: all of their members are alike but for bounds
+                said["items"] = {"anyOf": [openapi_schema(one, shared) for one in value]}
             case "exclusiveMinimum":
                 said |= {"minimum": value, "exclusiveMinimum": True}
             case "exclusiveMaximum":

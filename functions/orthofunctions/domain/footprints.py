@@ -114,13 +114,17 @@ def crosses_antimeridian(rings: Iterable[Sequence[LonLat]]) -> bool:
 
 def bounds_in(epsg: int, rings: Iterable[Sequence[LonLat]]) -> Bounds:
     """The rectangle around rings on a map: 4326 in degrees, UTM, 3413 or 3031 in metres."""
-    if epsg == EPSG_LONLAT:
-        points = [point for ring in rings for point in unwrap(along_great_circles(ring))]
-    elif epsg in POLAR_STEREOGRAPHIC:
-        points = [polar_forward(*point, epsg) for ring in rings for point in along_great_circles(ring)]
-    else:
+    dense = (along_great_circles(ring) for ring in rings)
+    return bounds_of(epsg, [point for ring in dense for point in (unwrap(ring) if epsg == EPSG_LONLAT else ring)])
+
+
+def bounds_of(epsg: int, points: Sequence[LonLat]) -> Bounds:
+    """The rectangle around points on a map, as `bounds_in` has it."""
+    if epsg in POLAR_STEREOGRAPHIC:
+        points = [polar_forward(*point, epsg) for point in points]
+    elif epsg != EPSG_LONLAT:
         zone, south = epsg % 100, epsg // 100 == 327
-        points = [utm_forward(*point, zone, south=south) for ring in rings for point in along_great_circles(ring)]
+        points = [utm_forward(*point, zone, south=south) for point in points]
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return min(xs), min(ys), max(xs), max(ys)
 

@@ -6,11 +6,19 @@ import math
 from collections.abc import Sequence
 
 from orthocontracts.outputs import GridSpec
-from orthocontracts.requests import EPSG_LONLAT, MAX_PIXELS, BoundsGrid, FootprintGrid, TileGrid
+from orthocontracts.requests import EPSG_LONLAT, MAX_PIXELS, AreaGrid, BoundsGrid, FootprintGrid, TileGrid
 from orthocontracts.tiles import TILE_SIZE_M, tile_bounds
+from orthofunctions.domain.drawn import map_of, outlines
 from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import OffProductError, TooLargeError
-from orthofunctions.domain.footprints import Bounds, bounds_in, crosses_antimeridian, map_of_swath, utm_of_middle
+from orthofunctions.domain.footprints import (
+    Bounds,
+    bounds_in,
+    bounds_of,
+    crosses_antimeridian,
+    map_of_swath,
+    utm_of_middle,
+)
 from orthofunctions.domain.suits import Traits
 
 METRES_PER_DEGREE = 111_319.490793
@@ -63,7 +71,27 @@ def footprint_grid(grid: FootprintGrid, slices: Sequence[ProductFacts]) -> GridS
     epsg = grid.epsg or _map_of(slices)
     if epsg == EPSG_LONLAT and crosses_antimeridian(rings):
         raise OffProductError(f"{slices[0].name} crosses the antimeridian, 4326 ends there: leave the EPSG code out")
-    left, bottom, right, top = _clipped(bounds_in(epsg, rings), epsg, slices)
+    return _around(_clipped(bounds_in(epsg, rings), epsg, slices), epsg, spacing_m)
+
+
+def area_grid(grid: AreaGrid, slices: Sequence[ProductFacts]) -> GridSpec:
+    """The rectangle around an area.
+
+    Raises
+    ------
+    OffProductError
+        Where the map that was asked for, or the zone of its middle, does not reach over the area.
+    TooLargeError
+    """
+    rings = outlines(grid.area)
+    epsg = map_of(rings, grid.epsg)
+    bounds = bounds_of(epsg, [point for ring in rings for point in ring])
+    return _around(bounds, epsg, grid.spacing_m or slices[0].traits.footprint_spacing_m)
+
+
+def _around(bounds: Bounds, epsg: int, spacing_m: float) -> GridSpec:
+    """Pixels over a rectangle of a map, whose corner is a multiple of the spacing."""
+    left, bottom, right, top = bounds
     if epsg == EPSG_LONLAT:
         per_degree = max(1, round(METRES_PER_DEGREE / spacing_m))
         spacing = 1 / per_degree
@@ -74,8 +102,8 @@ def footprint_grid(grid: FootprintGrid, slices: Sequence[ProductFacts]) -> GridS
     n_rows, n_cols = _count(top - bottom, spacing), _count(right - left, spacing)
     if n_rows * n_cols > MAX_PIXELS:
         raise TooLargeError(
-            f"the products at {spacing_m} m make {n_rows * n_cols:.3g} pixels; {MAX_PIXELS:.3g} are possible: "
-            "take a coarser spacing, tiles, or bounds"
+            f"at {spacing_m} m these are {n_rows * n_cols:.3g} pixels; {MAX_PIXELS:.3g} are possible: "
+            "take a coarser spacing, tiles, or a smaller area"
         )
     return GridSpec(epsg=epsg, left=left, top=top, spacing=spacing, n_rows=n_rows, n_cols=n_cols)
 

@@ -8,14 +8,14 @@ from datetime import datetime
 
 from orthocontracts.digests import output_digest
 from orthocontracts.outputs import GridSpec, Instrument, OutputIdentity, OutputSpec, ResolvedTerrain
-from orthocontracts.requests import BoundsGrid, FootprintGrid, Request, TileGrid
+from orthocontracts.requests import AreaGrid, BoundsGrid, FootprintGrid, Request, TileGrid
 from orthocontracts.tasks import TaskSpec, task_id_of
 from orthocontracts.tiles import parse_tile
 from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import AuxiliaryMissingError, OffProductError, TooLargeError
 from orthofunctions.domain.footprints import may_touch, tiles_called_for, tiles_touched
-from orthofunctions.domain.grids import bounds_grid, footprint_grid, suitable_grid, tile_grid
+from orthofunctions.domain.grids import area_grid, bounds_grid, footprint_grid, suitable_grid, tile_grid
 from orthofunctions.domain.plans import Plan, PlannedOutput
 from orthofunctions.domain.suits import check_options
 
@@ -136,6 +136,17 @@ def _outputs_of_pass(request: Request, slices: Sequence[ProductFacts]) -> Iterat
             there = tuple(one for one in slices if may_touch(grid.epsg, bounds, one.reach_lonlat))
             if there:
                 yield _Wanted(there, bounds_grid(grid), _title(there, f"EPSG:{grid.epsg}"))
+        case AreaGrid() as grid:
+            spec = area_grid(grid, slices)
+            bounds = (
+                spec.left,
+                spec.top - spec.n_rows * spec.spacing,
+                spec.left + spec.n_cols * spec.spacing,
+                spec.top,
+            )
+            there = tuple(one for one in slices if may_touch(spec.epsg, bounds, one.reach_lonlat))
+            if there:
+                yield _Wanted(there, spec, _title(there, f"area in EPSG:{spec.epsg}"))
         case FootprintGrid() as grid:
             spec = footprint_grid(grid, slices)
             yield _Wanted(tuple(slices), spec, _title(slices, f"EPSG:{spec.epsg}"))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import FastAPI
 
 from orthocontracts.requests import MAX_PRODUCTS, MAX_TILES
-from orthofunctions.api import jobs, operations, problems, processes
+from orthofunctions.api import jobs, operations, problems, processes, products
 from orthofunctions.bootstrap import System
 
 
@@ -29,4 +29,5 @@ def create_app(system: Callable[[], System]) -> FastAPI:
     app.include_router(processes.router)
     app.include_router(jobs.router)
     app.include_router(operations.router)
+    app.include_router(products.router)
     return app

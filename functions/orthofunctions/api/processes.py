@@ -51,6 +51,7 @@ def landing(asked: Reader) -> dict[str, Any]:
             asked.link("/conformance", "http://www.opengis.net/def/rel/ogc/1.0/conformance", "conformance classes"),
             asked.link("/processes", "http://www.opengis.net/def/rel/ogc/1.0/processes", "processes"),
             asked.link("/jobs", "http://www.opengis.net/def/rel/ogc/1.0/job-list", "your jobs"),
+            asked.link("/products", "related", "products in the store", "application/geo+json"),
             asked.link("/pools", "related", "pools, workers and queues"),
         ],
     }

@@ -19,12 +19,19 @@ def trust_scope(site: SiteSpec, user: str, products: Iterable[str]) -> str:
     NoAccessError
         Where a product is restricted and the user is not among its readers.
     """
-    group = site.group_of(user)
-    mine = {user} if group is None else {user, group.name}
     scope = TRUST_SITE
     for ref in products:
-        for restricted in (one for one in site.restricted if ref.startswith(one.prefix)):
-            if mine.isdisjoint(restricted.readers):
-                raise NoAccessError(f"{ref} is restricted, and {user} is not among its readers")
+        if not may_read(site, user, ref):
+            raise NoAccessError(f"{ref} is restricted, and {user} is not among its readers")
+        if any(ref.startswith(restricted.prefix) for restricted in site.restricted):
             scope = f"user:{user}"
     return scope
+
+
+def may_read(site: SiteSpec, user: str, ref: str) -> bool:
+    """Whether a product is for everyone, or the user among its readers."""
+    group = site.group_of(user)
+    mine = {user} if group is None else {user, group.name}
+    return not any(
+        ref.startswith(restricted.prefix) and mine.isdisjoint(restricted.readers) for restricted in site.restricted
+    )

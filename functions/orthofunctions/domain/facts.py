@@ -34,5 +34,10 @@ class ProductFacts:
     """Of the extras that its kind has."""
 
     @property
+    def kind(self) -> str:
+        """The key of its traits."""
+        return self.product_type or (SENTINEL1_GRD if self.mission == "sentinel-1" else RPC)
+
+    @property
     def traits(self) -> Traits:
-        return TRAITS[self.product_type or (SENTINEL1_GRD if self.mission == "sentinel-1" else RPC)]
+        return TRAITS[self.kind]

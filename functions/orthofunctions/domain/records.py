@@ -239,6 +239,28 @@ class AgentRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InventoryRecord(Record):
+    """A product that lies in the store, under one of the cells it touches."""
+
+    TABLE = names.TABLE_INVENTORY
+    PARTITION = "cell"
+    KEY = "key"
+
+    cell: str
+    key: str  # newest first, by its start
+    ref: str
+    name: str
+    mission: str
+    product_type: str
+    start: datetime
+    stop: datetime
+    size_bytes: int
+    footprint: str  # JSON: its outline
+    arrived: str  # the blob that completed it
+    arrived_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class LearnedRecord(Record):
     """The latest runs of one process on one machine: nominal and real seconds and megapixels, null if failed."""
 

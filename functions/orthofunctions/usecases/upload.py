@@ -14,6 +14,7 @@ from orthocontracts.wire import explain
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.contents import content_of
+from orthofunctions.usecases.inventory import take_stock
 from orthofunctions.usecases.submit import submit
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ def take_upload(ports: Ports, blob: str) -> JobRecord | None:
     if facts is None:
         logger.info("%s has gone again", blob, extra={"action": "upload_gone"})
         return None
+    take_stock(ports, ref, facts)
     order = default_order(ports)
     template = _template(order, ref) if order else None
     if order is None or template is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -79,19 +80,19 @@ Area = Annotated[Polygon | MultiPolygon, Field(discriminator="type")]
 def _check_simple(ring: Sequence[tuple[float, float]], budget: Iterator[int]) -> None:
     """Raise where two edges meet that are not neighbours, or where the ring has no extent.
 
-    Edges are gone through by where they begin in latitude, each beside those that have not ended yet: a plane sweep,
-    with a list where the textbook has a tree: a ring whose edges all overlap in latitude runs out of ``budget``.
+    Edges are gone through along one axis, each beside those that have not ended yet: a plane sweep, with a list where
+    the textbook has a tree. A ring whose edges lie beside each other along either axis runs out of ``budget``.
     """
     points = [here for here, there in pairwise(ring) if here != there]
     if len(set(points)) < 3:
         raise ValueError(f"a ring needs three different points, this one has {len(set(points))}")
     edges = list(pairwise([*points, points[0]]))
     n_edges = len(edges)
+    begins, ends = min((_spans(edges, axis) for axis in (0, 1)), key=_count_pairs)
     active: list[int] = []
-    for number in sorted(range(n_edges), key=lambda k: min(edges[k][0][1], edges[k][1][1])):
+    for number in sorted(range(n_edges), key=begins.__getitem__):
         p, q = edges[number]
-        bottom = min(p[1], q[1])
-        active = [other for other in active if max(edges[other][0][1], edges[other][1][1]) >= bottom]
+        active = [other for other in active if ends[other] >= begins[number]]
         for other in active:
             if next(budget, None) is None:
                 raise ValueError("the area's outline is too intricate to be checked: simplify it")
@@ -102,7 +103,21 @@ def _check_simple(ring: Sequence[tuple[float, float]], budget: Iterator[int]) ->
         active.append(number)
 
 
-def _check_no_return(edges: Sequence[tuple[tuple[float, float], tuple[float, float]]], one: int, other: int) -> None:
+_Edge = tuple[tuple[float, float], tuple[float, float]]
+
+
+def _spans(edges: Sequence[_Edge], axis: int) -> tuple[list[float], list[float]]:
+    """Where every edge begins and ends along an axis."""
+    return [min(p[axis], q[axis]) for p, q in edges], [max(p[axis], q[axis]) for p, q in edges]
+
+
+def _count_pairs(spans: tuple[list[float], list[float]]) -> int:
+    """How many pairs of edges lie beside each other."""
+    begins, ends = (sorted(one) for one in spans)
+    return sum(bisect_right(begins, begin) - bisect_left(ends, begin) for begin in begins)
+
+
+def _check_no_return(edges: Sequence[_Edge], one: int, other: int) -> None:
     """Neighbours share a point; they must not run back over each other."""
     first, second = (one, other) if (other - one) % len(edges) == 1 else (other, one)
     (a, b), (_, c) = edges[first], edges[second]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 from xml.etree.ElementTree import Element
 
 LonLat = tuple[float, float]
+OrbitDirection = Literal["ascending", "descending"]
 
 
 class ManifestError(ValueError):
@@ -33,13 +35,18 @@ class ManifestFile:
 
 @dataclass(frozen=True)
 class SafeManifest:
-    """``stop`` is None where a manifest has only a start (Sentinel-2); radar alone has polarisations."""
+    """``stop`` is None where a manifest has only a start (Sentinel-2); radar alone has polarisations.
+
+    Orbit and direction are those of its start, None where the manifest does not tell them (Sentinel-2).
+    """
 
     start: datetime
     stop: datetime | None
     footprint_lonlat: tuple[LonLat, ...]
     polarisations: tuple[str, ...]
     files: tuple[ManifestFile, ...]
+    orbit_direction: OrbitDirection | None = None
+    relative_orbit: int | None = None
 
 
 def parse_safe_manifest(root: Element, name: str) -> SafeManifest:
@@ -63,6 +70,8 @@ def parse_safe_manifest(root: Element, name: str) -> SafeManifest:
             )
         ),
         files=_files(root, name),
+        orbit_direction=_direction(next(iter(_texts(root, "pass")), "")),
+        relative_orbit=_relative_orbit(root),
     )
 
 
@@ -97,11 +106,33 @@ def parse_sentinel3_manifest(root: Element, name: str) -> SafeManifest:
         footprint_lonlat=_ring(_in_pairs(_coordinates(root, name, "posList"), name), name),
         polarisations=(),
         files=_files(root, name),
+        orbit_direction=_direction(
+            next((node.attrib.get("groundTrackDirection", "") for node in _nodes(root, "relativeOrbitNumber")), "")
+        ),
+        relative_orbit=_relative_orbit(root),
     )
 
 
+def _nodes(root: Element, local_name: str) -> list[Element]:
+    return [node for node in root.iter() if node.tag.rsplit("}", 1)[-1] == local_name]
+
+
 def _texts(root: Element, local_name: str) -> list[str]:
-    return [node.text or "" for node in root.iter() if node.tag.rsplit("}", 1)[-1] == local_name]
+    return [node.text or "" for node in _nodes(root, local_name)]
+
+
+def _direction(text: str) -> OrbitDirection | None:
+    match text.strip().lower():
+        case "ascending":
+            return "ascending"
+        case "descending":
+            return "descending"
+    return None
+
+
+def _relative_orbit(root: Element) -> int | None:
+    text = next(iter(_texts(root, "relativeOrbitNumber")), "").strip()
+    return int(text) if text.isdecimal() and len(text) < 5 else None
 
 
 def _time(root: Element, local_name: str, name: str) -> datetime:

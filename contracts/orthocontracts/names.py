@@ -49,6 +49,8 @@ TABLE_BATCHES = "batches"
 TABLE_ITEMS = "items"
 TABLE_LOADS = "loads"
 TABLE_INVENTORY = "inventory"
+TABLE_ORDERS = "orders"
+TABLE_ORDERED = "ordered"
 TABLES = (
     TABLE_JOBS,
     TABLE_OUTPUTS,
@@ -66,6 +68,8 @@ TABLES = (
     TABLE_ITEMS,
     TABLE_LOADS,
     TABLE_INVENTORY,
+    TABLE_ORDERS,
+    TABLE_ORDERED,
 )
 
 AGENT_PAGES: Final = 256
@@ -78,6 +82,7 @@ BLOB_DISPATCH_LEASE = "dispatch.lease"
 BLOB_DISPATCH_MARK = "dispatch.mark"
 BLOB_REPAIR_TOUR = "repair.tour"
 BLOB_SEAL_KEY = "seal.key"
+BLOB_ORDERS_MARK = "orders.mark"
 
 
 def agent_page(agent: str) -> str:

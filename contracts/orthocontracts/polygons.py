@@ -23,11 +23,14 @@ def polygons_touch(a: Sequence[tuple[float, float]], b: Sequence[tuple[float, fl
         or max(p[1] for p in b) < min(p[1] for p in a)
     ):
         return False
-    for p, q in pairwise(a):
-        for r, s in pairwise(b):
-            if segments_touch(p, q, r, s):
-                return True
-    return _inside(a[0], b) or _inside(b[0], a)
+    return near_polygons_touch(a, b)
+
+
+def near_polygons_touch(a: Sequence[tuple[float, float]], b: Sequence[tuple[float, float]]) -> bool:
+    """The same of rings that are known to lie near each other: the boxes around them are not compared."""
+    if _inside(a[0], b) or _inside(b[0], a):  # first: it costs an edge each, not every pair of them
+        return True
+    return any(segments_touch(p, q, r, s) for p, q in pairwise(a) for r, s in pairwise(b))
 
 
 def _turn(p: tuple[float, float], q: tuple[float, float], r: tuple[float, float]) -> float:

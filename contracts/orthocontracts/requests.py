@@ -41,10 +41,11 @@ NRB_EXTRAS: frozenset[Extra] = frozenset({"layover_shadow", "local_incidence", "
 
 
 class TileGrid(Document):
-    """Sentinel-2 tiles: the named ones, or all that the products touch."""
+    """Sentinel-2 tiles: the named ones, or all that the products touch; of these only those that touch ``within``."""
 
     kind: Literal["mgrs"] = "mgrs"
     tiles: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=MAX_TILES)
+    within: Area | None = None
     spacing_m: float | None = Field(
         default=None,
         ge=1.0,

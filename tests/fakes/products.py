@@ -153,9 +153,21 @@ def manifest_of(files: Mapping[str, bytes], ring: Sequence[LonLat], mission: str
     ).encode()
 
 
-def put_packed(blobs: Blobs, stem: str, mission: str, ring: Sequence[LonLat], *, zip_it: bool = False) -> str:
-    """Upload a Sentinel-2 or Sentinel-3 product, manifest last, or as a zip. Returns its reference."""
+def put_packed(
+    blobs: Blobs,
+    stem: str,
+    mission: str,
+    ring: Sequence[LonLat],
+    *,
+    zip_it: bool = False,
+    members: Mapping[str, bytes] | None = None,
+) -> str:
+    """Upload a Sentinel-2 or Sentinel-3 product, manifest last, or as a zip. Returns its reference.
+
+    ``members`` takes the place of those of the same name.
+    """
     folder, files = packed(stem, mission)
+    files |= members or {}
     last = "manifest.safe" if mission == "2" else "xfdumanifest.xml"
     whole = {**files, last: manifest_of(files, ring, mission)}
     if not zip_it:

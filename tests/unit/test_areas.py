@@ -87,10 +87,18 @@ def test_a_coast_of_ten_thousand_points_is_taken_and_one_more_is_not() -> None:
         Polygon.model_validate(polygon(*coast[:1], [13.01, 42.0], *coast[1:]))
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_long_coast_is_taken_whichever_way_it_runs(turned: bool) -> None:
+    shore = [[12 + k * 1e-3, 42 + 0.01 * math.sin(k / 7)] for k in range(6_000)]
+    ring = [*shore, [18.0, 41.0], [12.0, 41.0]]
+    Polygon.model_validate(polygon(*([lat, lon] for lon, lat in ring) if turned else ring))
+
+
 def test_a_scribble_is_refused_rather_than_compared_for_minutes() -> None:
-    teeth = [[k * 0.01, float(k % 2)] for k in range(9_000)]
+    teeth = [[k * 0.01, float(k % 2)] for k in range(4_000)]  # a comb, and another across it
+    across = [[-1.0 - k % 2, 50.0 - k * 0.01] for k in range(4_000)]
     with pytest.raises(ValidationError, match="too intricate to be checked: simplify it"):
-        Polygon.model_validate(polygon(*teeth, [90.0, -1.0], [0.0, -1.0]))
+        Polygon.model_validate(polygon(*teeth, [41.0, 51.0], *across, [-2.0, -1.0]))
 
 
 corner = st.tuples(st.integers(-4, 4), st.integers(-4, 4))

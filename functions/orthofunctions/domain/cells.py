@@ -8,24 +8,24 @@ from collections.abc import Sequence
 from orthofunctions.domain.footprints import Bounds, LonLat
 
 CELL_DEG = 5
-N_COLUMNS = 360 // CELL_DEG
-N_ROWS = 180 // CELL_DEG
 
 
-def cells_of(points: Sequence[LonLat]) -> frozenset[str]:
+def cells_of(points: Sequence[LonLat], cell_deg: int = CELL_DEG) -> frozenset[str]:
     """Cells under the box around a ring's points, each longitude within half a turn of the one before it."""
     lons, lats = [lon for lon, _ in points], [lat for _, lat in points]
-    return cells_in((min(lons), min(lats), max(lons), max(lats)))
+    return cells_in((min(lons), min(lats), max(lons), max(lats)), cell_deg)
 
 
-def cells_in(bounds: Bounds) -> frozenset[str]:
+def cells_in(bounds: Bounds, cell_deg: int = CELL_DEG) -> frozenset[str]:
     """Cells that a box touches. ``right`` may lie beyond 180, or below ``left``: then it crosses the antimeridian."""
     left, bottom, right, top = bounds
     if right < left:
         right += 360.0
-    first, last = math.floor(left / CELL_DEG), math.floor(right / CELL_DEG)
-    columns = {column % N_COLUMNS for column in range(first, min(last, first + N_COLUMNS - 1) + 1)}
-    return frozenset(f"{column:02d}-{row:02d}" for column in columns for row in range(_row(bottom), _row(top) + 1))
+    n_columns, n_rows = 360 // cell_deg, 180 // cell_deg
+    first, last = math.floor(left / cell_deg), math.floor(right / cell_deg)
+    columns = {column % n_columns for column in range(first, min(last, first + n_columns - 1) + 1)}
+    lowest, highest = (min(n_rows - 1, max(0, math.floor((lat + 90.0) / cell_deg))) for lat in (bottom, top))
+    return frozenset(f"{column:02d}-{row:02d}" for column in columns for row in range(lowest, highest + 1))
 
 
 def box_meets(bounds: Bounds, points: Sequence[LonLat]) -> bool:
@@ -38,7 +38,3 @@ def box_meets(bounds: Bounds, points: Sequence[LonLat]) -> bool:
         return False
     turns = (-720.0, -360.0, 0.0, 360.0, 720.0)
     return any(min(lons) + turn <= right and max(lons) + turn >= left for turn in turns)
-
-
-def _row(lat_deg: float) -> int:
-    return min(N_ROWS - 1, max(0, math.floor((lat_deg + 90.0) / CELL_DEG)))

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from orthocontracts.areas import MultiPolygon, Polygon
+from orthocontracts.polygons import polygons_touch
 from orthocontracts.requests import EPSG_LONLAT
+from orthocontracts.tiles import tile_ring_lonlat
 from orthocontracts.utm import central_meridian_deg, utm_zone
 from orthofunctions.domain.faults import OffProductError
 from orthofunctions.domain.footprints import LonLat
@@ -27,6 +29,16 @@ def outlines(area: Polygon | MultiPolygon) -> list[list[LonLat]]:
     rings = area.outlines()
     origin = _middle(rings[0])
     return [_dense(ring, 360.0 * round((origin - _middle(ring)) / 360.0)) for ring in rings]
+
+
+def touches_tile(area: Polygon | MultiPolygon, tile: str) -> bool:
+    """Whether an area has any part of a Sentinel-2 tile."""
+    ring = tile_ring_lonlat(tile)
+    middle = _middle(ring)
+    return any(
+        polygons_touch([(lon + 360.0 * round((middle - _middle(one)) / 360.0), lat) for lon, lat in one], ring)
+        for one in area.outlines()
+    )
 
 
 def map_of(rings: Sequence[Sequence[LonLat]], epsg: int | None) -> int:

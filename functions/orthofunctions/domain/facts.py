@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from orthocontracts.manifests import OrbitDirection
 from orthocontracts.outputs import Source
 from orthocontracts.products import Mission
 from orthocontracts.requests import Extra
@@ -32,6 +33,9 @@ class ProductFacts:
     """The MGRS tile that its pixels lie on already."""
     lacks: frozenset[Extra] = frozenset()
     """Of the extras that its kind has."""
+
+    orbit_direction: OrbitDirection | None = None
+    relative_orbit: int | None = None
 
     @property
     def kind(self) -> str:

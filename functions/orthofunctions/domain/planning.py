@@ -12,6 +12,7 @@ from orthocontracts.requests import AreaGrid, BoundsGrid, FootprintGrid, Request
 from orthocontracts.tasks import TaskSpec, task_id_of
 from orthocontracts.tiles import parse_tile
 from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthofunctions.domain.drawn import touches_tile
 from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import AuxiliaryMissingError, OffProductError, TooLargeError
 from orthofunctions.domain.footprints import may_touch, tiles_called_for, tiles_touched
@@ -160,6 +161,8 @@ def _tiles_of_pass(grid: TileGrid, slices: Sequence[ProductFacts]) -> Iterator[_
         names = {parse_tile(tile) for tile in grid.tiles}
     else:
         names = {tile for one in slices for tile in _called_for(one)}
+    if grid.within is not None:
+        names = {name for name in names if touches_tile(grid.within, name)}
     touched: dict[str, frozenset[str]] = {}
     for name in sorted(names):
         there = tuple(one for one in slices if one.own_tile == name)

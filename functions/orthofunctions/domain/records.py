@@ -261,6 +261,19 @@ class InventoryRecord(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OrderRecord(Record):
+    """A standing order, as a document."""
+
+    TABLE = names.TABLE_ORDERS
+    PARTITION = "user"
+    KEY = "order_id"
+
+    user: str
+    order_id: str
+    document: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LearnedRecord(Record):
     """The latest runs of one process on one machine: nominal and real seconds and megapixels, null if failed."""
 

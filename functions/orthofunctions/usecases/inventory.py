@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,15 +20,11 @@ from orthocontracts.products import Mission, ProductNameError, parse_product
 from orthofunctions.domain.access import may_read
 from orthofunctions.domain.cells import box_meets, cells_in, cells_of
 from orthofunctions.domain.facts import ProductFacts
-from orthofunctions.domain.faults import PlanError
 from orthofunctions.domain.footprints import Bounds, along_great_circles
 from orthofunctions.domain.records import InventoryRecord
 from orthofunctions.ports import BlobFacts, Ports
-from orthofunctions.usecases.inspect import inspect_product
 from orthofunctions.usecases.rows import delete_all
 from orthofunctions.usecases.site import load_site
-
-logger = logging.getLogger(__name__)
 
 EVERYWHERE = "all"
 """The partition with every product once."""
@@ -62,16 +57,8 @@ class Search:
     after: str = ""
 
 
-def take_stock(ports: Ports, ref: str, arrived: BlobFacts) -> None:
-    """Write the rows of a product that has arrived. One that cannot be read is left out: its job says what is wrong.
-
-    ``arrived`` is the blob that completes it.
-    """
-    try:
-        facts = inspect_product(ports.blobs, ref)
-    except PlanError as error:
-        logger.info("%s is not listed: %s", ref, error, extra={"action": "stock_unreadable"})
-        return
+def take_stock(ports: Ports, facts: ProductFacts, arrived: BlobFacts) -> None:
+    """Write the rows of a product that has arrived; ``arrived`` is the blob that completes it."""
     record = _record(facts, arrived)
     for cell in (EVERYWHERE, *sorted(_cells(record))):
         ports.tables.put(InventoryRecord.TABLE, record.changed(cell=cell).to_row())

@@ -87,6 +87,8 @@ def _sentinel1(source: Source, manifest: SafeManifest) -> ProductFacts:
         pass_key=f"{name.pass_key}-{name.mode}",
         footprint_lonlat=manifest.footprint_lonlat,
         reach_lonlat=tuple(widened(manifest.footprint_lonlat, STEEP_REACH_M.get(name.mode, SLIVER_M))),
+        orbit_direction=manifest.orbit_direction,
+        relative_orbit=manifest.relative_orbit,
     )
 
 
@@ -110,6 +112,7 @@ def _sentinel2(source: Source, manifest: SafeManifest) -> ProductFacts:
         reach_lonlat=tuple(widened(manifest.footprint_lonlat, SLIVER_M if name.tile is None else ON_THE_MAP_M)),
         product_type=name.level,
         own_tile=name.tile,
+        relative_orbit=name.relative_orbit,
         lacks=frozenset() if name.tile is None or (name.baseline or "") >= MASKS_AS_IMAGES else OF_MASKS,
     )
 
@@ -124,6 +127,8 @@ def _sentinel3(source: Source, manifest: SafeManifest) -> ProductFacts:
         footprint_lonlat=manifest.footprint_lonlat,
         reach_lonlat=tuple(widened(manifest.footprint_lonlat, SLIVER_M)),
         product_type=name.product_type,
+        orbit_direction=manifest.orbit_direction,
+        relative_orbit=name.relative_orbit,
     )
 
 

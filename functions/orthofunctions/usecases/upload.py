@@ -1,4 +1,4 @@
-"""A blob has landed under ``products/``: when it completes a product, the site's default order makes a request."""
+"""A blob has landed under ``products/``: when it completes a product, standing orders make requests."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from orthocontracts import names
 from orthocontracts.products import mission_of, product_of_upload
 from orthocontracts.requests import OrderTemplate, Request, StandingDefault
 from orthocontracts.wire import explain
+from orthofunctions.domain.faults import PlanError
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import BlobMissingError, Ports
+from orthofunctions.usecases.arrivals import ask_for
 from orthofunctions.usecases.contents import content_of
+from orthofunctions.usecases.inspect import inspect_product
 from orthofunctions.usecases.inventory import take_stock
+from orthofunctions.usecases.orders import order_book
 from orthofunctions.usecases.submit import submit
 
 logger = logging.getLogger(__name__)
@@ -24,11 +28,11 @@ class DefaultOrderError(Exception):
     """``settings/default_order.json`` cannot be used. Uploads wait until it is mended."""
 
 
-def take_upload(ports: Ports, blob: str) -> JobRecord | None:
-    """Order what the site makes of a product by default.
+def take_upload(ports: Ports, blob: str) -> list[JobRecord]:
+    """List a product, and ask for what standing orders want of it; where none does, for what the site makes by default.
 
-    Events come more than once and out of order: the request's id follows from the product and its content, so each
-    content of a product is one job.
+    Events come more than once and out of order: a request's id follows from the product and its content, so each
+    content of a product is one job for each order.
 
     Parameters
     ----------
@@ -37,22 +41,29 @@ def take_upload(ports: Ports, blob: str) -> JobRecord | None:
 
     Returns
     -------
-    JobRecord or None
+    list of JobRecord
         None while the product is incomplete, or where no order covers it.
     """
     ref = product_of_upload(blob)
     if ref is None:
-        return None
+        return []
     facts = ports.blobs.facts(names.CONTAINER_PRODUCTS, blob)
     if facts is None:
         logger.info("%s has gone again", blob, extra={"action": "upload_gone"})
-        return None
-    take_stock(ports, ref, facts)
+        return []
+    try:
+        product = inspect_product(ports.blobs, ref)
+    except PlanError as error:  # the default order's job tells everybody what is wrong with it
+        logger.info("%s is not listed: %s", ref, error, extra={"action": "upload_unreadable"})
+    else:
+        take_stock(ports, product, facts)
+        if jobs := ask_for(ports, order_book(ports), product, facts.last_modified):
+            return jobs
     order = default_order(ports)
     template = _template(order, ref) if order else None
     if order is None or template is None:
         logger.info("no order covers %s", ref, extra={"action": "upload_unordered"})
-        return None
+        return []
     identity = f"{ref}|{facts.size_bytes}|{content_of(facts)}"
     request = Request.model_validate(
         {
@@ -65,7 +76,7 @@ def take_upload(ports: Ports, blob: str) -> JobRecord | None:
             "patience_s": template.patience_s,
         }
     )
-    return submit(ports, request, "upload")
+    return [submit(ports, request, "upload")]
 
 
 def default_order(ports: Ports) -> StandingDefault | None:

@@ -21,10 +21,11 @@ from orthocontracts.states import OutputState
 from orthofunctions.domain.arrivals import Arrival
 from orthofunctions.domain.footprints import along_great_circles
 from orthofunctions.domain.planning import Limits
-from orthofunctions.domain.records import OutputRecord, TaskRecord
+from orthofunctions.domain.records import JobRecord, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.domain.standing import OrderBook
 from orthofunctions.ports import Ports
+from orthofunctions.usecases.backfill import back_fill
 from orthofunctions.usecases.orders import (
     OrderExistsError,
     OrderRefusedError,
@@ -300,3 +301,22 @@ def test_clouds_are_looked_up_where_an_order_cares(
     ref = put_packed(ports.blobs, S2, "2", ring, zip_it=zip_it, members=members)
     take_upload(ports, f"{ref.removeprefix('products/')}" + ("" if zip_it else "/manifest.safe"))
     assert len(requests_of(ports)) == n_jobs
+
+
+def test_an_order_over_what_came_before_it_page_by_page(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orthofunctions.usecases.backfill.PRODUCTS_A_PAGE", 1)
+    assert arrive(ports) == arrive(ports, NEXT_SLICE, NEXT_RING) == []
+    asked = add_order(ports, order())
+    first = back_fill(ports, asked, None, None, "")
+    assert first.more is not None
+    second = back_fill(ports, asked, None, None, first.more)
+    assert (first.n_products, second.n_products, len(requests_of(ports))) == (1, 1, 2)
+    third = back_fill(ports, asked, datetime(2021, 12, 23, 5, 11, 40, tzinfo=UTC), None, "")
+    assert [job.job_id for job in third.jobs] == [job.job_id for job in first.jobs]
+    assert [job.job_id for job in arrival_jobs(ports)] == [second.jobs[0].job_id]  # the same again, had it come later
+    ports.blobs.write("products", f"{ROME}.SAFE/manifest.safe", b"no XML")
+    assert back_fill(ports, asked, None, datetime(2021, 12, 23, 5, 11, 25, tzinfo=UTC), "").jobs == []
+
+
+def arrival_jobs(ports: Ports) -> list[JobRecord]:
+    return take_upload(ports, f"{ROME}.SAFE/manifest.safe")

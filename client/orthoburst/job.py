@@ -126,7 +126,9 @@ class Job:
 
     def results(self) -> list[Result]:
         """The images that are there; those of a running job come as they are made."""
-        outputs: Sequence[dict[str, Any]] = self._session.call("GET", f"/jobs/{self.id}/results")["outputs"]
+        outputs: Sequence[dict[str, Any]] = self._session.call("GET", f"/jobs/{self.id}/results", partial="true")[
+            "outputs"
+        ]
         return [
             Result(
                 digest=output["digest"],

@@ -51,6 +51,7 @@ TABLE_LOADS = "loads"
 TABLE_INVENTORY = "inventory"
 TABLE_ORDERS = "orders"
 TABLE_ORDERED = "ordered"
+TABLE_CALLBACKS = "callbacks"
 TABLES = (
     TABLE_JOBS,
     TABLE_OUTPUTS,
@@ -70,6 +71,7 @@ TABLES = (
     TABLE_INVENTORY,
     TABLE_ORDERS,
     TABLE_ORDERED,
+    TABLE_CALLBACKS,
 )
 
 AGENT_PAGES: Final = 256

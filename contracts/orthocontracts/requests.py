@@ -222,6 +222,19 @@ class Subscriber(Document):
     failed_uri: CallbackUri | None = None
 
 
+class Asked(Document):
+    """How a request was put to the API, and how its caller would have the results."""
+
+    process: Identifier = Field(default="orthorectify", description="the process that was named")
+    response: Literal["raw", "document"] = "document"
+    transmission: Literal["reference", "value"] = Field(
+        default="reference", description="value: the images' STAC Items themselves; reference: links to all files"
+    )
+    base_url: str = Field(
+        default="", max_length=500, description="where the caller reached the API: what links in callbacks begin with"
+    )
+
+
 class Request(Document):
     """One request: these products, onto this grid, for this user.
 
@@ -257,6 +270,7 @@ class Request(Document):
     patience_s: float | None = Field(default=None, ge=0, le=30 * 86_400)
     urgent: bool = False
     subscriber: Subscriber | None = None
+    asked: Asked | None = None
     batch: Identifier | None = Field(default=None, description="the batch it came in")
     shared_with: tuple[Identifier, ...] = Field(
         default=(), max_length=16, description="groups whose members may see the job and its results, as its user may"

@@ -13,12 +13,13 @@ from orthofunctions.adapters.bell import MqttBell, SilentBell
 from orthofunctions.adapters.blobs import AzureBlobs
 from orthofunctions.adapters.clock import SystemClock
 from orthofunctions.adapters.links import AccountKeyLinks
+from orthofunctions.adapters.pinned import PinnedPoster
 from orthofunctions.adapters.queues import AzureQueues
 from orthofunctions.adapters.tables import AzureTables
 from orthofunctions.adapters.transport import new_session
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.rules import Rules
-from orthofunctions.ports import Ports
+from orthofunctions.ports import Ports, Poster
 from orthofunctions.settings import Settings
 from orthofunctions.usecases.rounds import Rounds
 
@@ -33,6 +34,10 @@ class System:
     limits: Limits
     session: requests.Session
     rounds: Rounds = field(default_factory=Rounds)
+
+    @property
+    def poster(self) -> Poster:
+        return PinnedPoster(self.settings.allowed_hosts())
 
     def close(self) -> None:
         """Publish what waits for the broker, close connections."""

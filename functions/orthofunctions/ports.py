@@ -175,6 +175,18 @@ class Bell(Protocol):
     def publish(self, topic: str, body: str, *, retain: bool = False) -> None: ...
 
 
+class NotToldError(Exception):
+    """An HTTP request got no answer, or was not sent at all. The message says why."""
+
+
+class Poster(Protocol):
+    """Calls addresses that users name."""
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        """POST, and the status of the answer. Raises NotToldError."""
+        ...
+
+
 class Clock(Protocol):
     def now(self) -> datetime: ...
 

@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.rules import Rules
+from orthofunctions.domain.targets import AllowedHosts
 
 _RULES = Rules()
 _LIMITS = Limits()
@@ -43,6 +44,16 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, description="Largest request body the API reads.")
     link_minutes: float = Field(default=60.0, gt=0, description="How long links to results stay valid.")
+
+    callback_hosts: str = Field(
+        default="",
+        description="Hosts that callbacks may go to, separated by commas: hooks.example.com, *.example.com, with "
+        ":8443 for another port than 443. None where not set.",
+    )
+    callback_loopback: bool = Field(
+        default=False,
+        description="Callbacks may go over plain http and to this machine itself, for hosts that callback_hosts names.",
+    )
 
     max_outputs_per_task: int = Field(
         default=_LIMITS.max_outputs_per_task, ge=1, description="Most images that one task makes."
@@ -95,6 +106,9 @@ class Settings(BaseSettings):
     month_budget_eur: float | None = Field(
         default=_RULES.month_budget_eur, ge=0, description="Cloud money a month may reserve; no limit where not set."
     )
+
+    def allowed_hosts(self) -> AllowedHosts:
+        return AllowedHosts.of(self.callback_hosts, loopback=self.callback_loopback)
 
     def rules(self) -> Rules:
         return Rules(**{name: getattr(self, name) for name in Rules.__dataclass_fields__})

@@ -116,7 +116,9 @@ def test_a_job_from_acceptance_to_results(client: AsgiClient, system: System) ->
     put_safe(system.ports.blobs)
     job = submitted(client, system)
     assert client.get(f"/jobs/{job}").json()["message"] == "0 of 2 images are there"
-    assert client.get(f"/jobs/{job}/results").json() == {"outputs": []}
+    early = client.get(f"/jobs/{job}/results")
+    assert (early.status_code, early.json()["type"].rsplit("/", 1)[-1]) == (404, "result-not-ready")
+    assert client.get(f"/jobs/{job}/results?partial=true").json() == {"outputs": []}
 
     (task,) = find(system.ports.tables, TaskRecord, partition=job)
     now = system.ports.clock.now()
@@ -140,7 +142,7 @@ def test_a_job_from_acceptance_to_results(client: AsgiClient, system: System) ->
     commit(system, first)
     half = client.get(f"/jobs/{job}").json()
     assert (half["status"], half["progress"]) == ("running", 75)
-    (result,) = client.get(f"/jobs/{job}/results").json()["outputs"]
+    (result,) = client.get(f"/jobs/{job}/results?partial=true").json()["outputs"]
     assert result["digest"] == first.digest
     assert result["image"]["href"].startswith(f"memory://results/{first.digest}.image")
     assert "2026-05-01T13:00:00" in result["item"]["href"]  # valid for an hour

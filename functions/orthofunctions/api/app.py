@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import FastAPI
 
 from orthocontracts.requests import MAX_PRODUCTS, MAX_TILES
-from orthofunctions.api import jobs, operations, problems, processes, products
+from orthofunctions.api import callbacks, jobs, landing, operations, problems, processes, products
 from orthofunctions.bootstrap import System
 
 
@@ -22,12 +22,14 @@ def create_app(system: Callable[[], System]) -> FastAPI:
         description=f"OGC API - Processes 1.0. One request names up to {MAX_PRODUCTS} products and {MAX_TILES} tiles.",
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,  # ours is 3.0, see api.openapi
     )
     app.state.system = system
     problems.install(app)
+    app.include_router(landing.router)
     app.include_router(processes.router)
     app.include_router(jobs.router)
+    app.include_router(callbacks.router)
     app.include_router(operations.router)
     app.include_router(products.router)
     return app

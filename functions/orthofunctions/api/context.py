@@ -25,7 +25,11 @@ class Caller:
         return self.principal.user
 
     def link(self, path: str, rel: str, title: str, media_type: str = "application/json") -> dict[str, str]:
-        return {"href": f"{self.base_url}{path}", "rel": rel, "type": media_type, "title": title}
+        return link_to(self.base_url, path, rel, title, media_type)
+
+
+def link_to(base_url: str, path: str, rel: str, title: str, media_type: str = "application/json") -> dict[str, str]:
+    return {"href": f"{base_url}{path}", "rel": rel, "type": media_type, "title": title}
 
 
 def _caller_with(scope: Scope) -> Callable[[Request], Caller]:

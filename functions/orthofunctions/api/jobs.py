@@ -2,97 +2,100 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
 from orthocontracts.states import JobState
 from orthofunctions.api.context import Caller, Reader, Submitter
+from orthofunctions.api.documents import fault_document, status_document, task_document
+from orthofunctions.api.joblist import AskedJobs, place_of
+from orthofunctions.api.paging import next_link, write_token
 from orthofunctions.api.problems import ProblemError, no_such_job
+from orthofunctions.api.results import results_answer
+from orthofunctions.api.shapes import answer
+from orthofunctions.domain.records import JobRecord
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.copy import copy_results
 from orthofunctions.usecases.costs import job_cost
 from orthofunctions.usecases.explain import reasons_to_wait
+from orthofunctions.usecases.joblist import list_jobs, open_jobs
 from orthofunctions.usecases.jobs import find_job
-from orthofunctions.usecases.results import result_links
 from orthofunctions.usecases.retry import NothingToRetryError, retry_job
-from orthofunctions.usecases.views import JobView, TaskView, live_agents, running_tasks, view_job, view_jobs
+from orthofunctions.usecases.views import JobView, live_agents, running_tasks, status_of, view_job
 
 router = APIRouter()
 
-DEFAULT_JOBS, MOST_JOBS = 100, 1000
 
-
-@router.get("/jobs")
-def jobs(asked: Reader, limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = DEFAULT_JOBS) -> dict[str, Any]:
+@router.get("/jobs", **answer("JobList"))
+def jobs(asked: Reader, query: AskedJobs) -> dict[str, Any]:
+    """The caller's jobs, the newest first."""
     ports = asked.system.ports
     running = running_tasks(live_agents(ports, asked.system.rules))
-    found = view_jobs(ports, asked.user, limit, running)
-    return {
-        "jobs": [status_document(view, asked) for view in found],
-        "links": [asked.link("/jobs", "self", "this document")],
-    }
+    found, more = list_jobs(ports, asked.user, query.filter, running, query.limit)
+    links = [asked.link("/jobs", "self", "this document")]
+    if more:
+        token = write_token(*place_of(found[-1].record))
+        links.append(next_link(asked, "/jobs", {**query.words, "token": token}))
+    return {"jobs": [status_document(status, asked.system.rules, asked) for status in found], "links": links}
 
 
-@router.get("/jobs/{job_id}")
+@router.get("/jobs/{job_id}", **answer("StatusInfo"))
 def job(job_id: str, asked: Reader) -> dict[str, Any]:
-    return status_document(_view(job_id, asked), asked)
+    return _status(job_of(job_id, asked), asked)
 
 
-@router.get("/jobs/{job_id}/results")
-def results(job_id: str, asked: Reader) -> dict[str, Any]:
-    """The images that are there; those of a running job come as they are made."""
-    view = _view(job_id, asked)
-    valid = timedelta(minutes=asked.system.settings.link_minutes)
-    outputs = result_links(asked.system.ports, view.outputs, valid)
-    if view.state is JobState.FAILED and not outputs:
-        kind = view.record.fault_kind or next((one.fault_kind for one in view.outputs if one.fault_kind), None)
-        raise ProblemError(422, "The job failed", view.message, kind=kind)
-    return {"outputs": outputs}
+@router.get(
+    "/jobs/{job_id}/results",
+    **answer("Results", says="The results; of a job that was asked for raw values just these"),
+)
+def results(
+    job_id: str,
+    asked: Reader,
+    partial: Annotated[bool, Query(description="of a running job too: the images that are there")] = False,
+) -> Response:
+    return results_answer(asked.system, _view(job_id, asked), partial=partial)
 
 
-@router.delete("/jobs/{job_id}")
+@router.delete("/jobs/{job_id}", **answer("StatusInfo"))
 def dismiss(job_id: str, asked: Submitter) -> dict[str, Any]:
-    if cancel_job(asked.system.ports, asked.user, _identifier(job_id)) is None:
+    """Stop a job. One that is over stays as it ended."""
+    found = cancel_job(asked.system.ports, asked.user, _identifier(job_id))
+    if found is None:
         raise no_such_job(job_id)
-    return status_document(_view(job_id, asked), asked)
+    return _status(found, asked)
 
 
-@router.delete("/jobs")
+@router.delete("/jobs", **answer("Dismissed"))
 def dismiss_all(asked: Submitter) -> dict[str, Any]:
     """Cancel all of the caller's jobs that are not over yet."""
     ports = asked.system.ports
-    open_states = (JobState.ACCEPTED, JobState.RUNNING)
-    found = [view.record.job_id for view in view_jobs(ports, asked.user, MOST_JOBS, {}) if view.state in open_states]
-    for job_id in found:
-        cancel_job(ports, asked.user, job_id)
-    return {"dismissed": found}
+    found = (cancel_job(ports, asked.user, one.job_id) for one in open_jobs(ports, asked.user))
+    return {"dismissed": [one.job_id for one in found if one is not None and one.final is JobState.DISMISSED]}
 
 
-@router.post("/jobs/{job_id}/retry", status_code=201)
+@router.post("/jobs/{job_id}/retry", status_code=201, **answer("StatusInfo", status=201))
 def retry(job_id: str, asked: Submitter) -> dict[str, Any]:
     """The same request again, as a new job: for what failed. Images that are there are not made again."""
     ports = asked.system.ports
-    view = _view(job_id, asked)
-    if view.state not in (JobState.FAILED, JobState.DISMISSED):
-        raise ProblemError(409, "Nothing to retry", f"job {job_id} is {view.state}: only a failed one is tried again")
+    record = job_of(job_id, asked)
+    status = status_of(ports, record, {})
+    if status.state not in (JobState.FAILED, JobState.DISMISSED):
+        raise ProblemError(409, "Nothing to retry", f"job {job_id} is {status.state}: only a failed one is tried again")
     try:
-        job = retry_job(ports, view.record)
+        return _status(retry_job(ports, record), asked)
     except NothingToRetryError as error:
         raise ProblemError(409, "Nothing to retry", str(error)) from error
-    return status_document(view_job(ports, job, {}), asked)
 
 
-@router.post("/jobs/{job_id}/copies", status_code=201)
+@router.post("/jobs/{job_id}/copies", status_code=201, **answer("Copies", status=201))
 def copies(job_id: str, asked: Submitter) -> dict[str, Any]:
     """Jobs that copy the job's images into blob storage, where they were left on site. None where all are there."""
-    ports = asked.system.ports
-    jobs = copy_results(ports, _view(job_id, asked).record)
-    return {"jobs": [status_document(view_job(ports, job, {}), asked) for job in jobs]}
+    return {"jobs": [_status(job, asked) for job in copy_results(asked.system.ports, job_of(job_id, asked))]}
 
 
-@router.get("/jobs/{job_id}/explain")
+@router.get("/jobs/{job_id}/explain", **answer("Explanation"))
 def explain(job_id: str, asked: Reader) -> dict[str, Any]:
     """For each task where it runs or waits, why, and what every pool had to offer then."""
     view, system = _view(job_id, asked), asked.system
@@ -114,81 +117,33 @@ def explain(job_id: str, asked: Reader) -> dict[str, Any]:
                 "title": output.title,
                 "state": output.state,
                 "task_id": output.task_id or None,
-                "fault": _fault(output.fault_kind, output.fault_message),
+                "fault": fault_document(output.fault_kind, output.fault_message),
             }
             for output in view.outputs
         ],
     }
 
 
-def status_document(view: JobView, asked: Caller) -> dict[str, Any]:
-    """The ``statusInfo`` of OGC API - Processes 1.0."""
-    record = view.record
-    path = f"/jobs/{record.job_id}"
-    document = {
-        "jobID": record.job_id,
-        "processID": record.process,
-        "type": "process",
-        "status": view.state.value,
-        "message": view.message,
-        "progress": int(100 * view.progress),
-        "created": _time(record.created_at),
-        "started": _time(view.started_at),
-        "finished": _time(view.ended_at),
-        "request_id": record.request_id,
-        "source": record.source,
-        "links": [
-            asked.link(path, "self", "this document"),
-            asked.link(f"{path}/results", "http://www.opengis.net/def/rel/ogc/1.0/results", "results"),
-            asked.link(f"{path}/explain", "related", "why it runs where it does"),
-        ],
-    }
-    return {name: value for name, value in document.items() if value is not None}
+def job_of(job_id: str, asked: Caller) -> JobRecord:
+    """A job that the caller may see. Raises ProblemError: 404."""
+    record = find_job(asked.system.ports, asked.user, _identifier(job_id))
+    if record is None:
+        raise no_such_job(job_id)
+    return record
 
 
-def task_document(task: TaskView, waits: str | None) -> dict[str, Any]:
-    record = task.record
-    document = {
-        "task_id": record.task_id,
-        "title": task.title,
-        "state": record.state.value,
-        "pool": record.pool,
-        "agent": record.agent,
-        "progress": round(task.progress, 3),
-        "phase": task.running.phase if task.running else None,
-        "release": record.release,
-        "failures": record.failures,
-        "silences": record.silences,
-        "megapixels": record.megapixels,
-        "created": _time(record.created_at),
-        "released": _time(record.released_at),
-        "started": _time(record.started_at),
-        "ended": _time(record.ended_at),
-        "not_before": _time(record.not_before),
-        "decision": task.decision,
-        "waits": waits,
-        "fault": _fault(record.fault_kind, record.fault_message),
-    }
-    return {name: value for name, value in document.items() if value is not None}
+def _status(job: JobRecord, asked: Caller) -> dict[str, Any]:
+    system = asked.system
+    running = running_tasks(live_agents(system.ports, system.rules)) if job.final is None else {}
+    return status_document(status_of(system.ports, job, running), system.rules, asked)
 
 
 def _view(job_id: str, asked: Caller) -> JobView:
     ports = asked.system.ports
-    record = find_job(ports, asked.user, _identifier(job_id))
-    if record is None:
-        raise no_such_job(job_id)
-    return view_job(ports, record, running_tasks(live_agents(ports, asked.system.rules)))
+    return view_job(ports, job_of(job_id, asked), running_tasks(live_agents(ports, asked.system.rules)))
 
 
 def _identifier(job_id: str) -> str:
     if len(job_id) > 63 or not job_id.isascii() or not job_id.isalnum():
         raise no_such_job(job_id)
     return job_id
-
-
-def _fault(kind: str | None, message: str | None) -> dict[str, str | None] | None:
-    return {"kind": kind, "message": message} if kind else None
-
-
-def _time(moment: datetime | None) -> str | None:
-    return moment.isoformat().replace("+00:00", "Z") if moment else None

@@ -1,164 +1,126 @@
-"""OGC API - Processes 1.0, part one: landing page, conformance, process descriptions, execution."""
+"""OGC API - Processes 1.0: the processes, and having one executed."""
 
 from __future__ import annotations
 
-import json
-import uuid
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-import orthocontracts.requests as words
 from orthofunctions.api.context import Caller, Reader, Submitter
-from orthofunctions.api.jobs import status_document
+from orthofunctions.api.documents import status_document
+from orthofunctions.api.execution import OUTPUT, parse_json, read_body, request_of
+from orthofunctions.api.paging import next_link, read_token, write_token
 from orthofunctions.api.problems import NO_SUCH_PROCESS, ProblemError
 from orthofunctions.api.schemas import openapi_schema
+from orthofunctions.api.shapes import answer, ref
+from orthofunctions.domain.processes import PROCESSES, Process
 from orthofunctions.usecases.submit import submit
-from orthofunctions.usecases.views import view_job
+from orthofunctions.usecases.views import status_of
 
 router = APIRouter()
 
-_CONFORMANCE = "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf"
-CONFORMS_TO = tuple(
-    f"{_CONFORMANCE}/{name}" for name in ("core", "ogc-process-description", "json", "oas30", "job-list", "dismiss")
-)
-PROCESS = "orthorectify"
-SUMMARY: dict[str, Any] = {
-    "id": PROCESS,
-    "version": "1.0.0",
-    "title": "Orthorectify",
-    "description": "Map-projected Cloud-Optimized GeoTIFFs with STAC Items from Sentinel-1 GRD, Sentinel-2 L1B, "
-    "L1C and L2A, Sentinel-3 OLCI and SLSTR level 1, and RPC images",
-    "jobControlOptions": ["async-execute", "dismiss"],
-    "outputTransmission": ["reference"],
-}
-_NO_INPUTS = {"user", "process", "version", "subscriber", "batch"}
-"""Of a request: said by the path, the caller's name or beside the inputs."""
+MOST_PROCESSES = 100
+_EXECUTE = "http://www.opengis.net/def/rel/ogc/1.0/execute"
+_BODY = {"required": True, "content": {"application/json": {"schema": ref("Execute")}}}
+_LOCATION = {"Location": {"description": "the job", "schema": {"type": "string"}}}
 
 
-@router.get("/")
-def landing(asked: Reader) -> dict[str, Any]:
-    return {
-        "title": "orthoburst",
-        "description": "Sentinel and very-high-resolution products into orthorectified, analysis-ready images",
-        "links": [
-            asked.link("/", "self", "this document"),
-            asked.link("/openapi.json", "service-desc", "OpenAPI", "application/vnd.oai.openapi+json;version=3.0"),
-            asked.link("/conformance", "http://www.opengis.net/def/rel/ogc/1.0/conformance", "conformance classes"),
-            asked.link("/processes", "http://www.opengis.net/def/rel/ogc/1.0/processes", "processes"),
-            asked.link("/jobs", "http://www.opengis.net/def/rel/ogc/1.0/job-list", "your jobs"),
-            asked.link("/products", "related", "products in the store", "application/geo+json"),
-            asked.link("/pools", "related", "pools, workers and queues"),
-        ],
-    }
+@router.get("/processes", **answer("ProcessList"))
+def processes(
+    asked: Reader, limit: Annotated[int, Query(ge=1, le=MOST_PROCESSES)] = MOST_PROCESSES, token: str | None = None
+) -> dict[str, Any]:
+    after = read_token(token, 1)[0] if token else ""
+    left = [process for name, process in sorted(PROCESSES.items()) if name > after]
+    links = [asked.link("/processes", "self", "this document")]
+    if len(left) > limit:
+        links.append(next_link(asked, "/processes", {"limit": limit, "token": write_token(left[limit - 1].id)}))
+    return {"processes": [_summary(process, asked) for process in left[:limit]], "links": links}
 
 
-@router.get("/conformance")
-def conformance(_: Reader) -> dict[str, Any]:
-    return {"conformsTo": list(CONFORMS_TO)}
-
-
-@router.get("/processes")
-def processes(asked: Reader) -> dict[str, Any]:
-    link = asked.link(f"/processes/{PROCESS}", "self", "process description")
-    return {"processes": [{**SUMMARY, "links": [link]}], "links": [asked.link("/processes", "self", "this document")]}
-
-
-@router.get("/processes/{process}")
+@router.get("/processes/{process}", **answer("Process"))
 def process_description(process: str, asked: Reader) -> dict[str, Any]:
-    _check_process(process)
-    execute = asked.link(f"/processes/{PROCESS}/execution", "http://www.opengis.net/def/rel/ogc/1.0/execute", "execute")
+    found = _process(process)
+    summary = _summary(found, asked)
+    summary["links"].append(asked.link(f"/processes/{found.id}/execution", _EXECUTE, "execute"))
     return {
-        **SUMMARY,
-        "inputs": _input_descriptions(),
+        **summary,
+        "inputs": _input_descriptions(found.id),
         "outputs": {
-            "outputs": {
-                "title": "one entry per image: links to COG, browse image and STAC Item",
+            OUTPUT: {
+                "title": "Images",
+                "description": "one entry per image. By reference: links to COG, browse image, STAC Item and extras, "
+                "with size and MD5; by value: the STAC Items",
                 "schema": {"type": "array", "items": {"type": "object"}},
             }
         },
-        "links": [asked.link(f"/processes/{PROCESS}", "self", "this document"), execute],
     }
 
 
-@router.post("/processes/{process}/execution", status_code=201)
-async def execute(process: str, request: Request, asked: Submitter) -> JSONResponse:
-    _check_process(process)
-    body = await _body(request, asked.system.settings.max_body_bytes)
-    return await _threaded(_execute, body, asked)
-
-
-def _execute(body: bytes, asked: Caller) -> JSONResponse:
-    order = _request_of(body, asked.user)
-    ports = asked.system.ports
-    job = submit(ports, order, "http")
-    document = status_document(view_job(ports, job, {}), asked)
-    return JSONResponse(document, status_code=201, headers={"Location": f"{asked.base_url}/jobs/{job.job_id}"})
-
-
-def _request_of(body: bytes, user: str) -> words.Request:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ProblemError(400, "Not JSON", f"the body is not JSON: {str(error)[:200]}") from error
-    inputs = document.get("inputs") if isinstance(document, dict) else None
-    if not isinstance(inputs, dict):
-        raise ProblemError(400, "Invalid request", 'the body must be an object with "inputs", an object')
-    if beside := _NO_INPUTS & inputs.keys():
-        raise ProblemError(400, "Invalid request", f"{', '.join(sorted(beside))}: not inputs, leave them out")
-    identified = {"request_id": f"r{uuid.uuid4().hex}", **inputs, "user": user, "process": PROCESS}
-    try:
-        return words.Request.model_validate_json(json.dumps(identified))
-    except ValidationError as error:
-        faults = [
-            {"at": ".".join(["inputs", *map(str, one["loc"])]), "message": one["msg"]}
-            for one in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        detail = f"{faults[0]['at']}: {faults[0]['message']}"
-        raise ProblemError(400, "Invalid request", detail, errors=faults) from error
-
-
-async def _body(request: Request, most: int) -> bytes:
-    too_large = ProblemError(413, "Too large", f"a request has at most {most} bytes")
-    announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > most:
-        raise too_large
-    data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > most:
-            raise too_large
-    return data
-
-
-async def _threaded(function: Any, *arguments: Any) -> JSONResponse:
+@router.post(
+    "/processes/{process}/execution",
+    status_code=201,
+    openapi_extra={"requestBody": _BODY},
+    **answer("StatusInfo", status=201, says="The job that was made", headers=_LOCATION),
+)
+async def execute(
+    process: str, request: Request, asked: Submitter, prefer: Annotated[str | None, Header()] = None
+) -> JSONResponse:
+    """Make a job. It runs asynchronously, whatever is preferred: no process offers anything else."""
+    found = _process(process)
+    body = await read_body(request, asked.system.settings.max_body_bytes)
     # storage clients are synchronous: off the event loop
-    answer: JSONResponse = await run_in_threadpool(function, *arguments)
-    return answer
+    made: JSONResponse = await run_in_threadpool(_execute, found, body, asked)
+    if "respond-async" in {one.strip().lower() for one in (prefer or "").replace(";", ",").split(",")}:
+        made.headers["Preference-Applied"] = "respond-async"
+    return made
 
 
-def _check_process(process: str) -> None:
-    if process != PROCESS:
-        raise ProblemError(404, "No such process", f"there is only {PROCESS}", type_=NO_SUCH_PROCESS)
+def _execute(process: Process, body: bytes, asked: Caller) -> JSONResponse:
+    system = asked.system
+    hosts = system.settings.allowed_hosts()
+    job = submit(system.ports, request_of(parse_json(body), process, asked.user, hosts, asked.base_url), "http")
+    document = status_document(status_of(system.ports, job, {}), system.rules, asked)
+    return JSONResponse(document, 201, headers={"Location": f"{asked.base_url}/jobs/{job.job_id}"})
+
+
+def _process(name: str) -> Process:
+    if name not in PROCESSES:
+        known = ", ".join(sorted(PROCESSES))
+        raise ProblemError(
+            404, "No such process", f"there is no process {name[:100]!r}; there are {known}", type_=NO_SUCH_PROCESS
+        )
+    return PROCESSES[name]
+
+
+def _summary(process: Process, asked: Caller) -> dict[str, Any]:
+    return {
+        "id": process.id,
+        "version": process.version,
+        "title": process.title,
+        "description": process.description,
+        "keywords": list(process.keywords),
+        "jobControlOptions": ["async-execute", "dismiss"],
+        "outputTransmission": ["reference", "value"],
+        "links": [asked.link(f"/processes/{process.id}", "self", "process description")],
+    }
 
 
 @cache
-def _input_descriptions() -> dict[str, Any]:
-    schema = words.Request.model_json_schema()
+def _input_descriptions(process: str) -> dict[str, Any]:
+    found = PROCESSES[process]
+    schema = found.model.model_json_schema()
     shared, required = schema.get("$defs", {}), set(schema.get("required", ())) - {"request_id"}
-    described = {}
-    for name, of_input in schema["properties"].items():
-        if name in _NO_INPUTS:
-            continue
-        described[name] = {
+    return {
+        name: {
             "title": name.replace("_", " "),
             **({"description": of_input["description"]} if "description" in of_input else {}),
             "schema": openapi_schema(of_input, shared),
             "minOccurs": 1 if name in required else 0,
             "maxOccurs": 1,
         }
-    return described
+        for name, of_input in schema["properties"].items()
+        if name not in found.hidden
+    }

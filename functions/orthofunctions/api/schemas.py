@@ -46,6 +46,41 @@ def openapi_schema(schema: Any, shared: dict[str, Any]) -> Any:
     return _without_null(said)
 
 
+def in_openapi_3_0(document: Any) -> Any:
+    """A whole description, or a schema, of OpenAPI 3.1 in the words of 3.0; references stay."""
+    if isinstance(document, list):
+        return [in_openapi_3_0(one) for one in document]
+    if not isinstance(document, dict):
+        return document
+    if "$ref" in document and len(document) > 1:  # 3.0 reads nothing beside a reference
+        beside = {name: value for name, value in document.items() if name != "$ref"}
+        return in_openapi_3_0({"allOf": [{"$ref": document["$ref"]}], **beside})
+    said: dict[str, Any] = {}
+    for name, value in document.items():
+        match name:
+            case "const" if not isinstance(value, dict):
+                said["enum"] = [value]
+            case "exclusiveMinimum" if not isinstance(value, (bool, dict)):
+                said |= {"minimum": value, "exclusiveMinimum": True}
+            case "exclusiveMaximum" if not isinstance(value, (bool, dict)):
+                said |= {"maximum": value, "exclusiveMaximum": True}
+            case "prefixItems":
+                said["items"] = {"anyOf": in_openapi_3_0(value)} if value else {}
+            case "default" if value is None:
+                pass
+            case "examples" if isinstance(value, list):
+                said["example"] = value[0]
+            case "properties":
+                said[name] = {key: in_openapi_3_0(one) for key, one in value.items()}
+            case _:
+                said[name] = in_openapi_3_0(value)
+    nullable = isinstance(said.get("anyOf"), list) and {"type": "null"} in said["anyOf"]
+    said = _without_null(said)
+    if nullable and "$ref" in said:
+        said = {"allOf": [{"$ref": said.pop("$ref")}], **said}
+    return said | {"nullable": True} if nullable else said
+
+
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """An input that may be left out need not be null as well."""
     alternatives = schema.get("anyOf")

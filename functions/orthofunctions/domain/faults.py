@@ -67,6 +67,12 @@ class UnfitOptionError(PlanError):
     kind = "UnfitOption"
 
 
+class UnfitProductError(PlanError):
+    """A product that the process which was asked for is not about."""
+
+    kind = "UnfitProduct"
+
+
 class NothingToCopyError(PlanError):
     """Copies asked for of images that are in blob storage already."""
 

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, ClassVar, Self, get_type_hints
 
 from orthocontracts import names
-from orthocontracts.states import OutputState, TaskState
+from orthocontracts.states import JobState, OutputState, TaskState
 from orthofunctions.ports import Row, Value
 
 
@@ -80,7 +80,7 @@ class JobRecord(Record):
     user: str
     job_id: str
     request_id: str
-    process: str
+    process: str  # as it was asked for
     created_at: datetime
     source: str  # the door it came through: "http", "queue" or "upload"
     planned: bool = False
@@ -92,6 +92,22 @@ class JobRecord(Record):
     shared_with: str = ""  # groups, separated by commas
     keep_days: float | None = None
     pinned: bool = False  # does not expire
+
+    response: str = "document"  # how its results were asked for
+    transmission: str = "reference"
+    base_url: str = ""
+    subscriber: str | None = None  # JSON of whom to tell
+
+    final_state: str = ""  # a JobState; what follows is written with it, once
+    final_message: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    n_images: int = 0
+    settled: bool = False  # its end is written, and whoever wants to be told of it is in table callbacks
+
+    @property
+    def final(self) -> JobState | None:
+        return JobState(self.final_state) if self.final_state else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,9 +226,13 @@ class SubscriberRecord(Record):
     KEY = "row"
 
     digest: str
-    row: str  # "sub-<job_id>"
+    row: str
     job_id: str
     user: str
+
+    @staticmethod
+    def key_of(job_id: str) -> str:
+        return f"sub-{job_id}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from orthofunctions.usecases.digests import unsubscribe
 from orthofunctions.usecases.events import tell_job
 from orthofunctions.usecases.jobs import change_job, find_job
 from orthofunctions.usecases.rows import find, load, swap
+from orthofunctions.usecases.settle import settle_job
 from orthofunctions.usecases.tasks import digests_of, load_task, settle
 
 logger = logging.getLogger(__name__)
@@ -20,7 +21,8 @@ logger = logging.getLogger(__name__)
 def cancel_job(ports: Ports, user: str, job_id: str) -> JobRecord | None:
     """Cancel what is left of a job. Repeating it completes what an earlier call began.
 
-    What is committed stays. An output that others wait for too goes on for them.
+    What is committed stays, and a job that is over stays as it ended. An output that others wait for too goes on for
+    them.
 
     Returns
     -------
@@ -30,10 +32,10 @@ def cancel_job(ports: Ports, user: str, job_id: str) -> JobRecord | None:
     job = find_job(ports, user, job_id)
     if job is None:
         return None
-    job = change_job(ports, job, lambda now: None if now.cancelled else now.changed(cancelled=True))
+    job = change_job(ports, job, lambda now: None if now.cancelled or now.final else now.changed(cancelled=True))
     logger.info("cancelled", extra={"action": "cancelled", "job": job_id})
     leave_outputs(ports, job_id)
-    return job
+    return settle_job(ports, job)
 
 
 def leave_outputs(ports: Ports, job_id: str) -> None:

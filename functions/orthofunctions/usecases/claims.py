@@ -71,7 +71,7 @@ def _own_row(ports: Ports, job: JobRecord, planned: PlannedOutput) -> OutputReco
 def _subscribe(ports: Ports, job: JobRecord, planned: PlannedOutput) -> DigestRecord:
     """Who makes the output, with this job among the subscribers. Raises where the row changed meanwhile."""
     subscriber = SubscriberRecord(
-        digest=planned.digest, row=f"sub-{job.job_id}", job_id=job.job_id, user=job.user
+        digest=planned.digest, row=SubscriberRecord.key_of(job.job_id), job_id=job.job_id, user=job.user
     ).to_row()
     row = ports.tables.get(DigestRecord.TABLE, planned.digest, "state")
     if row is None:

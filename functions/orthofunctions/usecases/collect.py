@@ -17,18 +17,21 @@ from orthocontracts.states import TaskState, move
 from orthocontracts.tasks import job_of_task
 from orthocontracts.wire import NotUnderstoodError, read_message
 from orthofunctions.domain.attempts import used_up
+from orthofunctions.domain.callbacks import CallbackKind
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, RowChangedError
 from orthofunctions.usecases.commit import BAD_DELIVERY, adopt, commit
 from orthofunctions.usecases.digests import Outcome, fail_digest, outcomes
 from orthofunctions.usecases.events import tell_task
+from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.learning import note_run, note_startup
 from orthofunctions.usecases.plans import PlanLostError, planned_task
 from orthofunctions.usecases.rows import load, release_key, swap
 from orthofunctions.usecases.seals import is_sealed
 from orthofunctions.usecases.site import load_site
+from orthofunctions.usecases.subscribers import tell_subscriber
 from orthofunctions.usecases.tasks import (
     UNDER_RELEASE,
     count_silence,
@@ -113,6 +116,8 @@ def _started(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bo
     except RowChangedError:
         return False
     _note_start(ports, rules, changed)
+    if task.started_at is None and (job := find_job(ports, task.user, task.job_id)) is not None:
+        tell_subscriber(ports, job, CallbackKind.IN_PROGRESS)
     logger.info("started on %s", report.agent, extra=log_fields("started", changed))
     tell_task(ports, changed)
     return True

@@ -17,6 +17,7 @@ from orthofunctions.domain.records import DigestRecord, DigestState, OutputRecor
 from orthofunctions.ports import Change, Ports, RowChangedError
 from orthofunctions.usecases.events import tell_job
 from orthofunctions.usecases.rows import load, swap
+from orthofunctions.usecases.settle import settle_if_over
 
 STATE_KEY = "state"
 _SUBSCRIBERS_FROM, _SUBSCRIBERS_BELOW = "sub-", "sub."
@@ -30,10 +31,6 @@ class Outcome(StrEnum):
     COMMITTED = "committed"
     FAILED = "failed"
     LEFT = "left"  # nobody waits for it any longer, or another task makes it
-
-
-def subscriber_key(job_id: str) -> str:
-    return f"{_SUBSCRIBERS_FROM}{job_id}"
 
 
 def outcome(ports: Ports, task_id: str, digest: str) -> Outcome:
@@ -111,6 +108,7 @@ def _close(
         return False
     for subscriber in waiting:
         tell_job(ports, subscriber.job_id)
+        settle_if_over(ports, subscriber.user, subscriber.job_id)
     return True
 
 

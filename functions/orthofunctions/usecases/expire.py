@@ -19,6 +19,7 @@ from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, Row, RowChangedError
 from orthofunctions.usecases.digests import STATE_KEY
 from orthofunctions.usecases.rows import delete_all, find, load, remove, swap
+from orthofunctions.usecases.settle import settle_job
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ def expire_job(ports: Ports, job: JobRecord) -> bool:
 
     False where it is not over: its own tasks may still be at work for others.
     """
+    job = settle_job(ports, job)  # while its outputs still say how it ended
     outputs = list(find(ports.tables, OutputRecord, partition=job.job_id))
     tasks = list(find(ports.tables, TaskRecord, partition=job.job_id))
     waits = any(output.state is OutputState.WANTED for output in outputs)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from orthocontracts import names
 from orthocontracts.digests import job_id_of
-from orthocontracts.messages import Fault, JobEvent
-from orthocontracts.requests import Request
+from orthocontracts.messages import JobEvent
+from orthocontracts.requests import Asked, Request
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import Ports, RowChangedError, RowExistsError
 
@@ -20,16 +20,21 @@ class BusyRowError(Exception):
 
 def open_job(ports: Ports, request: Request, source: str) -> JobRecord:
     """The row of a request's job, made where it is not there yet."""
+    asked = request.asked or Asked(process=request.process)
     job = JobRecord(
         user=request.user,
         job_id=job_id_of(request.user, request.request_id),
         request_id=request.request_id,
-        process=request.process,
+        process=asked.process,
         created_at=ports.clock.now(),
         source=source,
         batch=request.batch,
         shared_with=",".join(request.shared_with),
         keep_days=request.keep_days,
+        response=asked.response,
+        transmission=asked.transmission,
+        base_url=asked.base_url,
+        subscriber=request.subscriber.to_json() if request.subscriber else None,
     )
     try:
         row = ports.tables.insert(JobRecord.TABLE, job.to_row())
@@ -62,21 +67,6 @@ def change_job(ports: Ports, job: JobRecord, change: Callable[[JobRecord], JobRe
         else:
             return changed.changed(etag=row.etag)
     raise BusyRowError(f"job {job.job_id}")
-
-
-def fail_job(ports: Ports, job: JobRecord, fault: Fault) -> JobRecord:
-    """A request that cannot become tasks: its job ends with the reason. One that was planned stays as it is."""
-    failed = change_job(
-        ports,
-        job,
-        lambda now: (
-            None
-            if now.planned or now.fault_kind
-            else now.changed(planned=True, fault_kind=fault.kind, fault_message=fault.message)
-        ),
-    )
-    announce(ports, failed.job_id, "failed")
-    return failed
 
 
 def announce(ports: Ports, job_id: str, state: str) -> None:

@@ -19,6 +19,7 @@ from orthofunctions.domain.copies import bytes_on_site, make_copy_plan
 from orthofunctions.domain.faults import AuxiliaryMissingError, NothingToCopyError, PlanError, ProductMissingError
 from orthofunctions.domain.planning import Limits, make_plan
 from orthofunctions.domain.plans import Plan
+from orthofunctions.domain.processes import check_missions
 from orthofunctions.domain.records import JobRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.domain.urgency import hastened
@@ -27,9 +28,10 @@ from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.claims import Settled, settle_output
 from orthofunctions.usecases.inspect import inspect_products, resolve_instrument, resolve_terrain
-from orthofunctions.usecases.jobs import MAX_SWAPS, BusyRowError, announce, change_job, fail_job, open_job
+from orthofunctions.usecases.jobs import MAX_SWAPS, BusyRowError, announce, change_job, open_job
 from orthofunctions.usecases.pending import enqueue, leave, wake
 from orthofunctions.usecases.rows import load, swap
+from orthofunctions.usecases.settle import fail_job, settle_job
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.turns import assign_turns
 from orthofunctions.usecases.upload import default_order
@@ -48,8 +50,10 @@ def plan_request(ports: Ports, request: Request, limits: Limits, rules: Rules) -
     storage raises, and the queue delivers the request again.
     """
     job = open_job(ports, request, "queue")
-    if job.planned or job.cancelled:
-        return job
+    if job.cancelled and not job.planned:  # perhaps while an earlier delivery of it was being planned
+        return cancel_job(ports, job.user, job.job_id) or job
+    if job.planned:
+        return settle_job(ports, job)
     try:
         plan = _plan_once(ports, job, request, limits)
     except PlanError as error:
@@ -67,11 +71,10 @@ def plan_request(ports: Ports, request: Request, limits: Limits, rules: Rules) -
     announce(ports, job.job_id, "planned")
     if job.cancelled:
         # cancelled while we planned: whoever did it could not see all we have made since
-        cancel_job(ports, job.user, job.job_id)
-        return job
+        return cancel_job(ports, job.user, job.job_id) or job
     if n_tasks:
         wake(ports, f"planned {job.job_id}")
-    return job
+    return settle_job(ports, job)
 
 
 def read_plan(ports: Ports, job_id: str) -> Plan | None:
@@ -108,6 +111,7 @@ def _copies(ports: Ports, job_id: str, request: Request, limits: Limits) -> Plan
 
 def _images(ports: Ports, job_id: str, request: Request, limits: Limits) -> Plan:
     products = inspect_products(ports.blobs, request.products)
+    check_missions(request.asked, products)
     traits = [product.traits for product in products]
     needs_terrain = any(one.needs_terrain for one in traits)
     needs_instrument = any(one.needs_instrument for one in traits)

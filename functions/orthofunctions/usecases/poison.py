@@ -12,10 +12,11 @@ from orthocontracts.wire import NotUnderstoodError, read_message
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.collect import is_current
-from orthofunctions.usecases.jobs import fail_job, open_job
+from orthofunctions.usecases.jobs import open_job
 from orthofunctions.usecases.keep import keep_for_operators, times_kept
 from orthofunctions.usecases.recall import recall
 from orthofunctions.usecases.seals import is_sealed
+from orthofunctions.usecases.settle import fail_job
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.submit import RequestUnreadableError, read_request
 from orthofunctions.usecases.tasks import UNDER_RELEASE, load_task
@@ -63,6 +64,8 @@ def _reconcile(ports: Ports, rules: Rules, queue: str, body: str) -> None:
         _report(ports, rules, body)
     elif queue == names.QUEUE_DISPATCH:
         logger.warning("a wake failed too often; the timer goes on", extra={"action": "poison", "queue": queue})
+    elif queue == names.QUEUE_CALLBACKS:
+        logger.warning("a callback failed too often; its row goes on", extra={"action": "poison", "queue": queue})
     elif queue != names.QUEUE_CAPACITY:
         _release(ports, rules, body)
 

@@ -24,7 +24,9 @@ from orthofunctions.usecases.digests import STATE_KEY, end_output, fail_digest
 from orthofunctions.usecases.pending import enqueue, wake
 from orthofunctions.usecases.roster import all_pages, store_pages
 from orthofunctions.usecases.rows import find, load, release_key
+from orthofunctions.usecases.settle import settle_left
 from orthofunctions.usecases.site import load_site
+from orthofunctions.usecases.subscribers import resend_lost
 from orthofunctions.usecases.tasks import UNDER_RELEASE, load_task
 from orthofunctions.usecases.tour import Share, next_share
 
@@ -36,7 +38,8 @@ AGENT_KEPT = timedelta(days=1)
 def repair(ports: Ports, rules: Rules) -> int:
     """Make again what is missing of the jobs whose turn it is. Returns how many rows and outputs that were."""
     with next_share(ports) as share:
-        return repair_rows(ports, rules, share) + repair_outputs(ports, share)
+        n_made = repair_rows(ports, rules, share) + repair_outputs(ports, share)
+        return n_made + settle_left(ports, share.jobs) + resend_lost(ports)
 
 
 def repair_rows(ports: Ports, rules: Rules, share: Share) -> int:

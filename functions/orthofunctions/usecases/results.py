@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
-from orthocontracts.outputs import FileKind
+from orthocontracts.outputs import FILE_SUFFIX, FileKind
 from orthocontracts.states import OutputState
 from orthocontracts.stores import split_site_url
 from orthofunctions.domain.copies import bytes_on_site, copy_digest
@@ -52,6 +53,27 @@ def _links(ports: Ports, output: OutputRecord, expires_at: datetime) -> dict[str
             facts["href"] = ports.links.read_url(container, name, expires_at)
         links[kind] = facts
     return links
+
+
+def result_items(ports: Ports, outputs: Iterable[OutputRecord], valid: timedelta) -> list[dict[str, Any]]:
+    """The STAC Item of every committed output, with links that expire in place of its assets' file names."""
+    committed = [output for output in outputs if output.state is OutputState.COMMITTED]
+    links = {one["digest"]: one for one in result_links(ports, committed, valid)}
+    if not links:
+        return []
+    with ThreadPoolExecutor(PARALLEL_READS) as pool:
+        return list(pool.map(lambda one: _item(ports, one), links.values()))
+
+
+def _item(ports: Ports, links: dict[str, Any]) -> dict[str, Any]:
+    container, _, name = links["item"]["blob"].partition("/")
+    item: dict[str, Any] = json.loads(ports.blobs.read(container, name))
+    files = {str(file["blob"]).rsplit("/", 1)[-1]: file for kind, file in links.items() if kind in FILE_SUFFIX}
+    for asset in item.get("assets", {}).values():
+        file = files.get(str(asset.get("href", "")).rsplit("/", 1)[-1])
+        if file is not None and "href" in file:
+            asset["href"] = file["href"]
+    return item
 
 
 def kept_on_site(ports: Ports, outputs: Iterable[OutputRecord]) -> list[str]:

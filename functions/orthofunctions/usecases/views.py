@@ -10,14 +10,15 @@ from datetime import datetime
 from typing import Any
 
 from orthocontracts.messages import RunningTask
-from orthocontracts.states import JobState, OutputState, TaskState, job_state
-from orthocontracts.tasks import job_of_task
+from orthocontracts.states import JobState, OutputState, TaskState
+from orthofunctions.domain.endings import OVER, message_of, state_of
 from orthofunctions.domain.pool_state import is_live
 from orthofunctions.domain.records import AgentRecord, JobRecord, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.roster import all_agents
-from orthofunctions.usecases.rows import find, load
+from orthofunctions.usecases.rows import find
+from orthofunctions.usecases.settle import tasks_of
 
 PARALLEL_JOBS = 8
 
@@ -44,6 +45,18 @@ class TaskView:
 
 
 @dataclass(frozen=True)
+class JobStatus:
+    """How a job stands, without its parts."""
+
+    record: JobRecord
+    state: JobState
+    message: str
+    progress: float  # from 0 to 1
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
 class JobView:
     record: JobRecord
     state: JobState
@@ -63,25 +76,17 @@ class JobView:
         return sum(done) / len(done)
 
     @property
-    def message(self) -> str:
-        if self.record.fault_message:
-            return f"{self.record.fault_kind}: {self.record.fault_message}"
-        if not self.record.planned:
-            return "waits for its plan"
-        faults = [f"{one.title}: {one.fault_message or one.fault_kind}" for one in self.outputs if one.fault_kind]
-        committed = sum(one.state is OutputState.COMMITTED for one in self.outputs)
-        summary = f"{committed} of {len(self.outputs)} images are there"
-        return "; ".join([summary, *faults[:3]]) + (f"; and {len(faults) - 3} more" if len(faults) > 3 else "")
-
-    @property
-    def started_at(self) -> datetime | None:
-        return min((task.record.started_at for task in self.tasks if task.record.started_at), default=None)
-
-    @property
-    def ended_at(self) -> datetime | None:
-        if self.state in (JobState.ACCEPTED, JobState.RUNNING):
-            return None
-        return max((task.record.ended_at for task in self.tasks if task.record.ended_at), default=None)
+    def status(self) -> JobStatus:
+        over = self.state in OVER
+        ends = (task.record.ended_at for task in self.tasks if task.record.ended_at)
+        return JobStatus(
+            record=self.record,
+            state=self.state,
+            message=message_of(self.record, self.outputs),
+            progress=self.progress,
+            started_at=min((task.record.started_at for task in self.tasks if task.record.started_at), default=None),
+            ended_at=self.record.ended_at or (max(ends, default=None) if over else None),
+        )
 
 
 def live_agents(ports: Ports, rules: Rules) -> list[AgentRecord]:
@@ -103,14 +108,7 @@ def running_tasks(agents: Iterable[AgentRecord]) -> dict[str, RunningTask]:
 def view_job(ports: Ports, job: JobRecord, running: Mapping[str, RunningTask]) -> JobView:
     """A job with its outputs and tasks, those of other jobs it has joined included."""
     outputs = sorted(find(ports.tables, OutputRecord, partition=job.job_id), key=lambda one: (one.title, one.digest))
-    records = list(find(ports.tables, TaskRecord, partition=job.job_id))
-    own = {record.task_id for record in records}
-    elsewhere = {one.task_id for one in outputs if one.task_id and job_of_task(one.task_id) != job.job_id} - own
-    records += [
-        record
-        for task_id in sorted(elsewhere)
-        if (record := load(ports.tables, TaskRecord, job_of_task(task_id), task_id))
-    ]
+    records = tasks_of(ports, job, outputs)
     tasks = [
         TaskView(
             record=record,
@@ -120,29 +118,29 @@ def view_job(ports: Ports, job: JobRecord, running: Mapping[str, RunningTask]) -
         )
         for record in records
     ]
-    return JobView(job, _state(job, outputs, tasks), outputs, tasks)
+    return JobView(job, state_of(job, outputs, records), outputs, tasks)
 
 
-def view_jobs(ports: Ports, user: str, limit: int, running: Mapping[str, RunningTask]) -> list[JobView]:
-    """The newest jobs of a user."""
-    records = sorted(
-        find(ports.tables, JobRecord, partition=user), key=lambda job: (job.created_at, job.job_id), reverse=True
-    )[:limit]
-    if not records:
+def status_of(ports: Ports, job: JobRecord, running: Mapping[str, RunningTask]) -> JobStatus:
+    """How a job stands. Of one that is settled nothing but its row is read."""
+    if job.final is None:
+        return view_job(ports, job, running).status
+    return JobStatus(
+        record=job,
+        state=job.final,
+        message=job.final_message,
+        progress=1.0 if job.n_outputs else 0.0,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+    )
+
+
+def statuses_of(ports: Ports, jobs: Sequence[JobRecord], running: Mapping[str, RunningTask]) -> list[JobStatus]:
+    """The same of many, in their order."""
+    if not jobs:
         return []
     with ThreadPoolExecutor(PARALLEL_JOBS) as pool:
-        return list(pool.map(lambda job: view_job(ports, job, running), records))
-
-
-def _state(job: JobRecord, outputs: Sequence[OutputRecord], tasks: Sequence[TaskView]) -> JobState:
-    if job.fault_kind:
-        return JobState.FAILED
-    if job.cancelled:
-        return JobState.DISMISSED
-    if not job.planned:
-        return JobState.ACCEPTED
-    started = any(task.record.started_at is not None or task.record.state.is_final for task in tasks)
-    return job_state((output.state for output in outputs), any_started=started)
+        return list(pool.map(lambda job: status_of(ports, job, running), jobs))
 
 
 def _of_release(running: RunningTask | None, task: TaskRecord) -> RunningTask | None:

@@ -1,0 +1,216 @@
+"""An execute request of OGC API - Processes 1.0, read into a request: what is wrong with it is said by field."""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from typing import Any
+
+from fastapi import Request as HttpRequest
+from pydantic import ValidationError
+
+import orthocontracts.requests as words
+from orthocontracts.products import mission_of
+from orthofunctions.api.problems import Error, ProblemError, error, errors_of, invalid
+from orthofunctions.domain.processes import Process
+from orthofunctions.domain.targets import AllowedHosts, TargetError
+
+OUTPUT = "outputs"
+"""The one output of every process."""
+_MEMBERS = frozenset({"id", "inputs", "outputs", "mode", "response", "subscriber"})
+_QUALIFIED = frozenset({"value", "mediaType", "encoding", "schema", "format"})
+_MEDIA_TYPES = frozenset({"application/json", "application/geo+json"})
+_URIS = {
+    "successUri": "success_uri",
+    "successUrl": "success_uri",  # as the standard's schema requires it, beside defining successUri
+    "inProgressUri": "in_progress_uri",
+    "failedUri": "failed_uri",
+}
+JSON_TYPES = ("application/json", "application/ogcapi-processes-execute+json")
+
+
+async def read_body(request: HttpRequest, most_bytes: int) -> bytes:
+    """The body of a request.
+
+    Raises
+    ------
+    ProblemError
+        413 where it is larger; 415 where it says it is no JSON.
+    """
+    too_large = ProblemError(413, "Too large", f"a request has at most {most_bytes} bytes")
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and int(announced[:20]) > most_bytes:
+        raise too_large
+    media_type = request.headers.get("content-type", JSON_TYPES[0]).partition(";")[0].strip().lower()
+    if media_type not in JSON_TYPES:
+        raise ProblemError(415, "Not JSON", f"the body is {media_type[:100]!r}; {JSON_TYPES[0]} is expected")
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > most_bytes:
+            raise too_large
+    return bytes(data)
+
+
+def parse_json(body: bytes) -> Any:
+    """A document without NaN, infinities, and names that are there twice.
+
+    Raises
+    ------
+    ProblemError
+        400.
+    """
+    try:
+        document = json.loads(body, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as trouble:
+        raise ProblemError(400, "Not JSON", f"the body is not JSON: {str(trouble)[:200]}") from trouble
+    at = _infinite(document)
+    if at is not None:
+        raise invalid([error(at, "it is no number that JSON has", expected="a finite number")])
+    return document
+
+
+def request_of(document: Any, process: Process, user: str, hosts: AllowedHosts, base_url: str) -> words.Request:
+    """The request that an execute document is.
+
+    Raises
+    ------
+    ProblemError
+        400, with all that is wrong.
+    """
+    if not isinstance(document, dict):
+        raise invalid([error("body", "it must be an object with inputs", found=document, expected="an object")])
+    errors: list[Error] = [
+        error(name, "no member of an execute request", expected=", ".join(sorted(_MEMBERS)))
+        for name in sorted(document.keys() - _MEMBERS)
+    ]
+    for name, possible in (("mode", ("async", "sync", "auto")), ("response", ("raw", "document"))):
+        if name in document and document[name] not in possible:
+            said = " or ".join(possible)
+            errors.append(error(name, f"it must be {said}", found=document[name], expected=said))
+    transmission = _transmission(document.get("outputs"), errors)
+    subscriber = _subscriber(document.get("subscriber"), hosts, errors)
+    inputs = _inputs(document.get("inputs"), process, errors)
+    if errors:
+        raise invalid(errors)
+    whole = {"request_id": f"r{uuid.uuid4().hex}", **inputs, "user": user, "subscriber": subscriber}
+    try:
+        request = process.as_request(process.model.model_validate_json(json.dumps(whole)))
+    except ValidationError as trouble:
+        raise invalid(errors_of(trouble.errors(include_url=False), "inputs")) from trouble
+    except RecursionError as trouble:
+        raise invalid([error("inputs", "they are nested too deeply")]) from trouble
+    _check_products(request, process)
+    asked = words.Asked(
+        process=process.id,
+        response=document.get("response", "document"),
+        transmission=transmission,
+        base_url=base_url if len(base_url) <= 500 else "",
+    )
+    return request.model_copy(update={"asked": asked})
+
+
+def _inputs(inputs: Any, process: Process, errors: list[Error]) -> dict[str, Any]:
+    if not isinstance(inputs, dict):
+        errors.append(error("inputs", "it must be an object", found=inputs, expected="an object"))
+        return {}
+    for name in sorted(process.hidden & inputs.keys()):
+        errors.append(error(f"inputs.{name}", f"{name}: not inputs of {process.id}, leave it out"))
+    return {name: _unqualified(value) for name, value in inputs.items()}
+
+
+def _unqualified(value: Any) -> Any:
+    """``{"value": …, "mediaType": …}`` is how the standard has objects as inputs. None of ours has a ``value``."""
+    return value["value"] if isinstance(value, dict) and "value" in value and value.keys() <= _QUALIFIED else value
+
+
+def _transmission(outputs: Any, errors: list[Error]) -> Any:
+    """How the output is wanted. Of one that is named without a mode it is by value: the standard's default."""
+    if outputs is None or outputs == {}:
+        return "reference"
+    if not isinstance(outputs, dict):
+        errors.append(error("outputs", "it must be an object", found=outputs, expected="an object"))
+        return None
+    for name in sorted(outputs.keys() - {OUTPUT}):
+        errors.append(error(f"outputs.{name}", "there is no such output", found=name, expected=OUTPUT))
+    wanted = outputs.get(OUTPUT, {})
+    at = f"outputs.{OUTPUT}"
+    if not isinstance(wanted, dict):
+        errors.append(error(at, "it must be an object", found=wanted, expected="an object"))
+        return None
+    for name in sorted(wanted.keys() - {"transmissionMode", "format"}):
+        errors.append(error(f"{at}.{name}", "no member of an output", expected="transmissionMode or format"))
+    mode = wanted.get("transmissionMode", "value")
+    if mode not in ("value", "reference"):
+        errors.append(error(f"{at}.transmissionMode", "unknown mode", found=mode, expected="value or reference"))
+    kind = wanted.get("format", {})
+    media_type = kind.get("mediaType", "application/json") if isinstance(kind, dict) else None
+    if not isinstance(media_type, str) or media_type not in _MEDIA_TYPES:
+        expected = " or ".join(sorted(_MEDIA_TYPES))
+        errors.append(error(f"{at}.format", "images are described in JSON only", found=kind, expected=expected))
+    return mode
+
+
+def _subscriber(said: Any, hosts: AllowedHosts, errors: list[Error]) -> dict[str, str] | None:
+    if said is None:
+        return None
+    if not isinstance(said, dict):
+        errors.append(error("subscriber", "it must be an object", found=said, expected="an object"))
+        return None
+    found: dict[str, str] = {}
+    for name, uri in said.items():
+        at = f"subscriber.{name}"
+        if name not in _URIS:
+            errors.append(error(at, "no member of a subscriber", expected="successUri, inProgressUri or failedUri"))
+        elif not isinstance(uri, str) or len(uri) > 2000:
+            errors.append(error(at, "it must be an address", found=uri, expected="an https address"))
+        elif found.get(_URIS[name], uri) != uri:
+            errors.append(error(at, "successUri says something else: give one of both", found=uri))
+        else:
+            found[_URIS[name]] = uri
+            try:
+                hosts.target(uri)
+            except TargetError as trouble:
+                expected = ", ".join(hosts.patterns) or "no callback at all: this site calls nobody"
+                errors.append(error(at, str(trouble), found=uri, expected=expected))
+    if not said:
+        errors.append(error("subscriber", "it names no address", found=said, expected="successUri"))
+    return found
+
+
+def _check_products(request: words.Request, process: Process) -> None:
+    """Names that say their mission are looked at here; the others when the product is."""
+    if process.missions is None:
+        return
+    expected = " or ".join(sorted(process.missions))
+    wrong = [
+        error(f"inputs.products.{number}", f"process {process.id} takes {expected} only", found=ref, expected=expected)
+        for number, ref in enumerate(request.products)
+        if mission_of(ref) not in (None, *process.missions)
+    ]
+    if wrong:
+        raise invalid(wrong)
+
+
+def _infinite(document: Any) -> str | None:
+    """Where a NaN or an infinity is, which Python reads and JSON does not have."""
+    left: list[tuple[str, Any]] = [("", document)]
+    while left:
+        at, value = left.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            return at.removeprefix(".") or "body"
+        if isinstance(value, dict):
+            left += [(f"{at}.{name}", one) for name, one in value.items() if isinstance(one, (dict, list, float))]
+        elif isinstance(value, list):
+            left += [(f"{at}.{i}", one) for i, one in enumerate(value) if isinstance(one, (dict, list, float))]
+    return None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name[:100]!r} is there twice")
+        found[name] = value
+    return found

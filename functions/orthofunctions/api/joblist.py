@@ -1,0 +1,117 @@
+"""OGC API - Processes 1.0: how the list of jobs is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Query
+
+from orthocontracts.states import JobState
+from orthofunctions.api.paging import read_token
+from orthofunctions.api.problems import Error, error, invalid
+from orthofunctions.domain.intervals import Interval, parse_interval
+from orthofunctions.domain.records import JobRecord
+from orthofunctions.usecases.joblist import JobFilter
+
+DEFAULT_JOBS, MOST_JOBS = 100, 1000
+_LONGEST_S = 10**10
+_MANY = "several are separated by commas, or are parameters of their own"
+
+_Words = Annotated[list[str] | None, Query(description=_MANY)]
+_Seconds = Annotated[int | None, Query(ge=0, le=_LONGEST_S, description="seconds from start to end, or until now")]
+
+
+@dataclass(frozen=True)
+class JobQuery:
+    """What is asked of the list, and the same in words, for the link to the next page."""
+
+    filter: JobFilter
+    limit: int
+    words: Mapping[str, Any]
+
+
+def _job_query(
+    type: _Words = None,
+    processID: _Words = None,
+    status: _Words = None,
+    datetime: Annotated[
+        str | None, Query(description="when it was made: a time, or an interval t1/t2, t1/.., ../t2")
+    ] = None,
+    minDuration: _Seconds = None,
+    maxDuration: _Seconds = None,
+    batch: Annotated[str | None, Query(description="those of one batch")] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = DEFAULT_JOBS,
+    token: Annotated[str | None, Query(description="of a link to the next page")] = None,
+) -> JobQuery:
+    errors: list[Error] = []
+    types, processes, states = _split(type), _split(processID), _split(status)
+    known = [state.value for state in JobState]
+    errors += [
+        error("query.type", "there is no such type of job", found=one, expected="process")
+        for one in types
+        if one != "process"
+    ]
+    errors += [
+        error("query.status", "there is no such status", found=one, expected=", ".join(known))
+        for one in states
+        if one not in known
+    ]
+    created = _interval(datetime, errors)
+    if errors:
+        raise invalid(errors)
+    wanted = JobFilter(
+        processes=frozenset(processes),
+        states=frozenset(map(JobState, states)),
+        created=created,
+        min_s=minDuration,
+        max_s=maxDuration,
+        batch=batch,
+        after=_place(token) if token is not None else None,
+    )
+    words = {
+        "type": types,
+        "processID": processes,
+        "status": states,
+        "datetime": datetime,
+        "minDuration": minDuration,
+        "maxDuration": maxDuration,
+        "batch": batch,
+        "limit": limit,
+    }
+    return JobQuery(wanted, limit, words)
+
+
+AskedJobs = Annotated[JobQuery, Depends(_job_query)]
+
+
+def place_of(job: JobRecord) -> tuple[str, str]:
+    """What the token of a page that ends with a job holds."""
+    return job.created_at.isoformat(), job.job_id
+
+
+def _place(token: str) -> tuple[datetime, str]:
+    moment, job_id = read_token(token, 2)
+    try:
+        when = datetime.fromisoformat(moment)
+        if when.tzinfo is not None:
+            return when, job_id
+    except ValueError:
+        pass
+    raise invalid([error("query.token", "no token of this list", found=token)])
+
+
+def _interval(text: str | None, errors: list[Error]) -> Interval | None:
+    if text is None:
+        return None
+    try:
+        return parse_interval(text)
+    except ValueError as trouble:
+        errors.append(error("query.datetime", str(trouble), found=text))
+        return None
+
+
+def _split(values: list[str] | None) -> list[str]:
+    return [word for value in values or () for word in value.split(",") if word]

@@ -1,0 +1,167 @@
+"""What the API answers with, as schemas of OpenAPI 3.0: those of OGC API - Processes 1.0, and what is added to them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+Shape = dict[str, Any]
+
+_TEXT: Final[Shape] = {"type": "string"}
+_NUMBER: Final[Shape] = {"type": "number"}
+_COUNT: Final[Shape] = {"type": "integer", "minimum": 0}
+_TIME: Final[Shape] = {"type": "string", "format": "date-time"}
+_ANYTHING: Final[Shape] = {"type": "object", "additionalProperties": True}
+
+
+def ref(name: str) -> Shape:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _list(of: Shape) -> Shape:
+    return {"type": "array", "items": of}
+
+
+def _object(required: str = "", **properties: Shape) -> Shape:
+    return {
+        "type": "object",
+        "properties": properties,
+        **({"required": required.split()} if required else {}),
+    }
+
+
+_LINKS: Final = _list(ref("Link"))
+_STATES: Final = ["accepted", "running", "successful", "failed", "dismissed"]
+_FILE: Final = _object(
+    "type blob size_bytes md5", href=_TEXT, type=_TEXT, blob=_TEXT, size_bytes={"type": "integer"}, md5=_TEXT
+)
+
+SHAPES: Final[dict[str, Shape]] = {
+    "Link": _object("href", href=_TEXT, rel=_TEXT, type=_TEXT, hreflang=_TEXT, title=_TEXT),
+    "Problem": {
+        **_object(
+            "type title status detail",
+            type=_TEXT,
+            title=_TEXT,
+            status={"type": "integer", "minimum": 400, "maximum": 599},
+            detail=_TEXT,
+            instance=_TEXT,
+            errors=_list(_object("at message", at=_TEXT, message=_TEXT, found={"nullable": True}, expected=_TEXT)),
+        ),
+        "description": "RFC 9457; errors says by field what came and what was expected",
+    },
+    "LandingPage": _object("links", title=_TEXT, description=_TEXT, links=_LINKS),
+    "ConfClasses": _object("conformsTo", conformsTo=_list(_TEXT)),
+    "ProcessSummary": _object(
+        "id version",
+        id=_TEXT,
+        version=_TEXT,
+        title=_TEXT,
+        description=_TEXT,
+        keywords=_list(_TEXT),
+        jobControlOptions=_list({"type": "string", "enum": ["sync-execute", "async-execute", "dismiss"]}),
+        outputTransmission=_list({"type": "string", "enum": ["value", "reference"]}),
+        links=_LINKS,
+    ),
+    "ProcessList": _object("processes links", processes=_list(ref("ProcessSummary")), links=_LINKS),
+    "Described": _object("schema", title=_TEXT, description=_TEXT, minOccurs=_COUNT, schema=_ANYTHING),
+    "Process": {
+        "allOf": [
+            ref("ProcessSummary"),
+            _object(
+                "inputs outputs",
+                inputs={"type": "object", "additionalProperties": ref("Described")},
+                outputs={"type": "object", "additionalProperties": ref("Described")},
+            ),
+        ]
+    },
+    "Execute": {
+        **_object(
+            "inputs",
+            inputs={**_ANYTHING, "description": "as the process describes them"},
+            outputs=_object(
+                outputs={
+                    **_object(
+                        transmissionMode={"type": "string", "enum": ["value", "reference"], "default": "value"},
+                        format=_object(mediaType={"type": "string", "enum": ["application/json"]}),
+                    ),
+                    "additionalProperties": False,
+                }
+            ),
+            mode={"type": "string", "enum": ["async", "sync", "auto"]},
+            response={"type": "string", "enum": ["raw", "document"], "default": "document"},
+            subscriber=_object(successUri=_TEXT, inProgressUri=_TEXT, failedUri=_TEXT),
+        ),
+        "description": "processes are executed asynchronously whatever mode says",
+    },
+    "StatusInfo": _object(
+        "jobID status type",
+        processID=_TEXT,
+        type={"type": "string", "enum": ["process"]},
+        jobID=_TEXT,
+        status={"type": "string", "enum": _STATES},
+        message=_TEXT,
+        created=_TIME,
+        started=_TIME,
+        finished=_TIME,
+        progress={"type": "integer", "minimum": 0, "maximum": 100},
+        request_id=_TEXT,
+        source=_TEXT,
+        batch=_TEXT,
+        pinned={"type": "boolean"},
+        expires=_TIME,
+        links=_LINKS,
+    ),
+    "JobList": _object("jobs links", jobs=_list(ref("StatusInfo")), links=_LINKS),
+    "Results": _object(
+        "outputs",
+        outputs={
+            **_list(_ANYTHING),
+            "description": "by reference: digest, title, pool, and href, type, size_bytes and md5 of each file; by "
+            "value: the STAC Item in a qualified value",
+        },
+    ),
+    "ResultFile": _FILE,
+    "RawResults": {"type": "array", "items": _ANYTHING},
+    "Dismissed": _object("dismissed", dismissed=_list(_TEXT)),
+    "Copies": _object("jobs", jobs=_list(ref("StatusInfo"))),
+    "Explanation": _object(
+        "jobID cost tasks joined_tasks outputs",
+        jobID=_TEXT,
+        cost=_object("eur on_prem_slot_s cloud_slot_s", eur=_NUMBER, on_prem_slot_s=_NUMBER, cloud_slot_s=_NUMBER),
+        tasks=_list(_ANYTHING),
+        joined_tasks=_list(_ANYTHING),
+        outputs=_list(_ANYTHING),
+    ),
+    "Callback": _object(
+        "kind uri state attempts created",
+        jobID=_TEXT,
+        kind={"type": "string", "enum": ["success", "failed", "in-progress"]},
+        uri=_TEXT,
+        state={"type": "string", "enum": ["waiting", "delivered", "failed"]},
+        attempts=_COUNT,
+        created=_TIME,
+        next_try=_TIME,
+        delivered=_TIME,
+        status={"type": "integer"},
+        error=_TEXT,
+        user=_TEXT,
+    ),
+    "Callbacks": _object("callbacks", callbacks=_list(ref("Callback"))),
+    "Secret": _object("secret made", secret=_TEXT, made=_TIME, previous_until=_TIME),
+}
+
+
+def answer(
+    shape: str | None, *, status: int = 200, media_type: str = "application/json", says: str = "The answer", **more: Any
+) -> dict[str, Any]:
+    """What a route's decorator is told so that the API's description says what comes back.
+
+    Parameters
+    ----------
+    shape : str or None
+        One of `SHAPES`; None: no body.
+    more : dict
+        Further members of the response: ``headers``, ``content``.
+    """
+    content = {} if shape is None else {"content": {media_type: {"schema": ref(shape)}}}
+    return {"responses": {status: {"description": says, **content, **more}}, "response_model": None}

@@ -1,0 +1,103 @@
+"""The end of a job is written into its row, once, when nothing can change it any more.
+
+It is called wherever an output may have ended, and by the repair tour for the jobs of those who died before they could.
+Whoever writes it has the job's subscriber told; ``settled`` says that this is done too.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from orthocontracts.messages import Fault
+from orthocontracts.states import JobState, OutputState
+from orthocontracts.tasks import job_of_task
+from orthofunctions.domain.callbacks import CallbackKind, kind_of
+from orthofunctions.domain.endings import settled, state_of
+from orthofunctions.domain.records import DigestRecord, JobRecord, OutputRecord, SubscriberRecord, TaskRecord
+from orthofunctions.ports import Ports, RowChangedError
+from orthofunctions.usecases.jobs import announce, change_job, find_job
+from orthofunctions.usecases.rows import find, load
+from orthofunctions.usecases.subscribers import tell_subscriber
+
+logger = logging.getLogger(__name__)
+
+
+def settle_if_over(ports: Ports, user: str, job_id: str) -> None:
+    """Settle a job one of whose outputs has ended. Most end while others are still wanted: that is looked at first."""
+    wanted = {"state": str(OutputState.WANTED)}
+    if next(iter(ports.tables.query(OutputRecord.TABLE, partition=job_id, equal=wanted, limit=1)), None) is None:
+        job = find_job(ports, user, job_id)
+        if job is not None:
+            settle_job(ports, job)
+
+
+def settle_job(ports: Ports, job: JobRecord) -> JobRecord:
+    """Write a job's end into its row and have its subscriber told. Any number of times; as it is while it is not over.
+
+    ``domain.endings.settled`` says from when on. What is read here before the row is swapped only ever becomes more
+    final, and a cancel changes the same row: whoever of both comes second sees the other.
+    """
+    try:
+        return job if job.settled else _settle(ports, job)
+    except RowChangedError:  # it has expired meanwhile
+        return job
+
+
+def _settle(ports: Ports, job: JobRecord) -> JobRecord:
+    if job.final is None:
+        outputs = list(find(ports.tables, OutputRecord, partition=job.job_id))
+        tasks = tasks_of(ports, job, outputs)
+        waiting = [one.digest for one in outputs if one.state is OutputState.FAILED and _subscribed(ports, job, one)]
+        now = ports.clock.now()
+
+        def end(there: JobRecord) -> JobRecord | None:
+            ended = settled(there, outputs, tasks, waiting, now)
+            # without anybody to tell it is one write
+            return ended.changed(settled=True) if ended is not None and ended.subscriber is None else ended
+
+        job = change_job(ports, job, end)
+        if job.final is None:
+            if state_of(job, outputs, tasks) is JobState.RUNNING:  # it may have joined another's task that runs
+                tell_subscriber(ports, job, CallbackKind.IN_PROGRESS)
+            return job
+        logger.info("job %s", job.final_state, extra={"action": "settled", "job": job.job_id})
+    if job.settled or job.final is None:
+        return job
+    tell_subscriber(ports, job, kind_of(job.final))
+    return change_job(ports, job, lambda there: None if there.settled else there.changed(settled=True))
+
+
+def fail_job(ports: Ports, job: JobRecord, fault: Fault) -> JobRecord:
+    """A request that cannot become tasks: its job ends with the reason. One that was planned stays as it is."""
+    failed = change_job(
+        ports,
+        job,
+        lambda now: (
+            None
+            if now.planned or now.fault_kind or now.final
+            else now.changed(planned=True, fault_kind=fault.kind, fault_message=fault.message)
+        ),
+    )
+    announce(ports, failed.job_id, "failed")
+    return settle_job(ports, failed)
+
+
+def settle_left(ports: Ports, job_ids: tuple[str | None, str | None]) -> int:
+    """Settle the jobs of a range of ids whose end nobody could write. Returns how many those were."""
+    start, below = job_ids
+    rows = ports.tables.query(JobRecord.TABLE, key_from=start, key_below=below, equal={"settled": False})
+    return sum(settle_job(ports, JobRecord.from_row(row)).settled for row in rows)
+
+
+def tasks_of(ports: Ports, job: JobRecord, outputs: list[OutputRecord]) -> list[TaskRecord]:
+    """The tasks of a job, and those of other jobs that make outputs of it."""
+    records = list(find(ports.tables, TaskRecord, partition=job.job_id))
+    own = {record.task_id for record in records}
+    elsewhere = {one.task_id for one in outputs if one.task_id and job_of_task(one.task_id) != job.job_id} - own
+    found = (load(ports.tables, TaskRecord, job_of_task(task_id), task_id) for task_id in sorted(elsewhere))
+    return records + [record for record in found if record is not None]
+
+
+def _subscribed(ports: Ports, job: JobRecord, output: OutputRecord) -> bool:
+    key = SubscriberRecord.key_of(job.job_id)
+    return ports.tables.get(DigestRecord.TABLE, output.digest, key) is not None

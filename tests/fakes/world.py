@@ -287,9 +287,11 @@ class Delivery:
         self.report("finished", tuple(self.upload(digest) for digest in self.ticket.wanted))
         self.delete_message()
 
+    def fault(self, digest: str, *, permanent: bool = True) -> Verdict:
+        return Verdict(digest=digest, fault=Fault(kind="Broken", message="it broke", permanent=permanent))
+
     def fail(self, *, permanent: bool = False) -> None:
-        fault = Fault(kind="Broken", message="it broke", permanent=permanent)
-        self.report("finished", tuple(Verdict(digest=digest, fault=fault) for digest in self.ticket.wanted))
+        self.report("finished", tuple(self.fault(digest, permanent=permanent) for digest in self.ticket.wanted))
         self.delete_message()
 
     def give_back(self) -> None:

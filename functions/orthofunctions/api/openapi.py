@@ -8,8 +8,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from orthofunctions.api.problems import MEDIA_TYPE
-from orthofunctions.api.schemas import in_openapi_3_0
+from orthofunctions.api.schemas import in_openapi_3_0, input_descriptions
 from orthofunctions.api.shapes import SHAPES, ref
+from orthofunctions.domain.processes import PROCESSES
 
 VERSION = "3.0.3"
 OPENAPI_TYPE = "application/vnd.oai.openapi+json;version=3.0"
@@ -36,12 +37,27 @@ def describe(app: FastAPI) -> dict[str, Any]:
                     _with_problems(operations[method])
         components = document.setdefault("components", {})
         kept = {name: one for name, one in components.get("schemas", {}).items() if name not in _LEFT_TO_FASTAPI}
-        components["schemas"] = {**kept, **SHAPES}
+        components["schemas"] = {**kept, **SHAPES, "Inputs": _inputs()}
         components.setdefault("securitySchemes", {})["bearer"] = {"type": "http", "scheme": "bearer"}
         # neither on loopback, where no key is set
         document["security"] = [{"bearer": []}, {}]
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _inputs() -> dict[str, Any]:
+    """Those of any process; objects may be in qualified values too."""
+    of_processes = [
+        {
+            "type": "object",
+            "title": process.id,
+            "properties": {name: one["schema"] for name, one in described.items()},
+            "required": [name for name, one in described.items() if one["minOccurs"]],
+        }
+        for process in PROCESSES.values()
+        if (described := input_descriptions(process.id))
+    ]
+    return {"anyOf": [*of_processes, {"type": "object", "title": "with qualified values"}]}
 
 
 def _with_problems(operation: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
@@ -14,7 +13,7 @@ from orthofunctions.api.documents import status_document
 from orthofunctions.api.execution import OUTPUT, parse_json, read_body, request_of
 from orthofunctions.api.paging import next_link, read_token, write_token
 from orthofunctions.api.problems import NO_SUCH_PROCESS, ProblemError
-from orthofunctions.api.schemas import openapi_schema
+from orthofunctions.api.schemas import input_descriptions
 from orthofunctions.api.shapes import answer, ref
 from orthofunctions.domain.processes import PROCESSES, Process
 from orthofunctions.usecases.submit import submit
@@ -47,7 +46,7 @@ def process_description(process: str, asked: Reader) -> dict[str, Any]:
     summary["links"].append(asked.link(f"/processes/{found.id}/execution", _EXECUTE, "execute"))
     return {
         **summary,
-        "inputs": _input_descriptions(found.id),
+        "inputs": input_descriptions(found.id),
         "outputs": {
             OUTPUT: {
                 "title": "Images",
@@ -105,22 +104,4 @@ def _summary(process: Process, asked: Caller) -> dict[str, Any]:
         "jobControlOptions": ["async-execute", "dismiss"],
         "outputTransmission": ["reference", "value"],
         "links": [asked.link(f"/processes/{process.id}", "self", "process description")],
-    }
-
-
-@cache
-def _input_descriptions(process: str) -> dict[str, Any]:
-    found = PROCESSES[process]
-    schema = found.model.model_json_schema()
-    shared, required = schema.get("$defs", {}), set(schema.get("required", ())) - {"request_id"}
-    return {
-        name: {
-            "title": name.replace("_", " "),
-            **({"description": of_input["description"]} if "description" in of_input else {}),
-            "schema": openapi_schema(of_input, shared),
-            "minOccurs": 1 if name in required else 0,
-            "maxOccurs": 1,
-        }
-        for name, of_input in schema["properties"].items()
-        if name not in found.hidden
     }

@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
+
+from orthofunctions.domain.processes import PROCESSES
+
+
+@cache
+def input_descriptions(process: str) -> dict[str, Any]:
+    """A process's inputs as OGC API - Processes describes them."""
+    found = PROCESSES[process]
+    schema = found.model.model_json_schema()
+    shared, required = schema.get("$defs", {}), set(schema.get("required", ())) - {"request_id"}
+    return {
+        name: {
+            "title": name.replace("_", " "),
+            **({"description": of_input["description"]} if "description" in of_input else {}),
+            "schema": openapi_schema(of_input, shared),
+            "minOccurs": 1 if name in required else 0,
+            "maxOccurs": 1,
+        }
+        for name, of_input in schema["properties"].items()
+        if name not in found.hidden
+    }
 
 
 def openapi_schema(schema: Any, shared: dict[str, Any]) -> Any:

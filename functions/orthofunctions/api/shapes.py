@@ -77,7 +77,7 @@ SHAPES: Final[dict[str, Shape]] = {
     "Execute": {
         **_object(
             "inputs",
-            inputs={**_ANYTHING, "description": "as the process describes them"},
+            inputs=ref("Inputs"),
             outputs=_object(
                 outputs={
                     **_object(

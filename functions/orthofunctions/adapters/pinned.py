@@ -85,33 +85,57 @@ class PinnedPoster:
     def _exchange(
         self, connected: socket.socket, target: Target, headers: Mapping[str, str], body: bytes, deadline: float
     ) -> int:
-        # A socket's own timeout begins anew with every byte: whoever sends one a second would hold us for ever.
-        watchdog = threading.Timer(self._left_s(deadline), _shut, [connected])
-        watchdog.daemon = True
-        watchdog.start()
         connection = http.client.HTTPConnection(target.host, target.port)
-        try:
-            if target.scheme == "https":
-                context = self._tls or ssl.create_default_context()
-                connected = context.wrap_socket(connected, server_hostname=target.host)
-            connected.settimeout(self._left_s(deadline))
-            connection.sock = connected
-            connection.request("POST", target.path, body, {**headers, "Host": target.host_header})
-            return connection.getresponse().status
-        except (OSError, http.client.HTTPException) as error:
-            if time.monotonic() >= deadline - 0.01:
-                raise NotToldError(f"{target.host} did not answer within {self._timeout_s:g} s") from None
-            raise NotToldError(f"{target.host}: {type(error).__name__}: {str(error)[:300]}") from None
-        finally:
-            watchdog.cancel()
-            connection.close()
-            connected.close()
+        status, trouble = 0, ""
+        with _Watchdog(connected, self._left_s(deadline)) as watched:
+            try:
+                if target.scheme == "https":
+                    watched.wrap(self._tls or ssl.create_default_context(), target.host)
+                connection.sock = watched.connected
+                connection.request("POST", target.path, body, {**headers, "Host": target.host_header})
+                status = connection.getresponse().status
+            except (OSError, http.client.HTTPException) as error:
+                trouble = f"{target.host}: {type(error).__name__}: {str(error)[:300]}"
+            finally:
+                connection.close()
+        if watched.bit:  # what was read until then only looks like an answer
+            raise NotToldError(f"{target.host} did not answer within {self._timeout_s:g} s")
+        if trouble:
+            raise NotToldError(trouble)
+        return status
 
     @staticmethod
     def _left_s(deadline: float) -> float:
         return max(0.01, deadline - time.monotonic())
 
 
-def _shut(connected: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        connected.shutdown(socket.SHUT_RDWR)
+class _Watchdog:
+    """Shuts a connection when its time is over.
+
+    A socket's own timeout begins anew with every byte: whoever sends one a second would hold us for ever.
+    """
+
+    def __init__(self, connected: socket.socket, seconds: float) -> None:
+        self.connected, self.bit = connected, False
+        connected.settimeout(seconds)
+        self._timer = threading.Timer(seconds, self._bite)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Watchdog:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self.connected.close()
+
+    def wrap(self, context: ssl.SSLContext, host: str) -> None:
+        """Go on over TLS. The socket that is watched is the new one before a byte is exchanged."""
+        self.connected = context.wrap_socket(self.connected, server_hostname=host, do_handshake_on_connect=False)
+        self.connected.do_handshake()
+
+    def _bite(self) -> None:
+        self.bit = True
+        with contextlib.suppress(OSError):
+            # of the plain socket below: that of TLS would first say good-bye
+            socket.socket.shutdown(self.connected, socket.SHUT_RDWR)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+_AZURE = IPv4Address("168.63.129.16")
+"""What every machine in Azure is spoken to by; it looks public."""
 _NOT_PUBLIC = {
     IPv6Network("64:ff9b:1::/48"): "local translation",
     IPv6Network("2001::/23"): "reserved for protocols",
@@ -61,6 +63,6 @@ def _of_family(ip: IPv4Address | IPv6Address) -> str | None:
         "multicast": ip.is_multicast,
         "private": ip.is_private,
         "reserved": ip.is_reserved,
-        "not public": not ip.is_global,  # what is left: CGNAT, benchmarks
+        "not public": not ip.is_global or ip == _AZURE,  # what is left: CGNAT
     }
     return next((kind for kind, holds in kinds.items() if holds), None)

@@ -12,7 +12,7 @@ from fastapi import Depends, Query
 from orthocontracts.states import JobState
 from orthofunctions.api.paging import read_token
 from orthofunctions.api.problems import Error, error, invalid
-from orthofunctions.domain.intervals import Interval, parse_interval
+from orthofunctions.api.queries import interval_of
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.usecases.joblist import JobFilter
 
@@ -59,13 +59,14 @@ def _job_query(
         for one in states
         if one not in known
     ]
-    created = _interval(datetime, errors)
     if errors:
         raise invalid(errors)
+    start, stop = interval_of(datetime)
     wanted = JobFilter(
         processes=frozenset(processes),
         states=frozenset(map(JobState, states)),
-        created=created,
+        created_from=start,
+        created_to=_whole(stop),
         min_s=minDuration,
         max_s=maxDuration,
         batch=batch,
@@ -103,14 +104,9 @@ def _place(token: str) -> tuple[datetime, str]:
     raise invalid([error("query.token", "no token of this list", found=token)])
 
 
-def _interval(text: str | None, errors: list[Error]) -> Interval | None:
-    if text is None:
-        return None
-    try:
-        return parse_interval(text)
-    except ValueError as trouble:
-        errors.append(error("query.datetime", str(trouble), found=text))
-        return None
+def _whole(stop: datetime | None) -> datetime | None:
+    """A second without fraction is meant as a whole: jobs are made between two of them."""
+    return stop if stop is None or stop.microsecond else stop.replace(microsecond=999_999)
 
 
 def _split(values: list[str] | None) -> list[str]:

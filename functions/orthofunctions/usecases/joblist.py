@@ -8,7 +8,6 @@ from datetime import datetime
 
 from orthocontracts.messages import RunningTask
 from orthocontracts.states import JobState
-from orthofunctions.domain.intervals import Interval
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.rows import find, parts
@@ -23,6 +22,8 @@ class JobFilter:
 
     Attributes
     ----------
+    created_from, created_to : datetime or None
+        Both included.
     min_s, max_s : int or None
         From a job's start to its end, or until now while it runs. One that never started has no duration.
     after : (datetime, str) or None
@@ -31,7 +32,8 @@ class JobFilter:
 
     processes: frozenset[str] = frozenset()
     states: frozenset[JobState] = frozenset()
-    created: Interval | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
     min_s: int | None = None
     max_s: int | None = None
     batch: str | None = None
@@ -42,7 +44,8 @@ class JobFilter:
         return (
             (not self.processes or job.process in self.processes)
             and (not self.states or job.final is None or job.final in self.states)
-            and (self.created is None or job.created_at in self.created)
+            and (self.created_from is None or self.created_from <= job.created_at)
+            and (self.created_to is None or job.created_at <= self.created_to)
             and (self.after is None or (job.created_at, job.job_id) < self.after)
         )
 

@@ -52,6 +52,7 @@ TABLE_INVENTORY = "inventory"
 TABLE_ORDERS = "orders"
 TABLE_ORDERED = "ordered"
 TABLE_CALLBACKS = "callbacks"
+TABLE_SECRETS = "secrets"
 TABLES = (
     TABLE_JOBS,
     TABLE_OUTPUTS,
@@ -72,6 +73,7 @@ TABLES = (
     TABLE_ORDERS,
     TABLE_ORDERED,
     TABLE_CALLBACKS,
+    TABLE_SECRETS,
 )
 
 AGENT_PAGES: Final = 256

@@ -61,12 +61,12 @@ class CallbackRecord(Record):
 class SecretRecord(Record):
     """What a user's callbacks are signed with. The one before counts for a day more."""
 
-    TABLE = names.TABLE_CALLBACKS
-    PARTITION = "partition"
-    KEY = "user"
+    TABLE = names.TABLE_SECRETS
+    PARTITION = "user"
+    KEY = "purpose"
 
-    partition: str = "secrets"
     user: str
+    purpose: str = "callbacks"
     secret: str
     made_at: datetime
     previous: str | None = None

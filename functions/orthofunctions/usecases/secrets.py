@@ -10,12 +10,12 @@ from orthofunctions.ports import Ports, RowChangedError, RowExistsError
 from orthofunctions.usecases.rows import load, swap
 
 _BYTES = 32
-_PARTITION = "secrets"
+_PURPOSE = "callbacks"
 
 
 def secret_of(ports: Ports, user: str) -> SecretRecord:
     """The user's secret, made by whoever asks first."""
-    while (record := load(ports.tables, SecretRecord, _PARTITION, user)) is None:
+    while (record := load(ports.tables, SecretRecord, user, _PURPOSE)) is None:
         made = SecretRecord(user=user, secret=secrets.token_hex(_BYTES), made_at=ports.clock.now())
         try:
             return made.changed(etag=ports.tables.insert(SecretRecord.TABLE, made.to_row()).etag)

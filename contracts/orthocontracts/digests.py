@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from orthocontracts.model import JsonObject
 from orthocontracts.outputs import OutputIdentity
 
+_MARK_DIGITS = 4
+
 
 def canonical_json(document: BaseModel | JsonObject) -> bytes:
     """Sorted keys, no spaces, no absent fields; floats as the shortest text that reads back the same."""
@@ -33,5 +35,18 @@ def output_digest(identity: OutputIdentity) -> str:
 
 
 def job_id_of(user: str, request_id: str) -> str:
-    """The job of a request: derived, so that a request delivered twice is one job."""
-    return "j" + sha256_of({"user": user, "request_id": request_id})[:19]
+    """The job of a request: derived, so that a request delivered twice is one job.
+
+    Its first digits are its user's mark, so that a job's owner can be looked for among few.
+    """
+    return f"j{user_mark(user)}{sha256_of({'user': user, 'request_id': request_id})[:19]}"
+
+
+def user_mark(user: str) -> str:
+    """Four digits that few users share: too few to tell from a job's id whose it is."""
+    return sha256_of({"user": user})[:_MARK_DIGITS]
+
+
+def mark_in(job_id: str) -> str:
+    """The mark of a job's user."""
+    return job_id[1 : 1 + _MARK_DIGITS]

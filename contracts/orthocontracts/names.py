@@ -44,6 +44,7 @@ TABLE_PENDING = "pending"
 TABLE_LEDGER = "ledger"
 TABLE_LEARNED = "learned"
 TABLE_SHARES = "shares"
+TABLE_OWNERS = "owners"
 TABLE_KEYS = "keys"
 TABLE_BATCHES = "batches"
 TABLE_ITEMS = "items"
@@ -65,6 +66,7 @@ TABLES = (
     TABLE_LEDGER,
     TABLE_LEARNED,
     TABLE_SHARES,
+    TABLE_OWNERS,
     TABLE_KEYS,
     TABLE_BATCHES,
     TABLE_ITEMS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from orthocontracts.brokers import BrokerAddress
 from orthofunctions.adapters.bell import MqttBell, SilentBell
 from orthofunctions.adapters.blobs import AzureBlobs
 from orthofunctions.adapters.clock import SystemClock
+from orthofunctions.adapters.issuer import IssuerKeys
 from orthofunctions.adapters.links import AccountKeyLinks
 from orthofunctions.adapters.pinned import PinnedPoster
 from orthofunctions.adapters.queues import AzureQueues
@@ -19,14 +21,15 @@ from orthofunctions.adapters.tables import AzureTables
 from orthofunctions.adapters.transport import new_session
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.rules import Rules
-from orthofunctions.ports import Ports, Poster
+from orthofunctions.ports import Ports, Poster, SigningKeys
 from orthofunctions.settings import Settings
+from orthofunctions.usecases.callers import Callers
 from orthofunctions.usecases.rounds import Rounds
 
 
 @dataclass(frozen=True)
 class System:
-    """The running program: its settings and its hands."""
+    """The running program: its settings and its hands, and what it remembers of its callers."""
 
     settings: Settings
     ports: Ports
@@ -34,6 +37,8 @@ class System:
     limits: Limits
     session: requests.Session
     rounds: Rounds = field(default_factory=Rounds)
+    issuer: SigningKeys | None = None
+    callers: Callers = field(default_factory=Callers)
 
     @property
     def poster(self) -> Poster:
@@ -65,6 +70,8 @@ def build(settings: Settings) -> System:
         rules=settings.rules(),
         limits=settings.limits(),
         session=session,
+        issuer=IssuerKeys(settings.oidc_issuer, session) if settings.oidc_issuer else None,
+        callers=Callers(in_azure="WEBSITE_SITE_NAME" in os.environ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Value = str | int | float | bool | datetime
 
@@ -189,6 +189,28 @@ class Poster(Protocol):
 
 class Clock(Protocol):
     def now(self) -> datetime: ...
+
+
+class IssuerDownError(Exception):
+    """The issuer of tokens cannot be asked for a key just now: try again after ``retry_after_s``."""
+
+    def __init__(self, reason: str, retry_after_s: int) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A public key of an issuer. ``algorithm`` None: whatever suits it."""
+
+    key: Any
+    algorithm: str | None = None
+
+
+class SigningKeys(Protocol):
+    def find(self, key_id: str | None) -> SigningKey | None:
+        """The key of that id; for None the issuer's only one. Raises IssuerDownError where one cannot know."""
+        ...
 
 
 @dataclass(frozen=True)

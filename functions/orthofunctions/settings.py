@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import AliasChoices, Field, SecretStr
+from typing import Self
+
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orthofunctions.domain.planning import Limits
+from orthofunctions.domain.principals import Scope
 from orthofunctions.domain.rules import Rules
 from orthofunctions.domain.targets import AllowedHosts
+from orthofunctions.domain.tokens import TokenRules, check_issuer_url
 
 _RULES = Rules()
 _LIMITS = Limits()
@@ -36,11 +40,47 @@ class Settings(BaseSettings):
         default=None, description="PEM file with a client certificate, whose common name is the user at the broker."
     )
     broker_key_file: str | None = Field(default=None, description="PEM file with the certificate's private key.")
-    api_key_sha256: str | None = Field(
+    local_user: bool | None = Field(
         default=None,
-        pattern=r"^[0-9a-f]{64}$",
-        description="SHA-256 of the API key that callers send as bearer token. "
-        "Without it the API answers on loopback only.",
+        description="Whether callers on this machine that show nothing are the user local, who may everything. "
+        "By default until there is an issuer or an API key, and never in Azure.",
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        description="OpenID Connect issuer whose tokens count, to the letter, "
+        "https://login.microsoftonline.com/TENANT/v2.0 say.",
+    )
+    oidc_audience: str | None = Field(default=None, min_length=1, description="What a token's aud must name.")
+    oidc_user_claim: str = Field(
+        default="sub",
+        min_length=1,
+        description="Claim with the user's name: one that nobody chooses for themselves and that is never reused.",
+    )
+    oidc_groups_claim: str = Field(default="groups", description="Claim with the user's groups.")
+    oidc_roles_claim: str = Field(
+        default="roles",
+        description="Claim with roles: orthoburst.read, .submit, .operate, .admin; scope, scp and "
+        "realm_access.roles are others.",
+    )
+    oidc_roles: dict[str, Scope] = Field(
+        default={}, description='Roles of the site beside those, as JSON: {"earth-operators": "operate"}.'
+    )
+    oidc_default_scopes: str = Field(
+        default="read",
+        pattern=r"^((read|submit|operate|admin)(,(read|submit|operate|admin))*)?$",
+        description="What every valid token may: some of read,submit,operate,admin, or nothing.",
+    )
+    calls_per_minute: int = Field(
+        default=600, ge=0, description="Calls a minute of each user to each instance; 0 for no limit."
+    )
+    failed_proofs_per_minute: int = Field(
+        default=30, ge=1, description="Wrong keys and tokens a minute that each address may show to each instance."
+    )
+    max_open_jobs_per_user: int | None = Field(
+        default=None, ge=1, description="Jobs that a user may have under way; no limit where not set."
+    )
+    max_open_outputs_per_user: int | None = Field(
+        default=None, ge=1, description="Images of jobs that a user may have under way; no limit where not set."
     )
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, description="Largest request body the API reads.")
     link_minutes: float = Field(default=60.0, gt=0, description="How long links to results stay valid.")
@@ -106,6 +146,28 @@ class Settings(BaseSettings):
     month_budget_eur: float | None = Field(
         default=_RULES.month_budget_eur, ge=0, description="Cloud money a month may reserve; no limit where not set."
     )
+
+    @model_validator(mode="after")
+    def _the_issuer_is_whole(self) -> Self:
+        if (self.oidc_issuer is None) != (self.oidc_audience is None):
+            raise ValueError("ORTHOBURST_OIDC_ISSUER and ORTHOBURST_OIDC_AUDIENCE are set together or not at all")
+        if self.oidc_issuer is not None:
+            check_issuer_url(self.oidc_issuer)
+        return self
+
+    def token_rules(self) -> TokenRules | None:
+        """None where no issuer's tokens count."""
+        if self.oidc_issuer is None or self.oidc_audience is None:
+            return None
+        return TokenRules(
+            issuer=self.oidc_issuer,
+            audience=self.oidc_audience,
+            user_claim=self.oidc_user_claim,
+            groups_claim=self.oidc_groups_claim,
+            roles_claim=self.oidc_roles_claim,
+            roles=self.oidc_roles,
+            default_scopes=frozenset(Scope(one) for one in self.oidc_default_scopes.split(",") if one),
+        )
 
     def allowed_hosts(self) -> AllowedHosts:
         return AllowedHosts.of(self.callback_hosts, loopback=self.callback_loopback)

@@ -30,8 +30,6 @@ from orthofunctions.usecases.rows import find, swap
 from orthofunctions.usecases.submit import read_request
 from orthofunctions.usecases.tasks import give_up
 
-KEY = "a key for tests"
-
 
 def make_system(**settings: Any) -> System:
     chosen = Settings.model_validate({"ORTHOBURST_STORAGE": "unused", **settings})
@@ -361,26 +359,6 @@ def test_an_unexpected_error_tells_its_class_and_no_more(system: System, monkeyp
     assert answer.status_code == 500
     assert "RuntimeError" in answer.json()["detail"]
     assert "secret" not in answer.text
-
-
-class TestAccess:
-    @pytest.mark.parametrize("host", ["http://127.0.0.1", "http://localhost:7071", "http://[::1]:80"])
-    def test_without_a_key_loopback_is_the_local_user(self, system: System, host: str) -> None:
-        assert AsgiClient(create_app(lambda: system), base_url=host).get("/jobs").status_code == 200
-
-    @pytest.mark.parametrize("host", ["http://orthoburst.example", "http://10.0.0.1", "http://127.0.0.1.example"])
-    def test_without_a_key_any_other_name_is_refused(self, system: System, host: str) -> None:
-        answer = AsgiClient(create_app(lambda: system), base_url=host).get("/jobs")
-        assert answer.status_code == 401
-        assert answer.headers["www-authenticate"] == "Bearer"
-
-    def test_with_a_key_everyone_needs_it(self) -> None:
-        system = make_system(api_key_sha256=hashlib.sha256(KEY.encode()).hexdigest())
-        client = AsgiClient(create_app(lambda: system), base_url="http://127.0.0.1")
-        assert client.get("/jobs").status_code == 401
-        assert client.get("/jobs", headers={"Authorization": "Bearer wrong"}).status_code == 401
-        assert client.get("/jobs", headers={"Authorization": KEY}).status_code == 401
-        assert client.get("/jobs", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
 
 
 def test_settings_hide_their_secrets() -> None:

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from orthocontracts.requests import MAX_PRODUCTS, MAX_TILES
-from orthofunctions.api import callbacks, jobs, landing, operations, problems, processes, products
+from orthofunctions.api import callbacks, jobs, landing, operations, people, problems, processes, products
+from orthofunctions.api.answers import AnswerHeaders
 from orthofunctions.bootstrap import System
+
+
+class _Api(FastAPI):
+    def build_middleware_stack(self) -> ASGIApp:
+        """Outside of everything, so that errors nobody expected have the headers too."""
+        return AnswerHeaders(super().build_middleware_stack())
 
 
 def create_app(system: Callable[[], System]) -> FastAPI:
@@ -16,7 +24,7 @@ def create_app(system: Callable[[], System]) -> FastAPI:
 
     Documentation pages are off: they would load scripts from outside.
     """
-    app = FastAPI(
+    app = _Api(
         title="orthoburst",
         version="1.0.0",
         description=f"OGC API - Processes 1.0. One request names up to {MAX_PRODUCTS} products and {MAX_TILES} tiles.",
@@ -32,4 +40,5 @@ def create_app(system: Callable[[], System]) -> FastAPI:
     app.include_router(callbacks.router)
     app.include_router(operations.router)
     app.include_router(products.router)
+    app.include_router(people.router)
     return app

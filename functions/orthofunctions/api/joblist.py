@@ -43,6 +43,7 @@ def _job_query(
     minDuration: _Seconds = None,
     maxDuration: _Seconds = None,
     batch: Annotated[str | None, Query(description="those of one batch")] = None,
+    group: Annotated[str | None, Query(description="those that are shared with a group of the caller's")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = DEFAULT_JOBS,
     token: Annotated[str | None, Query(description="of a link to the next page")] = None,
 ) -> JobQuery:
@@ -70,6 +71,7 @@ def _job_query(
         min_s=minDuration,
         max_s=maxDuration,
         batch=batch,
+        group=group,
         after=_place(token) if token is not None else None,
     )
     words = {
@@ -80,6 +82,7 @@ def _job_query(
         "minDuration": minDuration,
         "maxDuration": maxDuration,
         "batch": batch,
+        "group": group,
         "limit": limit,
     }
     return JobQuery(wanted, limit, words)

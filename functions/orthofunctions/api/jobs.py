@@ -12,26 +12,29 @@ from orthofunctions.api.context import Caller, Reader, Submitter
 from orthofunctions.api.documents import fault_document, status_document, task_document
 from orthofunctions.api.joblist import AskedJobs, place_of
 from orthofunctions.api.paging import next_link, write_token
-from orthofunctions.api.problems import ProblemError, no_such_job
+from orthofunctions.api.problems import ProblemError, error, invalid, no_such_job
 from orthofunctions.api.results import results_answer
 from orthofunctions.api.shapes import answer
+from orthofunctions.domain.principals import Scope
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.copy import copy_results
 from orthofunctions.usecases.costs import job_cost
 from orthofunctions.usecases.explain import reasons_to_wait
 from orthofunctions.usecases.joblist import list_jobs, open_jobs
-from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.retry import NothingToRetryError, retry_job
 from orthofunctions.usecases.views import JobView, live_agents, running_tasks, status_of, view_job
+from orthofunctions.usecases.visible import find_visible_job, may_change
 
 router = APIRouter()
 
 
 @router.get("/jobs", **answer("JobList"))
 def jobs(asked: Reader, query: AskedJobs) -> dict[str, Any]:
-    """The caller's jobs, the newest first."""
-    ports = asked.system.ports
+    """The caller's jobs, the newest first; with a group, those that are shared with it."""
+    ports, group = asked.system.ports, query.filter.group
+    if group is not None and group not in asked.principal.groups and not asked.principal.may(Scope.ADMIN):
+        raise invalid([error("query.group", "you are not in this group", found=group)])
     running = running_tasks(live_agents(ports, asked.system.rules))
     found, more = list_jobs(ports, asked.user, query.filter, running, query.limit)
     links = [asked.link("/jobs", "self", "this document")]
@@ -61,10 +64,8 @@ def results(
 @router.delete("/jobs/{job_id}", **answer("StatusInfo"))
 def dismiss(job_id: str, asked: Submitter) -> dict[str, Any]:
     """Stop a job. One that is over stays as it ended."""
-    found = cancel_job(asked.system.ports, asked.user, _identifier(job_id))
-    if found is None:
-        raise no_such_job(job_id)
-    return _status(found, asked)
+    record = own_job(job_id, asked)
+    return _status(cancel_job(asked.system.ports, record.user, job_id) or record, asked)
 
 
 @router.delete("/jobs", **answer("Dismissed"))
@@ -79,7 +80,7 @@ def dismiss_all(asked: Submitter) -> dict[str, Any]:
 def retry(job_id: str, asked: Submitter) -> dict[str, Any]:
     """The same request again, as a new job: for what failed. Images that are there are not made again."""
     ports = asked.system.ports
-    record = job_of(job_id, asked)
+    record = own_job(job_id, asked)
     status = status_of(ports, record, {})
     if status.state not in (JobState.FAILED, JobState.DISMISSED):
         raise ProblemError(409, "Nothing to retry", f"job {job_id} is {status.state}: only a failed one is tried again")
@@ -92,7 +93,7 @@ def retry(job_id: str, asked: Submitter) -> dict[str, Any]:
 @router.post("/jobs/{job_id}/copies", status_code=201, **answer("Copies", status=201))
 def copies(job_id: str, asked: Submitter) -> dict[str, Any]:
     """Jobs that copy the job's images into blob storage, where they were left on site. None where all are there."""
-    return {"jobs": [_status(job, asked) for job in copy_results(asked.system.ports, job_of(job_id, asked))]}
+    return {"jobs": [_status(job, asked) for job in copy_results(asked.system.ports, own_job(job_id, asked))]}
 
 
 @router.get("/jobs/{job_id}/explain", **answer("Explanation"))
@@ -125,10 +126,18 @@ def explain(job_id: str, asked: Reader) -> dict[str, Any]:
 
 
 def job_of(job_id: str, asked: Caller) -> JobRecord:
-    """A job that the caller may see. Raises ProblemError: 404."""
-    record = find_job(asked.system.ports, asked.user, _identifier(job_id))
+    """A job that the caller may see: their own, shared with them, or for an admin any. Raises ProblemError: 404."""
+    record = find_visible_job(asked.system.ports, asked.principal, _identifier(job_id))
     if record is None:
         raise no_such_job(job_id)
+    return record
+
+
+def own_job(job_id: str, asked: Caller) -> JobRecord:
+    """A job that the caller may change. Raises ProblemError: 404, or 403 for one that is shared with them."""
+    record = job_of(job_id, asked)
+    if not may_change(asked.principal, record):
+        raise ProblemError(403, "Not allowed", f"job {job_id} is shared with you: that is for its owner")
     return record
 
 

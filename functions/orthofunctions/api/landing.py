@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from orthofunctions.api.context import Reader
+from orthofunctions.api.context import Anyone
 from orthofunctions.api.openapi import OPENAPI_TYPE, describe
 from orthofunctions.api.shapes import answer
 
@@ -22,7 +22,7 @@ CONFORMS_TO = tuple(
 
 
 @router.get("/", **answer("LandingPage"))
-def landing(asked: Reader) -> dict[str, Any]:
+def landing(asked: Anyone) -> dict[str, Any]:
     return {
         "title": "orthoburst",
         "description": "Sentinel and very-high-resolution products into orthorectified, analysis-ready images",
@@ -39,7 +39,7 @@ def landing(asked: Reader) -> dict[str, Any]:
 
 
 @router.get("/conformance", **answer("ConfClasses"))
-def conformance(_: Reader) -> dict[str, Any]:
+def conformance(_: Anyone) -> dict[str, Any]:
     return {"conformsTo": list(CONFORMS_TO)}
 
 

@@ -14,11 +14,12 @@ from orthofunctions.api.context import Caller, Operator, Reader
 from orthofunctions.api.problems import ProblemError
 from orthofunctions.domain.pool_state import is_live
 from orthofunctions.domain.pools import PoolSpec
+from orthofunctions.domain.principals import Scope
 from orthofunctions.domain.records import AgentRecord, TaskRecord
 from orthofunctions.domain.runtimes import RunTimes
 from orthofunctions.usecases.costs import month_costs
 from orthofunctions.usecases.learning import learned, machine_of
-from orthofunctions.usecases.ledger import Account
+from orthofunctions.usecases.ledger import OF_USER, Account, account, month_of
 from orthofunctions.usecases.pause import pause, resume
 from orthofunctions.usecases.site import Site, load_site
 
@@ -74,7 +75,12 @@ def resume_pool(pool: str, asked: Operator) -> dict[str, Any]:
 
 @router.get("/costs")
 def costs(asked: Reader, month: Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}$")] = None) -> dict[str, Any]:
-    """What a month has cost: all, and by user; spend against budget, and the forecast to its end."""
+    """What a month has cost: all, and by user; spend against budget, and the forecast to its end.
+
+    Who is no operator sees what is their own, against what they may spend.
+    """
+    if not asked.principal.may(Scope.OPERATE):
+        return _own_costs(asked, month)
     found = month_costs(asked.system.ports, asked.system.rules, month)
     return {
         "month": found.month,
@@ -121,6 +127,20 @@ def rejected(asked: Operator) -> dict[str, Any]:
             }
             for facts in kept[:MOST_KEPT]
         ],
+    }
+
+
+def _own_costs(asked: Caller, month: str | None) -> dict[str, Any]:
+    system = asked.system
+    of = month or month_of(system.ports.clock.now())
+    site = system.callers.site(system.ports)
+    own = _account(account(system.ports, of, OF_USER + asked.user))
+    return {
+        "month": of,
+        "budget_eur": site.share_of(asked.user).credits_eur if site is not None else None,
+        "forecast_eur": None,
+        **own,
+        "users": [{"user": asked.user, **own}],
     }
 
 

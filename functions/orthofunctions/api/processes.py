@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
+from orthofunctions.api.admission import admit_requests
 from orthofunctions.api.context import Caller, Reader, Submitter
 from orthofunctions.api.documents import status_document
 from orthofunctions.api.execution import OUTPUT, parse_json, read_body, request_of
@@ -80,7 +81,9 @@ async def execute(
 def _execute(process: Process, body: bytes, asked: Caller) -> JSONResponse:
     system = asked.system
     hosts = system.settings.allowed_hosts()
-    job = submit(system.ports, request_of(parse_json(body), process, asked.user, hosts, asked.base_url), "http")
+    order = request_of(parse_json(body), process, asked.user, hosts, asked.base_url)
+    admit_requests(asked, [order])
+    job = submit(system.ports, order, "http")
     document = status_document(status_of(system.ports, job, {}), system.rules, asked)
     return JSONResponse(document, 201, headers={"Location": f"{asked.base_url}/jobs/{job.job_id}"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -26,6 +27,14 @@ class Scope(StrEnum):
 ALL_SCOPES = frozenset(Scope)
 
 
+def with_implied(scopes: Iterable[Scope]) -> frozenset[Scope]:
+    """Scopes, and those they bring along: whoever may change something may look at it, an admin may everything."""
+    found = frozenset(scopes)
+    if Scope.ADMIN in found:
+        return ALL_SCOPES
+    return found | {Scope.READ} if found else found
+
+
 @dataclass(frozen=True)
 class Principal:
     """A caller whose name has been proved.
@@ -39,12 +48,15 @@ class Principal:
         Groups the user is in: of the site's settings, and of the token.
     via : {"local", "key", "token"}
         How the name was proved.
+    key_id : str
+        The public id of the key, where it was one.
     """
 
     user: str
     scopes: frozenset[Scope]
     groups: frozenset[str] = frozenset()
     via: Literal["local", "key", "token"] = "local"
+    key_id: str = ""
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes

@@ -111,6 +111,39 @@ class JobRecord(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnerRecord(Record):
+    """A user who has jobs: written before their first, and never deleted."""
+
+    TABLE = names.TABLE_OWNERS
+    PARTITION = "place"
+    KEY = "user"
+
+    place: str  # "m-<mark>": jobs whose ids have that mark; "g-<group>": jobs shared with that group
+    user: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyRecord(Record):
+    """An API key: everything but the key."""
+
+    TABLE = names.TABLE_KEYS
+    PARTITION = "shelf"
+    KEY = "digest"
+
+    shelf: str
+    digest: str
+    name: str
+    user: str
+    scopes: str  # separated by commas
+    created_at: datetime
+    created_by: str
+    made_with: str = ""  # id of the key that made it, whose end it does not outlive
+    expires_at: datetime | None = None
+    used_at: datetime | None = None  # to the hour
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutputRecord(Record):
     TABLE = names.TABLE_OUTPUTS
     PARTITION = "job_id"

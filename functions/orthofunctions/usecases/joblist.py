@@ -12,6 +12,7 @@ from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.rows import find, parts
 from orthofunctions.usecases.views import JobStatus, statuses_of
+from orthofunctions.usecases.visible import shared_jobs
 
 _AT_ONCE = 32
 
@@ -26,6 +27,8 @@ class JobFilter:
         Both included.
     min_s, max_s : int or None
         From a job's start to its end, or until now while it runs. One that never started has no duration.
+    group : str or None
+        Jobs of all users that are shared with it, instead of the user's own.
     after : (datetime, str) or None
         Creation and id of the last job of the page before.
     """
@@ -37,6 +40,7 @@ class JobFilter:
     min_s: int | None = None
     max_s: int | None = None
     batch: str | None = None
+    group: str | None = None
     after: tuple[datetime, str] | None = None
 
     def may_hold(self, job: JobRecord) -> bool:
@@ -46,6 +50,7 @@ class JobFilter:
             and (not self.states or job.final is None or job.final in self.states)
             and (self.created_from is None or self.created_from <= job.created_at)
             and (self.created_to is None or job.created_at <= self.created_to)
+            and (self.batch is None or job.batch == self.batch)
             and (self.after is None or (job.created_at, job.job_id) < self.after)
         )
 
@@ -88,6 +93,8 @@ def _found(ports: Ports, user: str, wanted: JobFilter, running: Mapping[str, Run
 
 
 def _rows(ports: Ports, user: str, wanted: JobFilter) -> Iterator[JobRecord]:
+    if wanted.group is not None:
+        return iter(shared_jobs(ports, wanted.group))
     if wanted.batch is None:
         return find(ports.tables, JobRecord, partition=user)
     return find(ports.tables, JobRecord, partition=user, batch=wanted.batch)

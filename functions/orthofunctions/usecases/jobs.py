@@ -10,6 +10,7 @@ from orthocontracts.messages import JobEvent
 from orthocontracts.requests import Asked, Request
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import Ports, RowChangedError, RowExistsError
+from orthofunctions.usecases.owners import note_owner
 
 MAX_SWAPS = 20
 
@@ -36,6 +37,9 @@ def open_job(ports: Ports, request: Request, source: str) -> JobRecord:
         base_url=asked.base_url,
         subscriber=request.subscriber.to_json() if request.subscriber else None,
     )
+    if (there := find_job(ports, job.user, job.job_id)) is not None:
+        return there
+    note_owner(ports, job.user, request.shared_with)
     try:
         row = ports.tables.insert(JobRecord.TABLE, job.to_row())
     except RowExistsError:

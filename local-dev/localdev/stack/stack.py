@@ -176,6 +176,7 @@ class Stack:
                 "PYTHONPATH": f"{TOP / 'local-dev'}",
                 "AzureWebJobsStorage": self._storage,
                 "ORTHOBURST_BROKER": self.broker.url,
+                "ORTHOBURST_LOCAL_USER": "true",  # beside API keys that somebody tries here
                 "ORTHOBURST_PATIENCE_S": str(self.spec.patience_s),
                 **self.spec.functions,
             },

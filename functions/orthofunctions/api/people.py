@@ -13,6 +13,7 @@ from orthocontracts.model import Document, Identifier
 from orthofunctions.api.admission import caller_quota
 from orthofunctions.api.context import Caller, Reader
 from orthofunctions.api.problems import ProblemError
+from orthofunctions.api.shapes import answer
 from orthofunctions.domain.keytext import id_of
 from orthofunctions.domain.principals import Principal, Scope, with_implied
 from orthofunctions.domain.records import KeyRecord
@@ -33,7 +34,7 @@ class NewKey(Document):
     user: Identifier | None = Field(default=None, description="whose key it is, where an admin makes it for another")
 
 
-@router.get("/whoami")
+@router.get("/whoami", **answer("WhoAmI"))
 def whoami(asked: Reader) -> dict[str, Any]:
     """The caller as this service sees them, and what they may use."""
     system, principal = asked.system, asked.principal
@@ -59,7 +60,7 @@ def whoami(asked: Reader) -> dict[str, Any]:
     }
 
 
-@router.post("/keys", status_code=201)
+@router.post("/keys", status_code=201, **answer("MadeKey", status=201))
 def make(order: NewKey, asked: Reader) -> JSONResponse:
     """Make an API key. It is shown in this answer and never again."""
     system, principal = asked.system, asked.principal
@@ -85,7 +86,7 @@ def make(order: NewKey, asked: Reader) -> JSONResponse:
     return JSONResponse({"key": key, **_document(record)}, status_code=201, headers={"Cache-Control": "no-store"})
 
 
-@router.get("/keys")
+@router.get("/keys", **answer("Keys"))
 def keys(
     asked: Reader, user: str | None = None, everyone: Annotated[bool, Query(description="for admins")] = False
 ) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def keys(
     return {"keys": [_document(record) for record in found]}
 
 
-@router.delete("/keys/{key_id}")
+@router.delete("/keys/{key_id}", **answer("Key"))
 def revoke(key_id: str, asked: Reader) -> dict[str, Any]:
     """Revoke a key. Within a minute no instance takes it any longer."""
     ports = asked.system.ports

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from orthofunctions.domain.principals import Scope
+
 Shape = dict[str, Any]
 
 _TEXT: Final[Shape] = {"type": "string"}
@@ -30,6 +32,8 @@ def _object(required: str = "", **properties: Shape) -> Shape:
 
 
 _LINKS: Final = _list(ref("Link"))
+_MAYBE: Final[Shape] = {"type": "number", "nullable": True, "description": "null: no limit, so nobody counts"}
+_SCOPES: Final = [scope.value for scope in Scope]
 _STATES: Final = ["accepted", "running", "successful", "failed", "dismissed"]
 _FILE: Final = _object(
     "type blob size_bytes md5", href=_TEXT, type=_TEXT, blob=_TEXT, size_bytes={"type": "integer"}, md5=_TEXT
@@ -147,6 +151,30 @@ SHAPES: Final[dict[str, Shape]] = {
         user=_TEXT,
     ),
     "Callbacks": _object("callbacks", callbacks=_list(ref("Callback"))),
+    "WhoAmI": _object(
+        "user scopes groups via limits usage",
+        user=_TEXT,
+        scopes=_list({"type": "string", "enum": _SCOPES}),
+        groups=_list(_TEXT),
+        via={"type": "string", "enum": ["local", "key", "token"]},
+        limits=_object(calls_per_minute=_MAYBE, open_jobs=_MAYBE, open_images=_MAYBE, cloud_eur_per_month=_MAYBE),
+        usage=_object(open_jobs=_MAYBE, open_images=_MAYBE, cloud_eur=_MAYBE),
+    ),
+    "Key": _object(
+        "id name user scopes created created_by",
+        id=_TEXT,
+        name=_TEXT,
+        user=_TEXT,
+        scopes=_list({"type": "string", "enum": _SCOPES}),
+        created=_TIME,
+        created_by=_TEXT,
+        made_with=_TEXT,
+        expires=_TIME,
+        last_used=_TIME,
+        revoked=_TIME,
+    ),
+    "MadeKey": {"allOf": [ref("Key"), _object("key", key={**_TEXT, "description": "shown this once"})]},
+    "Keys": _object("keys", keys=_list(ref("Key"))),
     "Secret": _object("secret made", secret=_TEXT, made=_TIME, previous_until=_TIME),
 }
 

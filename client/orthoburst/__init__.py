@@ -1,7 +1,7 @@
 """What a user imports: ask for images, watch them come, fetch them.
 
 >>> import orthoburst                                            # doctest: +SKIP
->>> job = orthoburst.Client("http://127.0.0.1:7071").submit(["products/S1A_….zip"], tiles=["33TTG"])
+>>> job = orthoburst.Client("http://127.0.0.1:7071").submit("products/S1A_….zip", tiles=["33TTG"])
 >>> job.watch()
 >>> job.download("images")
 """
@@ -9,12 +9,26 @@
 from __future__ import annotations
 
 from orthoburst.client import Client  # first: it says what to install where that is missing
-from orthoburst.errors import DownloadError, JobFailedError, OrthoburstError, RefusedError, UnreachableError
-from orthoburst.job import Job, Result, ResultFile
+
+from orthoburst.batch import Batch  # isort: skip
+from orthoburst.errors import (
+    DownloadError,
+    JobFailedError,
+    OrthoburstError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+)
+from orthoburst.execution import Wishes, execution
+from orthoburst.job import Job
+from orthoburst.result import Result, ResultFile
+from orthoburst.search import Item
 
 __all__ = [
+    "Batch",
     "Client",
     "DownloadError",
+    "Item",
     "Job",
     "JobFailedError",
     "OrthoburstError",
@@ -22,4 +36,7 @@ __all__ = [
     "Result",
     "ResultFile",
     "UnreachableError",
+    "UsageError",
+    "Wishes",
+    "execution",
 ]

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 from urllib.parse import quote
 
-from orthoburst.http import Session
+from orthoburst.batch import Batch
+from orthoburst.execution import Execution, Wishes, execution, with_id
+from orthoburst.http import Session, Token
 from orthoburst.job import Job
-from orthocontracts.requests import Extra, Radiometry, Resampling, Scale
+from orthoburst.search import Item, items_of
 
 DEFAULT_URL = "http://127.0.0.1:7071"
 PROCESS = "orthorectify"
+JOBS_A_PAGE = 100
+BATCH_TIMEOUT_S = 300.0
+"""A thousand requests are planned in it, where their estimate is asked for."""
+
+Interval = datetime | str | tuple[datetime | str | None, datetime | str | None]
+"""A moment, or two of which one may be None; as datetimes with a zone, or as RFC 3339 has them."""
 
 
 class Client:
-    """A connection to one orthoburst service.
+    """A connection to one orthoburst service. Safe to use from several threads.
 
     Parameters
     ----------
@@ -27,141 +35,259 @@ class Client:
         Where it answers; the environment's ORTHOBURST_URL, else a service on this machine.
     api_key : str, optional
         The environment's ORTHOBURST_API_KEY by default; a service on this machine needs none.
+    token : callable, optional
+        Gives the bearer token of an OIDC login, instead of a key. It is called before every request, so that it can
+        renew a token that is about to expire.
     timeout_s : float
         How long one call may take.
     """
 
-    def __init__(self, url: str | None = None, api_key: str | None = None, *, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        token: Token | None = None,
+        timeout_s: float = 60.0,
+    ) -> None:
+        if api_key is not None and token is not None:
+            raise TypeError("give either api_key or token")
         self._session = Session(
             url or os.environ.get("ORTHOBURST_URL") or DEFAULT_URL,
             api_key or os.environ.get("ORTHOBURST_API_KEY"),
             timeout_s,
+            token,
         )
 
     @property
     def url(self) -> str:
         return self._session.url
 
-    def submit(
-        self,
-        products: Sequence[str],
-        *,
-        tiles: Sequence[str] | None = None,
-        spacing_m: float | None = None,
-        grid: dict[str, Any] | None = None,
-        bands: Sequence[str] | None = None,
-        radiometry: Radiometry | None = None,
-        resampling: Resampling | None = None,
-        noise_removal: bool | None = None,
-        scale: Scale | None = None,
-        extras: Sequence[Extra] | None = None,
-        options: dict[str, Any] | None = None,
-        terrain: dict[str, Any] | None = None,
-        gipp: str | None = None,
-        iers: str | None = None,
-        deadline: datetime | None = None,
-        patience_s: float | None = None,
-        urgent: bool = False,
-        request_id: str | None = None,
-    ) -> Job:
-        """Ask for images of products that lie in the service's store.
+    def __repr__(self) -> str:
+        return f"<Client of {self.url}>"
+
+    # Asking for images ---------------------------------------------------------------------------------------------
+
+    def submit(self, products: str | Sequence[str], **wishes: Unpack[Wishes]) -> Job:
+        """Ask for images of products that lie in the service's store: `orthoburst.Wishes` says what may be wished.
+
+        >>> client.submit("products/S1A_….zip", tiles=["33TTG"], radiometry="gamma0_rtc")    # doctest: +SKIP
 
         Parameters
         ----------
-        products : sequence of str
+        products : str or sequence of str
             ``products/NAME.zip``, ``products/NAME.SAFE``, ``products/NAME.SEN3`` or ``products/NAME.tif``; all of one
             pass.
-        tiles, spacing_m
-            MGRS tiles (all the product touches by default) and pixel size in metres (10 by default; for Sentinel-3 what
-            suits the instrument). Without both, Sentinel-3 comes on its own footprint, all else on tiles.
-        grid : dict, optional
-            Any grid of the service's schema instead, for example
-            ``{"kind": "bounds", "epsg": 32633, "left": …, "bottom": …, "right": …, "top": …, "spacing": 10}``.
-        bands : sequence of str, optional
-            ``vv``, ``b04``, ``oa08``, ``s8``, …; by default all of a Sentinel-1 product, the main ones of others.
-        radiometry : {"dn", "beta0", "sigma0", "gamma0", "gamma0_rtc", "reflectance", "physical"}, optional
-            ``gamma0_rtc`` is terrain-flattened gamma0; it always brings the extras ``layover_shadow``,
-            ``local_incidence`` and ``acquisition``. ``reflectance`` is for Sentinel-2 L1C and L2A, ``physical``
-            (radiance, temperature) for Sentinel-3. By default sigma0 for radar, these two where they are, else dn.
-        resampling : {"nearest", "bilinear", "cubic", "average"}, optional
-            By default average where the pixels are much coarser than the product's, nearest for SLSTR, else bilinear.
-        noise_removal : bool, optional
-            Of thermal noise; by default wherever the radiometry is calibrated and the product tells its noise.
-        scale : {"linear", "db"}, optional
-            ``db`` only with ``beta0``, ``sigma0`` or ``gamma0``.
-        extras : sequence of str, optional
-            Further files beside the image: ``layover_shadow``, ``local_incidence``, ``scattering_area`` of radar;
-            ``scene_classification`` of Sentinel-2 L2A; ``detector`` of Sentinel-2; ``quality`` of Sentinel-2 L1C and
-            L2A and Sentinel-3; ``acquisition`` of any mosaic.
-        options : dict, optional
-            These six as one document instead, as the service's schema has them.
-        terrain : dict, optional
-            ``{"dem": "aux/…", "geoid": "aux/…"}`` or ``{"height_m": …}``; the site's default without it. Sentinel-2 L1C
-            and L2A and Sentinel-3 need none and take none.
-        gipp, iers : str, optional
-            ``aux/…`` for Sentinel-2 L1B: the folder of the instrument's parameters, and an IERS Bulletin A; the site's
-            defaults without them.
-        deadline : datetime, optional
-            With a zone. The work goes to the cloud just in time when the HPC centre would miss it.
-        patience_s : float, optional
-            How long to wait for the HPC centre where there is no deadline.
-        urgent : bool
-            Go to the cloud past the month's budget, for users who may.
-        request_id : str, optional
-            The same id is the same job, however often it is sent; a fresh one by default.
 
         Raises
         ------
         RefusedError
             Where the request is not valid: its ``problem`` names the field.
         """
-        if grid is None and (tiles is not None or spacing_m is not None):
-            grid = {"kind": "mgrs"}
-            if tiles is not None:
-                grid["tiles"] = list(tiles)
-            if spacing_m is not None:
-                grid["spacing_m"] = spacing_m
-        elif grid is not None and (tiles is not None or spacing_m is not None):
-            raise TypeError("give either grid or tiles and spacing_m")
-        named = {
-            "bands": None if bands is None else list(bands),
-            "radiometry": radiometry,
-            "resampling": resampling,
-            "noise_removal": noise_removal,
-            "scale": scale,
-            "extras": None if extras is None else list(extras),
-        }
-        chosen = {name: value for name, value in named.items() if value is not None}
-        if options is not None and chosen:
-            raise TypeError(f"give either options or {', '.join(chosen)}")
-        inputs = {
-            "request_id": request_id or f"r{uuid.uuid4().hex}",
-            "products": list(products),
-            "grid": grid,
-            "options": options if options is not None else chosen or None,
-            "terrain": terrain,
-            "gipp": gipp,
-            "iers": iers,
-            "deadline": deadline.isoformat() if deadline else None,
-            "patience_s": patience_s,
-            "urgent": urgent or None,
-        }
-        body = {"inputs": {name: value for name, value in inputs.items() if value is not None}}
-        status = self._session.call("POST", f"/processes/{PROCESS}/execution", body)
-        return Job(self._session, status)
+        body = with_id(execution(products, **wishes))
+        process = quote(body.pop("process", PROCESS), safe="")
+        return Job(self._session, self._session.call("POST", f"/processes/{process}/execution", body, safe=True))
+
+    def submit_batch(
+        self, executions: Iterable[Mapping[str, Any]], *, name: str | None = None, batch: str | None = None
+    ) -> Batch:
+        """Ask for up to a thousand times what `submit` asks for once: all of it, or nothing where one is not valid.
+
+        >>> client.submit_batch([{"products": ref, "tiles": ["33TTG"]} for ref in refs])      # doctest: +SKIP
+
+        Parameters
+        ----------
+        executions : iterable of mapping
+            Each what `execution` gives, or its arguments.
+        name : str, optional
+            For people.
+        batch : str, optional
+            The same id is the same batch, however often it is sent; a fresh one by default.
+
+        Raises
+        ------
+        RefusedError
+            Where one is not valid: ``problem["errors"]`` has the index, the field and the reason for each that is not.
+        """
+        made = [_made(one) for one in executions]
+        if batch is None:  # then it is the requests' ids that make it harmless to send it again
+            batch = f"b{with_id({'inputs': {}})['inputs']['request_id'][1:]}"
+        body = {"batch": batch, "name": name, "executions": made}
+        sent = {key: value for key, value in body.items() if value is not None}
+        return Batch(self._session, self._session.call("POST", "/batches", sent, safe=True))
+
+    def estimate(self, executions: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """What executions would come to: planned and decided as if they were submitted now, and nothing is.
+
+        Returns
+        -------
+        dict
+            ``executions``: for each whether it is ``valid`` or its ``errors``, and how many ``images`` it has, of which
+            so many are ``there`` or ``under_way`` and cost nothing; ``megapixels``, ``run_s`` and ``eur`` of the
+            others, the ``pool`` they would go to now, and ``why``. ``total``: the sums.
+        """
+        made = [_made(one) for one in executions]
+        body = {"validate_only": True, "executions": made}
+        found: dict[str, Any] = self._session.call("POST", "/batches", body, safe=True, timeout_s=BATCH_TIMEOUT_S)
+        return found
+
+    # Jobs and batches ----------------------------------------------------------------------------------------------
 
     def job(self, job_id: str) -> Job:
         """A job by its id."""
-        return Job(self._session, self._session.call("GET", f"/jobs/{job_id}"))
+        return Job(self._session, self._session.call("GET", f"/jobs/{quote(job_id, safe='')}"))
 
-    def jobs(self, limit: int | None = None) -> list[Job]:
-        """Your jobs, newest first."""
-        return [Job(self._session, status) for status in self._session.call("GET", "/jobs", limit=limit)["jobs"]]
+    def jobs(
+        self,
+        limit: int | None = None,
+        *,
+        status: str | Iterable[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        process: str | None = None,
+        batch: str | None = None,
+        min_duration_s: float | None = None,
+        max_duration_s: float | None = None,
+    ) -> Iterator[Job]:
+        """Your jobs, newest first, page by page as they are asked for.
+
+        Parameters
+        ----------
+        limit : int, optional
+            At most so many.
+        status : str or iterable of str, optional
+            Of ``accepted``, ``running``, ``successful``, ``failed``, ``dismissed``.
+        since, until : datetime, optional
+            With a zone: created in between.
+        process, batch : str, optional
+        min_duration_s, max_duration_s : float, optional
+            How long they ran, or have been running.
+        """
+        pages = self._session.pages(
+            "/jobs",
+            status=status if status is None or isinstance(status, str) else ",".join(status),
+            datetime=_interval((since, until)) if since or until else None,
+            processID=process,
+            batch=batch,
+            minDuration=min_duration_s,
+            maxDuration=max_duration_s,
+            limit=JOBS_A_PAGE if limit is None else max(1, min(limit, JOBS_A_PAGE)),
+        )
+        found = (Job(self._session, status) for page in pages for status in page["jobs"])
+        return itertools.islice(found, limit)
+
+    def batch(self, batch_id: str) -> Batch:
+        """A batch by its id."""
+        return Batch(self._session, self._session.call("GET", f"/batches/{quote(batch_id, safe='')}"))
+
+    def batches(self, limit: int | None = None) -> Iterator[Batch]:
+        """Your batches, newest first; each asks for its jobs when they are wanted."""
+        found = (Batch(self._session, one) for page in self._session.pages("/batches") for one in page["batches"])
+        return itertools.islice(found, limit)
 
     def cancel_all(self) -> list[str]:
         """Cancel all your jobs that are not over yet; their ids."""
         dismissed: list[str] = self._session.call("DELETE", "/jobs")["dismissed"]
         return dismissed
+
+    # What is there -------------------------------------------------------------------------------------------------
+
+    def search(
+        self,
+        *,
+        bbox: Sequence[float] | None = None,
+        datetime: Interval | None = None,
+        collections: Sequence[str] | None = None,
+        intersects: Mapping[str, Any] | None = None,
+        ids: Sequence[str] | None = None,
+        filter: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Item]:
+        """Images in the catalogue, by STAC's own parameters, page by page as they are asked for.
+
+        Parameters
+        ----------
+        bbox : sequence of float, optional
+            West, south, east, north in degrees.
+        datetime : datetime, str or pair, optional
+        collections, ids : sequence of str, optional
+        intersects : dict, optional
+            A GeoJSON geometry.
+        filter : str, optional
+            CQL2 text.
+        limit : int, optional
+            At most so many.
+        """
+        asked = {
+            "bbox": None if bbox is None else list(bbox),
+            "datetime": None if datetime is None else _interval(datetime),
+            "collections": None if collections is None else list(collections),
+            "intersects": None if intersects is None else dict(intersects),
+            "ids": None if ids is None else list(ids),
+            "filter": filter,
+            "filter-lang": None if filter is None else "cql2-text",
+            "limit": None if limit is None else max(1, min(limit, JOBS_A_PAGE)),
+        }
+        body = {name: value for name, value in asked.items() if value is not None}
+        return items_of(self._session.pages("/stac/search", body), limit)
+
+    def products(
+        self,
+        *,
+        bbox: Sequence[float] | None = None,
+        datetime: Interval | None = None,
+        mission: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Products in the store that images can be made of, newest first, as GeoJSON features.
+
+        ``feature["properties"]["ref"]`` is what `submit` takes.
+        """
+        pages = self._session.pages(
+            "/products",
+            bbox=None if bbox is None else ",".join(map(str, bbox)),
+            datetime=None if datetime is None else _interval(datetime),
+            mission=mission,
+            limit=None if limit is None else max(1, min(limit, JOBS_A_PAGE)),
+        )
+        return itertools.islice((feature for page in pages for feature in page["features"]), limit)
+
+    def orders(self) -> list[dict[str, Any]]:
+        """Standing orders: what is made of every product that lands in the store."""
+        orders: list[dict[str, Any]] = self._session.call("GET", "/orders")["orders"]
+        return orders
+
+    # Who you are ---------------------------------------------------------------------------------------------------
+
+    def whoami(self) -> dict[str, Any]:
+        """Your name, scopes and groups, your limits and what you have used of them."""
+        found: dict[str, Any] = self._session.call("GET", "/whoami")
+        return found
+
+    def keys(self) -> list[dict[str, Any]]:
+        """Your API keys, without their secrets."""
+        keys: list[dict[str, Any]] = self._session.call("GET", "/keys")["keys"]
+        return keys
+
+    def make_key(
+        self,
+        name: str,
+        scopes: Sequence[str] = ("read", "submit"),
+        *,
+        expires_in_days: float | None = None,
+        user: str | None = None,
+    ) -> dict[str, Any]:
+        """A new API key: ``key`` in the answer is shown this once. ``user``: for somebody else, by an admin."""
+        asked = {"name": name, "scopes": list(scopes), "expires_in_days": expires_in_days, "user": user}
+        body = {key: value for key, value in asked.items() if value is not None}
+        made: dict[str, Any] = self._session.call("POST", "/keys", body)
+        return made
+
+    def revoke_key(self, key_id: str) -> None:
+        """From now on the key opens nothing."""
+        self._session.call("DELETE", f"/keys/{quote(key_id, safe='')}")
+
+    # The site ------------------------------------------------------------------------------------------------------
 
     def failed(self) -> list[dict[str, Any]]:
         """Tasks that have been given up, of all users, with the reason."""
@@ -175,15 +301,15 @@ class Client:
 
     def pause_pool(self, pool: str) -> None:
         """Release nothing more to a pool; what runs there goes on."""
-        self._session.call("POST", f"/pools/{quote(pool, safe='')}/pause")
+        self._session.call("POST", f"/pools/{quote(pool, safe='')}/pause", safe=True)
 
     def resume_pool(self, pool: str) -> None:
         """Undo `pause_pool`."""
-        self._session.call("POST", f"/pools/{quote(pool, safe='')}/resume")
+        self._session.call("POST", f"/pools/{quote(pool, safe='')}/resume", safe=True)
 
     def costs(self, month: str | None = None) -> dict[str, Any]:
         """What a month (``"2026-05"``, by default this one) has cost: all, by user, against the budget."""
-        found: dict[str, Any] = self._session.call("GET", "/costs", **({} if month is None else {"month": month}))
+        found: dict[str, Any] = self._session.call("GET", "/costs", month=month)
         return found
 
     def close(self) -> None:
@@ -196,3 +322,21 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _made(one: Mapping[str, Any]) -> Execution:
+    return dict(one) if "inputs" in one else execution(**one)
+
+
+def _interval(interval: Interval) -> str:
+    if not isinstance(interval, tuple):
+        return _moment(interval)
+    return "/".join(".." if one is None else _moment(one) for one in interval)
+
+
+def _moment(moment: datetime | str) -> str:
+    if isinstance(moment, str):
+        return moment
+    if moment.tzinfo is None:
+        raise TypeError(f"{moment.isoformat()}: say its zone, for example datetime(…, tzinfo=UTC)")
+    return moment.isoformat()

@@ -43,3 +43,8 @@ class DownloadError(OrthoburstError):
     def __init__(self, path: object, found: str) -> None:
         super().__init__(f"{path}: {found}; run the same download again to resume")
         self.path = str(path)
+        self.found = found
+
+
+class UsageError(OrthoburstError):
+    """Something asked for in a way that cannot be understood: a file with a bad line, words that exclude each other."""

@@ -139,6 +139,11 @@ def plan_blob(job_id: str) -> str:
     return f"{job_id}.json"
 
 
+def batch_blob(user: str, batch: str) -> str:
+    """What a batch asked for, in container ``requests``."""
+    return f"batches/{user}/{batch}.json"
+
+
 TOPIC_ROOT = "orthoburst/v1"
 TOPIC_ALL_STATUS = f"{TOPIC_ROOT}/agents/+/status"
 

@@ -83,6 +83,9 @@ class Settings(BaseSettings):
         default=None, ge=1, description="Images of jobs that a user may have under way; no limit where not set."
     )
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, description="Largest request body the API reads.")
+    max_batch_bytes: int = Field(
+        default=8 * 1024 * 1024, ge=1024, description="Largest body of a batch of requests that the API reads."
+    )
     link_minutes: float = Field(default=60.0, gt=0, description="How long links to results stay valid.")
 
     callback_hosts: str = Field(

@@ -196,7 +196,7 @@ def test_the_grid_that_is_typed_is_the_one_asked_for(site: Site, words: str, gri
 
 
 def test_tiles_and_a_footprint_are_not_asked_for_together(site: Site) -> None:
-    assert main(["--url", site.url, "submit", PRODUCT, "--footprint", "--tile", "33TUG"]) == 1
+    assert main(["--url", site.url, "submit", PRODUCT, "--footprint", "--tile", "33TUG"]) == 2
     assert site.requests == []
 
 

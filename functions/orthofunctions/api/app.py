@@ -8,7 +8,17 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from orthocontracts.requests import MAX_PRODUCTS, MAX_TILES
-from orthofunctions.api import callbacks, jobs, landing, operations, people, problems, processes, products
+from orthofunctions.api import (
+    batches,
+    callbacks,
+    jobs,
+    landing,
+    operations,
+    people,
+    problems,
+    processes,
+    products,
+)
 from orthofunctions.api.answers import AnswerHeaders
 from orthofunctions.bootstrap import System
 
@@ -41,4 +51,5 @@ def create_app(system: Callable[[], System]) -> FastAPI:
     app.include_router(operations.router)
     app.include_router(products.router)
     app.include_router(people.router)
+    app.include_router(batches.router)
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from orthocontracts.polygons import unwrap
 from orthocontracts.requests import EPSG_LONLAT, POLAR_STEREOGRAPHIC
@@ -28,6 +29,7 @@ neighbour too."""
 LARGEST_SLIVER = 0.25
 """Of the footprint's radius: a small image keeps its middle."""
 EARTH_RADIUS_M = 6_371_000.0
+_FOOTPRINTS_KEPT = 256
 
 
 def along_great_circles(ring: Sequence[LonLat], points_per_edge: int | None = None) -> list[LonLat]:
@@ -69,11 +71,22 @@ def widened(ring: Sequence[LonLat], reach_m: float = SLIVER_M) -> list[LonLat]:
 
 def tiles_touched(ring: Sequence[LonLat]) -> frozenset[str]:
     """Tiles with any part of the footprint."""
+    return _tiles_touched(tuple(ring))
+
+
+# A batch of a thousand requests names a product again and again, and each look takes 10 ms.
+@lru_cache(maxsize=_FOOTPRINTS_KEPT)
+def _tiles_touched(ring: tuple[LonLat, ...]) -> frozenset[str]:
     return frozenset(tiles_intersecting(along_great_circles(ring)))
 
 
 def tiles_called_for(ring: Sequence[LonLat]) -> frozenset[str]:
     """Tiles with more than a sliver of the footprint: what "all that the products touch" means."""
+    return _tiles_called_for(tuple(ring))
+
+
+@lru_cache(maxsize=_FOOTPRINTS_KEPT)
+def _tiles_called_for(ring: tuple[LonLat, ...]) -> frozenset[str]:
     dense = along_great_circles(ring)
     share = min(SLIVER_M / radius_m(dense), LARGEST_SLIVER)
     return frozenset(tiles_intersecting(shrunk(dense, share)))

@@ -144,6 +144,27 @@ class KeyRecord(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BatchRecord(Record):
+    """Jobs that were asked for together, in order. A thousand of them fit into the row.
+
+    ``states`` has a letter a job, see `batch_states`, as it was last looked at: those that are settled for good need no
+    other look. ``opened`` once every job has its row: one that has none any longer is gone.
+    """
+
+    TABLE = names.TABLE_BATCHES
+    PARTITION = "user"
+    KEY = "batch_id"
+
+    user: str
+    batch_id: str
+    created_at: datetime
+    job_ids: str  # all of one length, one after the other
+    states: str
+    name: str = ""
+    opened: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutputRecord(Record):
     TABLE = names.TABLE_OUTPUTS
     PARTITION = "job_id"

@@ -1,4 +1,4 @@
-"""Door two, where all doors end: a message on queue ``requests`` is planned."""
+"""Door two, where all doors end: a message on queue ``requests`` is planned; a batch becomes such messages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import azure.functions as func
 from orthocontracts import names
 from orthofunctions.bootstrap import system
 from orthofunctions.triggers.connection import STORAGE
+from orthofunctions.usecases.batch_changes import carry_out
+from orthofunctions.usecases.batches import batch_in
 from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.plan import plan_request
 from orthofunctions.usecases.submit import RequestUnreadableError, read_request
@@ -19,6 +21,10 @@ blueprint = func.Blueprint()
 def requests(message: func.QueueMessage) -> None:
     here = system()
     body = message.get_body().decode(errors="replace")
+    batch = batch_in(body)
+    if batch is not None:
+        carry_out(here.ports, batch)
+        return
     try:
         request = read_request(here.ports, body)
     except RequestUnreadableError as error:

@@ -62,12 +62,9 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
     now = ports.clock.now()
     site = Site.read(ports)
     states = site.states(current_version, now, rules)
-    versions = site.versions(current_version, now, rules)
     waiting: dict[str, Candidate] = {}
-    for version in versions:
-        free = sum(state.free(version) for state in states)
-        limit = min(rules.max_candidates, 2 * free + LOOK_AHEAD + _could_come(states))
-        waiting |= candidates(ports, rules, version, now, limit)
+    for version in site.versions(current_version, now, rules):
+        waiting |= candidates_of_version(ports, rules, states, version, now)
         lease.keep()
     users = {one.pending.user for one in waiting.values()}
     ledger = read_ledger(ports, rules, site.settings, site.active, users, now)
@@ -91,6 +88,15 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
     advance_clock(ports, site.settings, tags_s, slots, users | {one.user for one in site.active})
     _signal(ports, rules, site, states, released, n_waiting=len(waiting) - len(released))
     return len(released)
+
+
+def candidates_of_version(
+    ports: Ports, rules: Rules, states: Sequence[PoolState], version: int, now: datetime
+) -> dict[str, Candidate]:
+    """What a round looks at of the tasks that wait for workers of a result version."""
+    free = sum(state.free(version) for state in states)
+    limit = min(rules.max_candidates, 2 * free + LOOK_AHEAD + _could_come(states))
+    return candidates(ports, rules, version, now, limit)
 
 
 def _chosen(decision: Decision, candidate: Candidate, task: TaskRecord, pool: PoolState) -> Chosen:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 from orthocontracts import names
 from orthocontracts.outputs import Instrument, ResolvedTerrain, Source
@@ -16,14 +15,6 @@ from orthofunctions.usecases.contents import content_of, content_of_folder
 from orthofunctions.usecases.inspect_rpc import inspect_rpc_image
 from orthofunctions.usecases.inspect_safe import inspect_safe_folder, inspect_safe_zip
 from orthofunctions.usecases.packagings import packaging_of
-
-PARALLEL_READS = 4
-
-
-def inspect_products(blobs: Blobs, refs: Sequence[str]) -> list[ProductFacts]:
-    """Facts of every product, in order. Raises a PlanError for the first that has none."""
-    with ThreadPoolExecutor(min(PARALLEL_READS, len(refs))) as pool:
-        return list(pool.map(lambda ref: inspect_product(blobs, ref), refs))
 
 
 def inspect_product(blobs: Blobs, ref: str) -> ProductFacts:

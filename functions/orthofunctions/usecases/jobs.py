@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from orthocontracts import names
 from orthocontracts.digests import job_id_of
@@ -19,15 +20,15 @@ class BusyRowError(Exception):
     """A row that others changed each time we tried. The message that asked for it comes again later."""
 
 
-def open_job(ports: Ports, request: Request, source: str) -> JobRecord:
-    """The row of a request's job, made where it is not there yet."""
+def new_job(request: Request, source: str, created_at: datetime) -> JobRecord:
+    """The row of a request's job as it begins."""
     asked = request.asked or Asked(process=request.process)
-    job = JobRecord(
+    return JobRecord(
         user=request.user,
         job_id=job_id_of(request.user, request.request_id),
         request_id=request.request_id,
         process=asked.process,
-        created_at=ports.clock.now(),
+        created_at=created_at,
         source=source,
         batch=request.batch,
         shared_with=",".join(request.shared_with),
@@ -37,6 +38,11 @@ def open_job(ports: Ports, request: Request, source: str) -> JobRecord:
         base_url=asked.base_url,
         subscriber=request.subscriber.to_json() if request.subscriber else None,
     )
+
+
+def open_job(ports: Ports, request: Request, source: str) -> JobRecord:
+    """The row of a request's job, made where it is not there yet."""
+    job = new_job(request, source, ports.clock.now())
     if (there := find_job(ports, job.user, job.job_id)) is not None:
         return there
     note_owner(ports, job.user, request.shared_with)

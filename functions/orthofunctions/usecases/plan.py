@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from orthocontracts import names
-from orthocontracts.outputs import Instrument
 from orthocontracts.products import mission_of
-from orthocontracts.requests import Request, TerrainRequest
+from orthocontracts.requests import Request
 from orthocontracts.states import OutputState, TaskState
 from orthocontracts.tasks import COPY, TaskSpec, job_of_task
 from orthofunctions.domain.access import TRUST_SITE, trust_scope
 from orthofunctions.domain.copies import bytes_on_site, make_copy_plan
-from orthofunctions.domain.faults import AuxiliaryMissingError, NothingToCopyError, PlanError, ProductMissingError
+from orthofunctions.domain.faults import NothingToCopyError, PlanError, ProductMissingError
 from orthofunctions.domain.planning import Limits, make_plan
 from orthofunctions.domain.plans import Plan
+from orthofunctions.domain.pools import SiteSpec
 from orthofunctions.domain.processes import check_missions
 from orthofunctions.domain.records import JobRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
+from orthofunctions.domain.shares import Turn
 from orthofunctions.domain.urgency import hastened
 from orthofunctions.ports import BlobMissingError, Ports, RowChangedError, RowExistsError
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.catalogue import read_entry
-from orthofunctions.usecases.claims import Settled, settle_output
-from orthofunctions.usecases.inspect import inspect_products, resolve_instrument, resolve_terrain
+from orthofunctions.usecases.claims import settle_output
 from orthofunctions.usecases.jobs import MAX_SWAPS, BusyRowError, announce, change_job, open_job
+from orthofunctions.usecases.lookup import Lookup
 from orthofunctions.usecases.pending import enqueue, leave, wake
 from orthofunctions.usecases.rows import load, swap
 from orthofunctions.usecases.settle import fail_job, settle_job
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.turns import assign_turns
-from orthofunctions.usecases.upload import default_order
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,10 @@ def _plan_once(ports: Ports, job: JobRecord, request: Request, limits: Limits) -
     stored = read_plan(ports, job.job_id)
     if stored is not None:
         return stored
-    plan = (_copies if request.process == COPY else _images)(ports, job.job_id, request, limits)
+    if request.process == COPY:
+        plan = _copies(ports, job.job_id, request, limits)
+    else:
+        plan = images(job.job_id, request, limits, Lookup(ports), ports.clock.now())
     if ports.blobs.create(names.CONTAINER_PLANS, names.plan_blob(job.job_id), plan.to_json().encode()):
         return plan
     return _plan_once(ports, job, request, limits)
@@ -109,8 +112,15 @@ def _copies(ports: Ports, job_id: str, request: Request, limits: Limits) -> Plan
     return make_copy_plan(job_id, request, entries, limits=limits, now=ports.clock.now())
 
 
-def _images(ports: Ports, job_id: str, request: Request, limits: Limits) -> Plan:
-    products = inspect_products(ports.blobs, request.products)
+def images(job_id: str, request: Request, limits: Limits, look: Lookup, now: datetime) -> Plan:
+    """What a request for images comes to: nothing is written.
+
+    Raises
+    ------
+    PlanError
+        Where it cannot be made.
+    """
+    products = look.products(request.products)
     check_missions(request.asked, products)
     traits = [product.traits for product in products]
     needs_terrain = any(one.needs_terrain for one in traits)
@@ -119,28 +129,12 @@ def _images(ports: Ports, job_id: str, request: Request, limits: Limits) -> Plan
         job_id,
         request,
         products,
-        resolve_terrain(ports.blobs, _terrain(ports, request)) if needs_terrain else None,
-        instrument=_instrument(ports, request) if needs_instrument else None,
-        trust=trust_scope(load_site(ports), request.user, request.products),
+        look.terrain(request) if needs_terrain else None,
+        instrument=look.instrument(request) if needs_instrument else None,
+        trust=trust_scope(look.site, request.user, request.products),
         limits=limits,
-        now=ports.clock.now(),
+        now=now,
     )
-
-
-def _terrain(ports: Ports, request: Request) -> TerrainRequest:
-    if request.terrain is not None:
-        return request.terrain
-    order = default_order(ports)
-    if order is None or order.terrain is None:
-        raise AuxiliaryMissingError("the request names no terrain, and the site has no default: name a dem or height_m")
-    return order.terrain
-
-
-def _instrument(ports: Ports, request: Request) -> Instrument | None:
-    order = default_order(ports)
-    gipp = request.gipp or (order.gipp if order else None)
-    iers = request.iers or (order.iers if order else None)
-    return resolve_instrument(ports.blobs, gipp, iers) if gipp else None
 
 
 def _carry_out(ports: Ports, job: JobRecord, plan: Plan, rules: Rules) -> int:
@@ -154,7 +148,16 @@ def _carry_out(ports: Ports, job: JobRecord, plan: Plan, rules: Rules) -> int:
         _hasten(ports, joined, plan, rules)
     claimed = {spec.task_id: [one for one in wanted if one.output.task_id == spec.task_id] for spec in plan.tasks}
     alone = len(plan.tasks) == 1
-    tasks = [_task(spec, claimed[spec.task_id], alone=alone) for spec in plan.tasks if claimed[spec.task_id]]
+    tasks = [
+        new_task(
+            spec,
+            {one.output.digest for one in mine},
+            alone=alone,
+            makes_all=len(mine) == len(spec.outputs) and all(one.first for one in mine),
+        )
+        for spec in plan.tasks
+        if (mine := claimed[spec.task_id])
+    ]
     for task in _with_turns(ports, job.user, tasks):
         _make_task(ports, task)
         made += 1
@@ -193,17 +196,22 @@ def _with_turns(ports: Ports, user: str, tasks: Sequence[TaskRecord]) -> list[Ta
     if not new:
         return []  # an earlier delivery made them; they may be well under way
     site = load_site(ports)
+    turns = assign_turns(ports, site, user, on_the_centre_s(site, new), ports.clock.now())
+    return [in_turn(task, turn) for task, turn in zip(new, turns, strict=True)]
+
+
+def on_the_centre_s(site: SiteSpec, tasks: Sequence[TaskRecord]) -> list[float]:
+    """What each task is nominally worth of a slot: fair shares are counted in it."""
     centre = next((spec for spec in site.pools if spec.kind == "onprem"), site.pools[0])
-    run_s = [centre.nominal_s(task.megapixels) for task in new]
-    turns = assign_turns(ports, site, user, run_s, ports.clock.now())
-    return [
-        task.changed(turn_at=datetime.fromtimestamp(turn.at_s, UTC), fair_tag_s=turn.tag_s)
-        for task, turn in zip(new, turns, strict=True)
-    ]
+    return [centre.nominal_s(task.megapixels) for task in tasks]
 
 
-def _task(spec: TaskSpec, claimed: Sequence[Settled], *, alone: bool) -> TaskRecord:
-    digests = {one.output.digest for one in claimed}
+def in_turn(task: TaskRecord, turn: Turn) -> TaskRecord:
+    return task.changed(turn_at=datetime.fromtimestamp(turn.at_s, UTC), fair_tag_s=turn.tag_s)
+
+
+def new_task(spec: TaskSpec, wanted: Set[str], *, alone: bool, makes_all: bool) -> TaskRecord:
+    """The row of a task that makes the wanted ones of its outputs; ``alone`` where its job has no other."""
     text = spec.to_json() if alone else ""
     return TaskRecord(
         job_id=spec.job_id,
@@ -213,13 +221,13 @@ def _task(spec: TaskSpec, claimed: Sequence[Settled], *, alone: bool) -> TaskRec
         deadline=spec.deadline,
         patience_s=spec.patience_s,
         urgent=spec.urgent,
-        megapixels=sum(output.grid.megapixels for output in spec.outputs if output.digest in digests),
+        megapixels=sum(output.grid.megapixels for output in spec.outputs if output.digest in wanted),
         input_bytes=sum(source.size_bytes for source in spec.products),
         input_bytes_at=json.dumps(spec.input_bytes_at) if spec.input_bytes_at else "",
         result_version=spec.result_version,
         process=_kind_of_run(spec),
         spec=text if 0 < len(text) <= LONGEST_SPEC else None,
-        makes_all=len(claimed) == len(spec.outputs) and all(one.first for one in claimed),
+        makes_all=makes_all,
     )
 
 

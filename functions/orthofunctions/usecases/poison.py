@@ -11,6 +11,7 @@ from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthocontracts.wire import NotUnderstoodError, read_message
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
+from orthofunctions.usecases.batches import batch_in, read_order
 from orthofunctions.usecases.collect import is_current
 from orthofunctions.usecases.jobs import open_job
 from orthofunctions.usecases.keep import keep_for_operators, times_kept
@@ -71,13 +72,22 @@ def _reconcile(ports: Ports, rules: Rules, queue: str, body: str) -> None:
 
 
 def _request(ports: Ports, body: str) -> None:
-    """A request that could not be planned ends its job with the reason, where it can be read at all."""
-    try:
-        request = read_request(ports, body)
-    except RequestUnreadableError:
-        return
+    """A request that could not be planned ends its job with the reason, where it can be read at all.
+
+    So do all of a batch that could not be sent on, but for those that were.
+    """
+    batch = batch_in(body)
+    if batch is not None:
+        order = read_order(ports, batch.user, batch.batch)
+        requests = () if order is None else order.requests
+    else:
+        try:
+            requests = (read_request(ports, body),)
+        except RequestUnreadableError:
+            return
     fault = Fault(kind=POISONED, message="planning failed again and again; operators have been told")
-    fail_job(ports, open_job(ports, request, "queue"), fault)
+    for request in requests:
+        fail_job(ports, open_job(ports, request, "queue"), fault)
 
 
 def _report(ports: Ports, rules: Rules, body: str) -> None:

@@ -26,5 +26,9 @@ def retry_job(ports: Ports, job: JobRecord) -> JobRecord:
     plan = read_plan(ports, job.job_id)
     if plan is None:
         raise NothingToRetryError(f"job {job.job_id} was never planned: submit its request again")
-    again = "again-" + hashlib.sha256(job.job_id.encode()).hexdigest()[:32]
-    return submit(ports, plan.request.model_copy(update={"request_id": again}), "http")
+    return submit(ports, plan.request.model_copy(update={"request_id": again_id(job.job_id)}), "http")
+
+
+def again_id(job_id: str) -> str:
+    """The request id under which a job is tried again."""
+    return "again-" + hashlib.sha256(job_id.encode()).hexdigest()[:32]

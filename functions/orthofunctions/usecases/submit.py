@@ -35,14 +35,19 @@ def submit(ports: Ports, request: Request, source: str, *, inline_bytes: int = M
         Requests larger than this travel as a blob and are named in the message.
     """
     job = open_job(ports, request, source)
+    send(ports, request, job.job_id, inline_bytes=inline_bytes)
+    announce(ports, job.job_id, "accepted")
+    return job
+
+
+def send(ports: Ports, request: Request, job_id: str, *, inline_bytes: int = MAX_QUEUE_BYTES) -> None:
+    """Have a request planned. A message too many does no harm."""
     envelope = RequestEnvelope(request=request).to_json()
     if len(envelope.encode()) > inline_bytes:
         # always the same bytes for the same job, so whoever writes first is right
-        ports.blobs.create(names.CONTAINER_REQUESTS, f"{job.job_id}.json", request.to_json().encode())
-        envelope = RequestEnvelope(blob=f"{names.CONTAINER_REQUESTS}/{job.job_id}.json").to_json()
+        ports.blobs.create(names.CONTAINER_REQUESTS, f"{job_id}.json", request.to_json().encode())
+        envelope = RequestEnvelope(blob=f"{names.CONTAINER_REQUESTS}/{job_id}.json").to_json()
     ports.queues.send(names.QUEUE_REQUESTS, envelope)
-    announce(ports, job.job_id, "accepted")
-    return job
 
 
 def read_request(ports: Ports, body: str) -> Request:

@@ -18,16 +18,10 @@ _MOST_NAMED = 500  # users: a row's text has its limits
 
 def assign_turns(ports: Ports, site: SiteSpec, user: str, run_s: Sequence[float], now: datetime) -> list[Turn]:
     """The turns of a user's next tasks, in order. Asked again for the same tasks, they come a little later."""
-    clock, active = _read_clock(ports)
-    weight = weight_of(site, user, {*active, user})
     for _ in range(_TRIES):
         row = ports.tables.get(names.TABLE_SHARES, _OF_USER, user)
-        finish_s = float(str(row.values["finish_s"])) if row else 0.0
-        turns = []
-        for seconds in run_s:
-            turns.append(next_turn(clock, finish_s, weight, seconds, now.timestamp()))
-            finish_s = turns[-1].finish_s
-        changed = Row(_OF_USER, user, {"finish_s": finish_s}, row.etag if row else "")
+        turns = _turns(ports, site, user, run_s, now, row)
+        changed = Row(_OF_USER, user, {"finish_s": turns[-1].finish_s}, row.etag if row else "")
         try:
             if row is None:
                 ports.tables.insert(names.TABLE_SHARES, changed)
@@ -37,6 +31,24 @@ def assign_turns(ports: Ports, site: SiteSpec, user: str, run_s: Sequence[float]
             continue
         return turns
     raise RowChangedError(f"the shares of {user} kept changing")
+
+
+def foresee_turns(ports: Ports, site: SiteSpec, user: str, run_s: Sequence[float], now: datetime) -> list[Turn]:
+    """The turns that tasks of a user would get now. Nothing is written."""
+    return _turns(ports, site, user, run_s, now, ports.tables.get(names.TABLE_SHARES, _OF_USER, user))
+
+
+def _turns(
+    ports: Ports, site: SiteSpec, user: str, run_s: Sequence[float], now: datetime, row: Row | None
+) -> list[Turn]:
+    clock, active = _read_clock(ports)
+    weight = weight_of(site, user, {*active, user})
+    finish_s = float(str(row.values["finish_s"])) if row else 0.0
+    turns: list[Turn] = []
+    for seconds in run_s:
+        turns.append(next_turn(clock, finish_s, weight, seconds, now.timestamp()))
+        finish_s = turns[-1].finish_s
+    return turns
 
 
 def advance_clock(ports: Ports, site: SiteSpec, tags_s: Iterable[float], slots: float, active: Collection[str]) -> None:

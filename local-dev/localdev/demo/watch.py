@@ -45,7 +45,7 @@ class Watcher:
         self._settled: dict[str, tuple[dict[str, Any], ...]] = {}
 
     def look(self) -> Seen:
-        jobs = tuple(reversed(self._client.jobs(limit=1000)))
+        jobs = tuple(reversed(list(self._client.jobs(limit=1000))))
         tasks: list[dict[str, Any]] = []
         for job in jobs:
             if job.id not in self._settled:

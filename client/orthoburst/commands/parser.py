@@ -1,0 +1,30 @@
+"""Every subcommand and its options, in one parser: help and shell completion follow from it."""
+
+from __future__ import annotations
+
+import argparse
+
+from orthoburst.commands import batches, catalogue, completion, jobs, keys, site, stubs, submit
+from orthoburst.commands.output import EXIT_CODES
+from orthoburst.commands.subparsers import Subcommands
+
+DESCRIPTION = "Ask for orthoimages, watch them come, fetch them."
+EPILOG = f"""environment:
+  ORTHOBURST_URL, ORTHOBURST_API_KEY
+
+{EXIT_CODES}"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="orthoburst",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--url", help="the service (default: ORTHOBURST_URL, else this machine)")
+    commands = Subcommands(parser.add_subparsers(required=True, metavar="COMMAND", dest="command"))
+    for group in (submit, batches, jobs, catalogue, site, keys, stubs):
+        group.add_to(commands)
+    completion.add_to(commands, make_parser)
+    return parser

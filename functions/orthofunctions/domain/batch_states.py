@@ -1,0 +1,50 @@
+"""The states of a batch's jobs, a letter each, and their ids, one after the other: so a thousand fit into a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from orthocontracts.states import JobState
+
+GONE: Final = "x"
+"""A job that has expired since."""
+_LETTERS: Final = {
+    JobState.ACCEPTED: "a",
+    JobState.RUNNING: "r",
+    JobState.SUCCESSFUL: "s",
+    JobState.FAILED: "f",
+    JobState.DISMISSED: "d",
+}
+_STATES: Final = {letter: state for state, letter in _LETTERS.items()}
+SETTLED: Final = frozenset({"s", "d", GONE})
+"""For good. What failed may still be made: by a delivery that was thought lost, or for another job."""
+_ID_LENGTH: Final = 20
+
+
+def letter_of(state: JobState | None) -> str:
+    """None: gone."""
+    return GONE if state is None else _LETTERS[state]
+
+
+def state_of(letter: str) -> JobState | None:
+    return _STATES.get(letter)
+
+
+def joined(job_ids: Iterable[str]) -> str:
+    """Job ids as a batch's row has them.
+
+    Raises
+    ------
+    ValueError
+        Where one is not as long as job ids are.
+    """
+    ids = list(job_ids)
+    wrong = next((job_id for job_id in ids if len(job_id) != _ID_LENGTH), None)
+    if wrong is not None:
+        raise ValueError(f"{wrong!r} is no job id: those have {_ID_LENGTH} characters")
+    return "".join(ids)
+
+
+def split(text: str) -> list[str]:
+    return [text[start : start + _ID_LENGTH] for start in range(0, len(text), _ID_LENGTH)]

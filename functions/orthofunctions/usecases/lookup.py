@@ -1,0 +1,108 @@
+"""What requests name, as it is in storage now: each thing looked up once, however many name it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from threading import Lock
+from typing import TypeVar
+
+from orthocontracts.outputs import Instrument, ResolvedTerrain
+from orthocontracts.requests import Request, StandingDefault, TerrainRequest
+from orthofunctions.domain.facts import ProductFacts
+from orthofunctions.domain.faults import AuxiliaryMissingError, PlanError
+from orthofunctions.domain.pools import SiteSpec
+from orthofunctions.ports import Ports
+from orthofunctions.usecases.inspect import inspect_product, resolve_instrument, resolve_terrain
+from orthofunctions.usecases.site import load_site
+from orthofunctions.usecases.upload import default_order
+
+T = TypeVar("T")
+PARALLEL_READS = 16
+
+
+class Lookup:
+    """Answers out of one moment's storage: for one request, or for a thousand that share products and heights.
+
+    What cannot be had is remembered too, and raised for everyone who asks.
+    """
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._known: dict[object, object] = {}
+        self._lock = Lock()
+
+    @cached_property
+    def site(self) -> SiteSpec:
+        return load_site(self._ports)
+
+    @cached_property
+    def order(self) -> StandingDefault | None:
+        return default_order(self._ports)
+
+    def learn(self, refs: Iterable[str]) -> None:
+        """Inspect products that are not known yet, many at a time."""
+        unknown = [ref for ref in dict.fromkeys(refs) if ("product", ref) not in self._known]
+        if len(unknown) > 1:
+            with ThreadPoolExecutor(min(PARALLEL_READS, len(unknown)), "inspect") as pool:
+                list(pool.map(self._try_product, unknown))
+
+    def products(self, refs: Sequence[str]) -> list[ProductFacts]:
+        """Facts of every product, in order. Raises a PlanError for the first that has none."""
+        self.learn(refs)
+        return [self._product(ref) for ref in refs]
+
+    def terrain(self, request: Request) -> ResolvedTerrain:
+        """Heights for a request: its own, or the site's.
+
+        Raises
+        ------
+        AuxiliaryMissingError
+        """
+        wanted = request.terrain or (self.order.terrain if self.order else None)
+        if wanted is None:
+            raise AuxiliaryMissingError(
+                "the request names no terrain, and the site has no default: name a dem or height_m"
+            )
+        return self._once(("terrain", wanted), lambda: self._resolved(wanted))
+
+    def instrument(self, request: Request) -> Instrument | None:
+        """The instrument's parameters for a request: its own, or the site's; None where there are none.
+
+        Raises
+        ------
+        AuxiliaryMissingError
+            Where they are named and not there.
+        """
+        gipp = request.gipp or (self.order.gipp if self.order else None)
+        iers = request.iers or (self.order.iers if self.order else None)
+        if not gipp:
+            return None
+        return self._once(("instrument", gipp, iers), lambda: resolve_instrument(self._ports.blobs, gipp, iers))
+
+    def _resolved(self, wanted: TerrainRequest) -> ResolvedTerrain:
+        return resolve_terrain(self._ports.blobs, wanted)
+
+    def _product(self, ref: str) -> ProductFacts:
+        return self._once(("product", ref), lambda: inspect_product(self._ports.blobs, ref))
+
+    def _try_product(self, ref: str) -> None:
+        try:
+            self._product(ref)
+        except PlanError:
+            return  # whoever names it will be told
+
+    def _once(self, key: object, look: Callable[[], T]) -> T:
+        with self._lock:
+            found = self._known.get(key)
+        if found is None:
+            try:
+                found = look()
+            except PlanError as error:
+                found = error
+            with self._lock:
+                self._known[key] = found
+        if isinstance(found, PlanError):
+            raise found
+        return found  # type: ignore[return-value]  # what was looked up under this key

@@ -21,7 +21,8 @@ Token = Callable[[], str]
 
 TRIES = 5
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
-LONGEST_RETRY_AFTER_S = 120.0
+LONGEST_RETRY_AFTER_S = 20.0
+"""Who is asked to come back later than that is told so: a quota is full, and sitting here frees none of it."""
 TOO_MANY_REQUESTS = 429
 NOT_NOW = frozenset({502, 503, 504})
 """What gateways answer while the service behind them starts or is busy."""

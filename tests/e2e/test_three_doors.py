@@ -94,7 +94,7 @@ def _the_command_tells_the_same(site: Site, job_id: str, folder: Path, capsys: p
     assert Path(image).is_file()
     assert main(["--url", site.stack.api_url, "watch", "jnothing"]) == 1
     assert "jnothing" in capsys.readouterr().err
-    assert main(["--url", "http://127.0.0.1:9", "jobs"]) == 1
+    assert main(["--url", "http://127.0.0.1:9", "jobs"]) == 3
     assert "does not answer" in capsys.readouterr().err
 
 

@@ -314,11 +314,14 @@ def test_a_batch_of_more_than_a_page_is_one_batch(server: Server, client: Client
 @pytest.mark.parametrize(
     ("words", "path", "document", "says"),
     [
-        ("whoami", "/whoami", {"user": "ana", "scopes": ["read"], "groups": [], "via": "key", "limits": {"jobs": 5}},
-         "ana, known by key\nmay read\njobs: 5\n"),
+        ("whoami", "/whoami", {"user": "ana", "scopes": ["read"], "groups": [], "via": "key",
+          "limits": {"open_jobs": 5, "cloud_eur_per_month": 9, "calls_per_minute": None, "open_images": 3},
+          "usage": {"open_jobs": 2, "cloud_eur": 1.5}},
+         "ana, known by key\nmay read\nopen_jobs: 2 of 5\ncloud_eur_per_month: 1.5 of 9\nopen_images: up to all of 3"),
         ("keys", "/keys", {"keys": []}, "no keys\n"),
         ("keys list", "/keys", {"keys": [{"id": "k1", "name": "ci", "scopes": ["read"]}]}, "k1"),
         ("orders", "/orders", {"orders": [{"id": "default", "user": "u", "missions": {"sentinel1": {}}}]}, "sentinel1"),
+        ("orders", "/orders", {"orders": [{"id": "mine", "user": "ana", "tiles": ["33TUG"]}]}, "33TUG"),
         ("orders", "/orders", {"orders": []}, "nothing is made of uploads\n"),
         ("products --bbox 12,41,13,42", "/products", {"features": []}, "product"),
         ("failed", "/failed", {"tasks": []}, "nothing has been given up\n"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from fakes.crash import Crash, Fuse, fused
-from fakes.memory_ports import memory_ports
+from fakes.memory_ports import ManualClock, memory_ports
 from orthocontracts import names
 from orthocontracts.batches import BatchOrder
 from orthocontracts.digests import job_id_of
@@ -20,6 +20,7 @@ from orthofunctions.ports import Ports
 from orthofunctions.usecases.batch_changes import cancel_batch, carry_out, retry_failed
 from orthofunctions.usecases.batch_views import view_batch
 from orthofunctions.usecases.batches import BatchTakenError, batch_in, find_batch, send_batch, submit_batch
+from orthofunctions.usecases.expire_batches import expire_batches
 from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.poison import reconcile_poison
 from orthofunctions.usecases.rows import find
@@ -207,3 +208,22 @@ def test_a_batch_that_cannot_be_sent_on_ends_its_jobs_with_the_reason() -> None:
     view = view_batch(ports, record, {})
     assert [job.state for job in view.jobs] == [JobState.FAILED] * 3
     assert "operators have been told" in view.jobs[0].message
+
+
+def test_a_batch_is_forgotten_with_the_last_of_its_jobs() -> None:
+    for at in range(10):
+        clock = ManualClock()
+        ports = memory_ports(clock)
+        submit_batch(ports, order(3))
+        clock.advance(2 * 86_400)
+        jobs = list(find(ports.tables, JobRecord))
+        for job in jobs:
+            assert expire_batches(ports) == 0
+            ports.tables.delete(JobRecord.TABLE, job.user, job.job_id)
+        died = dies(ports, at, expire_batches)
+        expire_batches(ports)
+        assert find_batch(ports, "local", "spring") is None
+        assert list(ports.blobs.list(names.CONTAINER_REQUESTS)) == []
+        if not died:
+            return
+    raise AssertionError("it never ends without a crash")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from rich.table import Table
 
@@ -30,10 +31,16 @@ def _whoami(client: Client, arguments: argparse.Namespace) -> int:
         f"{found['user']}, known by {found['via']}",
         f"may {', '.join(found['scopes'])}",
         *([f"in {', '.join(found['groups'])}"] if found.get("groups") else []),
-        *(f"{name}: {value}" for part in ("limits", "usage") for name, value in (found.get(part) or {}).items()),
+        *(f"{name}: {_used(found, name)} of {limit}" for name, limit in (found.get("limits") or {}).items() if limit),
     ]
     show(arguments, found, "\n".join(lines))
     return OK
+
+
+def _used(found: dict[str, Any], limit: str) -> Any:
+    """What is used of a limit, whose name may say over what time."""
+    usage = found.get("usage") or {}
+    return next((used for name, used in usage.items() if limit.startswith(name) and used is not None), "up to all")
 
 
 def _keys(client: Client, arguments: argparse.Namespace) -> int:
@@ -53,9 +60,9 @@ def _keys(client: Client, arguments: argparse.Namespace) -> int:
         show(arguments, {"revoked": arguments.name}, f"{arguments.name} opens nothing any longer")
         return OK
     keys = client.keys()
-    table = Table("key", "name", "scopes", "expires", "last used")
+    table = Table("key", "name", "scopes", "expires", "last used", "revoked")
     for key in keys:
-        moments = (str(key.get(name) or "never") for name in ("expires", "last_used"))
+        moments = (str(key.get(name) or "never") for name in ("expires", "last_used", "revoked"))
         table.add_row(key["id"], key.get("name", ""), ", ".join(key.get("scopes", ())), *moments)
     show(arguments, keys, table if keys else "no keys")
     return OK

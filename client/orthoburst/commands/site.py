@@ -63,10 +63,11 @@ def _costs(client: Client, arguments: argparse.Namespace) -> int:
 
 def _orders(client: Client, arguments: argparse.Namespace) -> int:
     orders = client.orders()
-    table = Table("order", "for", "mission", "grid and options")
+    table = Table("order", "for", "of", "what")
     for order in orders:
-        for mission, template in order["missions"].items():
-            table.add_row(order["id"], order["user"], mission, json.dumps(template))
+        said = {name: value for name, value in order.items() if name not in ("id", "user", "missions")}
+        for mission, template in order.get("missions", {"": said}).items():
+            table.add_row(order["id"], order.get("user", ""), mission, json.dumps(template))
     show(arguments, orders, table if orders else "nothing is made of uploads")
     return OK
 

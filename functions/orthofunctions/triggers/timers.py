@@ -6,6 +6,7 @@ import azure.functions as func
 
 from orthofunctions.bootstrap import system
 from orthofunctions.usecases.expire import expire_jobs
+from orthofunctions.usecases.expire_batches import expire_batches
 from orthofunctions.usecases.repair import repair, sweep_agents, sweep_results
 from orthofunctions.usecases.sweep import sweep
 
@@ -35,5 +36,6 @@ def run_repair(timer: func.TimerRequest) -> None:
 @blueprint.timer_trigger("timer", schedule="0 20 * * * *")
 def run_housekeeping(timer: func.TimerRequest) -> None:
     expire_jobs(system().ports, system().rules)
+    expire_batches(system().ports)
     sweep_results(system().ports, system().rules)
     sweep_agents(system().ports)

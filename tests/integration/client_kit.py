@@ -21,6 +21,8 @@ from orthofunctions.domain.records import OutputRecord
 from orthofunctions.ports import Ports
 from orthofunctions.provision import provision
 from orthofunctions.usecases.digests import commit_digest, fail_digest
+from orthofunctions.usecases.inspect import inspect_product
+from orthofunctions.usecases.inventory import take_stock
 from orthofunctions.usecases.plan import read_plan
 from orthofunctions.usecases.rows import find
 
@@ -56,6 +58,12 @@ class Service:
         for output in list(find(self.ports.tables, OutputRecord, partition=job_id)):
             fault = Fault(kind="Broken", message="it <broke>", permanent=True)
             fail_digest(self.ports, output.task_id, output.digest, fault)
+
+    def take_stock(self, ref: str) -> None:
+        """Note a product that was put into the store without anybody being told."""
+        arrived = self.ports.blobs.facts("products", f"{ref.removeprefix('products/')}/manifest.safe")
+        assert arrived is not None
+        take_stock(self.ports, inspect_product(self.ports.blobs, ref), arrived)
 
     def _deliver(self, digest: str, kind: FileKind) -> FileFacts:
         data = PNG if kind == "browse" else f"{kind} of {digest}".encode()

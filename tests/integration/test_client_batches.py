@@ -192,3 +192,31 @@ def test_what_is_not_there_is_one_line(
 ) -> None:
     code, out, err = run(service, capsys, *words)
     assert (code, out, err) == (1, "", "orthoburst: No such job: you have no job or batch none\n")
+
+
+def test_a_key_opens_what_it_may_until_it_is_revoked(
+    service: Service, client: Client, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = client.make_key("ci", ["read"], expires_in_days=1)
+    with Client(service.url, made["key"]) as reader:
+        who = reader.whoami()
+        assert (who["user"], who["via"], who["scopes"]) == ("local", "key", ["read"])
+        list(reader.jobs())
+        with pytest.raises(RefusedError, match="submit"):
+            reader.submit_batch([wishes("33TUG")])
+    monkeypatch.setenv("ORTHOBURST_API_KEY", made["key"])
+    code, out, _ = run(service, capsys, "whoami")
+    assert (code, out.splitlines()[0]) == (0, "local, known by key")
+    monkeypatch.delenv("ORTHOBURST_API_KEY")
+    code, out, _ = run(service, capsys, "keys")
+    assert (code, made["id"] in out, made["key"] in out) == (0, True, False)
+    assert run(service, capsys, "keys", "revoke", made["id"])[0] == 0
+    assert [key["id"] for key in client.keys() if not key.get("revoked")] == []
+
+
+def test_products_of_the_store_are_found_by_the_command(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    service.take_stock(REF)
+    code, out, _ = run(service, capsys, "products", "--bbox", "12,41,13,42", "--mission", "sentinel-1", "--json")
+    assert (code, [one["properties"]["ref"] for one in json.loads(out)]) == (0, [REF])
+    code, out, _ = run(service, capsys, "products", "--bbox", "100,41,101,42", "--json")
+    assert (code, json.loads(out)) == (0, [])

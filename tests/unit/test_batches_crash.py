@@ -9,7 +9,7 @@ import pytest
 from fakes.crash import Crash, Fuse, fused
 from fakes.memory_ports import ManualClock, memory_ports
 from orthocontracts import names
-from orthocontracts.batches import BatchOrder
+from orthocontracts.batches import MAX_EXECUTIONS, BatchOrder
 from orthocontracts.digests import job_id_of
 from orthocontracts.messages import Fault
 from orthocontracts.requests import Request
@@ -227,3 +227,11 @@ def test_a_batch_is_forgotten_with_the_last_of_its_jobs() -> None:
         if not died:
             return
     raise AssertionError("it never ends without a crash")
+
+
+def test_the_largest_batch_fits_into_its_row() -> None:
+    ports = memory_ports()
+    record = submit_batch(ports, order(MAX_EXECUTIONS))
+    row = record.to_row()
+    assert all(len(value) <= 32_768 for value in row.values.values() if isinstance(value, str))
+    assert len(view_batch(ports, record, {}).jobs) == MAX_EXECUTIONS

@@ -19,7 +19,7 @@ _LETTERS: Final = {
 _STATES: Final = {letter: state for state, letter in _LETTERS.items()}
 SETTLED: Final = frozenset({"s", "d", GONE})
 """For good. What failed may still be made: by a delivery that was thought lost, or for another job."""
-_ID_LENGTH: Final = 20
+_MOST_CHARACTERS: Final = 32_768
 
 
 def letter_of(state: JobState | None) -> str:
@@ -37,14 +37,13 @@ def joined(job_ids: Iterable[str]) -> str:
     Raises
     ------
     ValueError
-        Where one is not as long as job ids are.
+        Where they are too many, or too long, for one property of a row.
     """
-    ids = list(job_ids)
-    wrong = next((job_id for job_id in ids if len(job_id) != _ID_LENGTH), None)
-    if wrong is not None:
-        raise ValueError(f"{wrong!r} is no job id: those have {_ID_LENGTH} characters")
-    return "".join(ids)
+    text = " ".join(job_ids)
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError(f"{len(text)} characters of job ids; a property of a row holds {_MOST_CHARACTERS}")
+    return text
 
 
 def split(text: str) -> list[str]:
-    return [text[start : start + _ID_LENGTH] for start in range(0, len(text), _ID_LENGTH)]
+    return text.split(" ")

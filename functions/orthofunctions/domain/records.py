@@ -158,7 +158,7 @@ class BatchRecord(Record):
     user: str
     batch_id: str
     created_at: datetime
-    job_ids: str  # all of one length, one after the other
+    job_ids: str  # with spaces between
     states: str
     name: str = ""
     opened: bool = False

@@ -136,6 +136,9 @@ class Settings(BaseSettings):
         description="How long a job is kept that is over; its results as long as any job that has them. "
         "For ever where not set.",
     )
+    max_pinned_jobs: int = Field(
+        default=_RULES.max_pinned_jobs, ge=0, description="Jobs of a user that do not expire because they are pinned."
+    )
     max_candidates: int = Field(default=_RULES.max_candidates, ge=1, description="Pending tasks a round looks at.")
     deadline_confidence: float = Field(
         default=_RULES.deadline_confidence,

@@ -26,6 +26,7 @@ from orthocontracts.states import OutputState
 from orthocontracts.tasks import TaskSpec, task_id_of
 from orthocontracts.tickets import Ticket
 from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthofunctions.domain.item_places import digest_of_key
 from orthofunctions.domain.plans import Plan, PlannedOutput
 from orthofunctions.domain.pools import PoolSpec, SiteSpec
 from orthofunctions.domain.records import ActiveRecord, JobRecord, OutputRecord, TaskRecord
@@ -226,6 +227,14 @@ class World:
             CatalogueEntry.model_validate_json(self.ports.blobs.read(names.CONTAINER_CATALOGUE, blob.name))
             for blob in self.ports.blobs.list(names.CONTAINER_CATALOGUE)
         ]
+
+    def indexed(self) -> set[str]:
+        """Digests that a search finds; each has all its rows."""
+        rows = list(self.ports.tables.query(names.TABLE_ITEMS))
+        by_month = {digest_of_key(row.key) for row in rows if row.partition.startswith("when-")}
+        by_place = {digest_of_key(row.key) for row in rows if not row.partition.startswith("when-")}
+        assert by_month == by_place
+        return by_place
 
     def active(self) -> list[ActiveRecord]:
         return list(find(self.ports.tables, ActiveRecord))

@@ -90,6 +90,7 @@ def check_all_succeeded(world: World) -> None:
     assert {output.state for output in world.outputs()} == {OutputState.COMMITTED}
     world.check_promises()
     check_nothing_left(world)
+    assert world.indexed() == {entry.digest for entry in world.catalogue()}, "what is committed is found"
     # exactly one result: every output has one entry, and every file it names is there
     assert {entry.digest for entry in world.catalogue()} == {output.digest for output in world.outputs()}
     for entry in world.catalogue():

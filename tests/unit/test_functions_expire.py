@@ -58,8 +58,9 @@ class Site:
         return {entry.digest for entry in self.world.catalogue()}
 
     def check_join(self) -> None:
-        """Job two was told that the output is there, and it is; or it makes it itself."""
+        """Job two was told that the output is there, and it is, and a search finds it; or it makes it itself."""
         self.world.check_promises()
+        assert self.world.indexed() == self.entries()
         (output,) = [one for one in self.world.outputs() if one.job_id != self.one.job_id]
         if output.state is OutputState.COMMITTED:
             assert self.output.digest in self.entries()
@@ -151,6 +152,7 @@ def test_an_expiry_that_dies_anywhere_is_completed_by_the_next() -> None:
             site.world.check_promises()
             assert site.expire(), "the job's own row goes last"
         assert (site.world.jobs(), site.world.outputs(), site.world.catalogue()) == ([], [], [])
+        assert site.world.indexed() == set()
         if not fuse.blown:
             assert at > 8
             return

@@ -15,9 +15,11 @@ from orthofunctions.api import (
     landing,
     operations,
     people,
+    pins,
     problems,
     processes,
     products,
+    stac,
 )
 from orthofunctions.api.answers import AnswerHeaders
 from orthofunctions.bootstrap import System
@@ -47,9 +49,11 @@ def create_app(system: Callable[[], System]) -> FastAPI:
     app.include_router(landing.router)
     app.include_router(processes.router)
     app.include_router(jobs.router)
+    app.include_router(pins.router)
     app.include_router(callbacks.router)
     app.include_router(operations.router)
     app.include_router(products.router)
     app.include_router(people.router)
     app.include_router(batches.router)
+    app.include_router(stac.router)
     return app

@@ -92,6 +92,7 @@ class JobRecord(Record):
     shared_with: str = ""  # groups, separated by commas
     keep_days: float | None = None
     pinned: bool = False  # does not expire
+    expiring: bool = False  # its results are being let go of: too late to pin it
 
     response: str = "document"  # how its results were asked for
     transmission: str = "reference"

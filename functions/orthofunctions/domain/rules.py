@@ -34,7 +34,10 @@ class Rules:
     keep_results_s : float
         How long files that no catalogue entry names are kept after their last write.
     keep_jobs_s : float or None
-        How long a job is kept that is over; its results as long as any job that has them. None: for ever.
+        How long a job is kept that is over; its results as long as any job that has them. None: for ever, or as long
+        as its request asks for.
+    max_pinned_jobs : int
+        Of a user: jobs that do not expire.
     max_candidates : int
         Pending tasks a round looks at; the most urgent first.
     deadline_confidence : float
@@ -56,6 +59,7 @@ class Rules:
     last_known_s: float = 300.0
     keep_results_s: float = 86_400.0
     keep_jobs_s: float | None = None
+    max_pinned_jobs: int = 100
     max_candidates: int = 1000
     deadline_confidence: float = DEADLINE_CONFIDENCE
     parallel_releases: int = 8

@@ -7,6 +7,7 @@ import azure.functions as func
 from orthofunctions.bootstrap import system
 from orthofunctions.usecases.expire import expire_jobs
 from orthofunctions.usecases.expire_batches import expire_batches
+from orthofunctions.usecases.index import repair_index
 from orthofunctions.usecases.repair import repair, sweep_agents, sweep_results
 from orthofunctions.usecases.sweep import sweep
 
@@ -37,5 +38,6 @@ def run_repair(timer: func.TimerRequest) -> None:
 def run_housekeeping(timer: func.TimerRequest) -> None:
     expire_jobs(system().ports, system().rules)
     expire_batches(system().ports)
+    repair_index(system().ports)
     sweep_results(system().ports, system().rules)
     sweep_agents(system().ports)

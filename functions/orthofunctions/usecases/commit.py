@@ -12,10 +12,13 @@ from orthocontracts.stores import split_site_url
 from orthocontracts.tasks import COPY
 from orthofunctions.domain.cog import HEADER_BYTES, cog_defect
 from orthofunctions.domain.copies import ALWAYS_IN_BLOBS
+from orthofunctions.domain.records import DigestRecord, DigestState
 from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.catalogue import read_entry
-from orthofunctions.usecases.digests import commit_digest
+from orthofunctions.usecases.digests import STATE_KEY, commit_digest
+from orthofunctions.usecases.index import index_digest, index_entry
 from orthofunctions.usecases.plans import PlannedTask
+from orthofunctions.usecases.rows import load
 from orthofunctions.usecases.site import load_site
 
 BAD_DELIVERY = "BadDelivery"
@@ -54,15 +57,22 @@ def commit(ports: Ports, planned: PlannedTask, report: Report, verdict: Verdict)
         committed_at=ports.clock.now().isoformat(),
         figures=verdict.figures,
     )
-    ports.blobs.create(names.CONTAINER_CATALOGUE, names.catalogue_blob(verdict.digest), entry.to_json().encode())
+    if ports.blobs.create(names.CONTAINER_CATALOGUE, names.catalogue_blob(verdict.digest), entry.to_json().encode()):
+        index_entry(ports, entry)
+    else:
+        index_digest(ports, verdict.digest)
     commit_digest(ports, verdict.digest)
     return None
 
 
 def adopt(ports: Ports, digest: str) -> bool:
-    """Whether the output is in the catalogue; if so, everyone who waits for it has been told."""
+    """Whether the output is in the catalogue; if so, a search finds it, and everyone who waits for it has been told."""
     if ports.blobs.facts(names.CONTAINER_CATALOGUE, names.catalogue_blob(digest)) is None:
         return False
+    record = load(ports.tables, DigestRecord, digest, STATE_KEY)
+    # committed comes after the index: before it, whoever made the entry may have died in between
+    if record is None or record.state not in (DigestState.COMMITTED, DigestState.EXPIRED, DigestState.GONE):
+        index_digest(ports, digest)
     commit_digest(ports, digest)
     return True
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from datetime import timedelta
 
 from orthocontracts import names
 from orthocontracts.states import OutputState
+from orthofunctions.domain.keeping import expires_at
 from orthofunctions.domain.records import DigestRecord, DigestState, JobRecord, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
-from orthofunctions.ports import Ports, Row, RowChangedError
+from orthofunctions.ports import BlobFacts, Ports, Row, RowChangedError
+from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.digests import STATE_KEY
+from orthofunctions.usecases.index import forget_entry
 from orthofunctions.usecases.rows import delete_all, find, load, remove, swap
 from orthofunctions.usecases.settle import settle_job
 
@@ -44,25 +46,23 @@ def kept(ports: Ports, digest: str) -> bool:
         if record is None or record.state not in (DigestState.EXPIRED, DigestState.GONE):
             return True
         if record.state is DigestState.GONE:
-            ports.blobs.delete(facts.container, facts.name, etag=facts.etag)
+            _take_out(ports, digest, facts)
             return False
         _mark(ports, record, DigestState.COMMITTED)
     raise RowChangedError(f"digest {digest} kept changing")
 
 
 def expire_jobs(ports: Ports, rules: Rules) -> int:
-    """Expire every job that is older than jobs are kept, and is over. Returns how many."""
-    if rules.keep_jobs_s is None:
-        return 0
-    before = ports.clock.now() - timedelta(seconds=rules.keep_jobs_s)
-    old = [job for job in find(ports.tables, JobRecord) if job.created_at < before]
-    return sum(expire_job(ports, job) for job in old)
+    """Expire every job whose time has come, and that is over. Returns how many."""
+    now = ports.clock.now()
+    due = [job for job in find(ports.tables, JobRecord) if job.expiring or (expires_at(job, rules) or now) < now]
+    return sum(expire_job(ports, job) for job in due)
 
 
 def expire_job(ports: Ports, job: JobRecord) -> bool:
     """Forget a job, and the results that no other job has. Repeating it completes what an earlier call began.
 
-    False where it is not over: its own tasks may still be at work for others.
+    False where it is not over, as its own tasks may still be at work for others, or where it was changed meanwhile.
     """
     job = settle_job(ports, job)  # while its outputs still say how it ended
     outputs = list(find(ports.tables, OutputRecord, partition=job.job_id))
@@ -70,6 +70,11 @@ def expire_job(ports: Ports, job: JobRecord) -> bool:
     waits = any(output.state is OutputState.WANTED for output in outputs)
     if not job.planned or waits or not all(task.state.is_final for task in tasks):
         return False
+    if not job.expiring:
+        try:
+            job = swap(ports.tables, job.changed(expiring=True))  # from here on nobody pins it
+        except RowChangedError:
+            return False
     for output in outputs:
         if output.state is OutputState.COMMITTED:  # it is no longer promised
             with contextlib.suppress(RowChangedError):  # another does the same
@@ -98,7 +103,17 @@ def _let_go(ports: Ports, digest: str, job_id: str) -> None:
     if record is not None and record.state is DigestState.EXPIRED:
         record = _mark(ports, record, DigestState.GONE)
     if record is not None and record.state is DigestState.GONE:
-        ports.blobs.delete(facts.container, facts.name, etag=facts.etag)
+        _take_out(ports, digest, facts)
+
+
+def _take_out(ports: Ports, digest: str, facts: BlobFacts) -> None:
+    """Delete an entry that is gone, and before it what the index has of it."""
+    entry = read_entry(ports, digest)
+    now = ports.blobs.facts(facts.container, facts.name)
+    if entry is None or now is None or now.etag != facts.etag:
+        return  # another has, and it may have been made again
+    forget_entry(ports, entry)
+    ports.blobs.delete(facts.container, facts.name, etag=facts.etag)
 
 
 def _is_held(ports: Ports, digest: str) -> bool:

@@ -24,10 +24,14 @@ class Azurite(Server):
         Data and log; made if absent.
     ports : (blob, queue, table), optional
         Loopback ports; free ones by default.
+    in_memory : bool
+        Data in memory only, for much of it: on disk it writes all its tables anew every 5 s, as one text, which may not
+        be longer than 512 MB.
     """
 
-    def __init__(self, folder: Path, ports: tuple[int, int, int] | None = None) -> None:
+    def __init__(self, folder: Path, ports: tuple[int, int, int] | None = None, *, in_memory: bool = False) -> None:
         self.folder = folder
+        self._in_memory = in_memory
         self._chosen = ports is not None
         self._place(ports or self._free())
 
@@ -43,7 +47,7 @@ class Azurite(Server):
             [
                 find_node(),
                 package_file("azurite", "dist", "src", "azurite.js"),
-                *("--location", str(self.folder / "data")),
+                *(("--inMemoryPersistence",) if self._in_memory else ("--location", str(self.folder / "data"))),
                 *("--blobHost", "127.0.0.1", "--queueHost", "127.0.0.1", "--tableHost", "127.0.0.1"),
                 *("--blobPort", str(self.blob_port)),
                 *("--queuePort", str(self.queue_port)),

@@ -1,7 +1,7 @@
-"""The STAC API as others' tools use it: pystac-client and stac-api-validator, over the functions host and the emulator.
+"""The STAC API as others' tools use it: pystac-client and stac-api-validator, over the functions host and Azurite.
 
-The network is closed. Schemas of STAC and GeoJSON are those that pystac carries; those of extensions are nowhere on this
-machine, so what they say is not checked here.
+The network is closed. Schemas of STAC and GeoJSON are those that pystac carries; those of extensions no package brings,
+so what they say is not checked here.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ import shapely
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from orthofunctions.domain.search_areas import MOST_POINTS, Area, AreaError, area_box, box_area, parse_area
 from orthofunctions.domain.planar import turn
+from orthofunctions.domain.search_areas import MOST_POINTS, Area, AreaError, area_box, box_area, parse_area
 
 # A coarse raster, so that corners meet corners and edges lie on edges.
 coarse = st.integers(-12, 12)

@@ -33,9 +33,9 @@ from orthocontracts.tasks import COPY
 from orthocontracts.tiles import tile_bounds, tiles_intersecting
 from orthofunctions.api.app import create_app
 from orthofunctions.bootstrap import System
-from orthofunctions.domain.search_areas import Area, box_area, parse_area
 from orthofunctions.domain.copies import copy_identity
 from orthofunctions.domain.indexed import Indexed
+from orthofunctions.domain.search_areas import Area, box_area, parse_area
 from orthofunctions.settings import Settings
 from orthofunctions.usecases.index import forget_entry, index_entry, repair_index
 from orthofunctions.usecases.search import NEWEST_FIRST, OLDEST_FIRST, Search, search

@@ -46,7 +46,7 @@ def jobs(asked: Reader, query: AskedJobs) -> dict[str, Any]:
 
 @router.get("/jobs/{job_id}", **answer("StatusInfo"))
 def job(job_id: str, asked: Reader) -> dict[str, Any]:
-    return _status(job_of(job_id, asked), asked)
+    return status_answer(job_of(job_id, asked), asked)
 
 
 @router.get(
@@ -65,7 +65,7 @@ def results(
 def dismiss(job_id: str, asked: Submitter) -> dict[str, Any]:
     """Stop a job. One that is over stays as it ended."""
     record = own_job(job_id, asked)
-    return _status(cancel_job(asked.system.ports, record.user, job_id) or record, asked)
+    return status_answer(cancel_job(asked.system.ports, record.user, job_id) or record, asked)
 
 
 @router.delete("/jobs", **answer("Dismissed"))
@@ -85,7 +85,7 @@ def retry(job_id: str, asked: Submitter) -> dict[str, Any]:
     if status.state not in (JobState.FAILED, JobState.DISMISSED):
         raise ProblemError(409, "Nothing to retry", f"job {job_id} is {status.state}: only a failed one is tried again")
     try:
-        return _status(retry_job(ports, record), asked)
+        return status_answer(retry_job(ports, record), asked)
     except NothingToRetryError as error:
         raise ProblemError(409, "Nothing to retry", str(error)) from error
 
@@ -93,7 +93,7 @@ def retry(job_id: str, asked: Submitter) -> dict[str, Any]:
 @router.post("/jobs/{job_id}/copies", status_code=201, **answer("Copies", status=201))
 def copies(job_id: str, asked: Submitter) -> dict[str, Any]:
     """Jobs that copy the job's images into blob storage, where they were left on site. None where all are there."""
-    return {"jobs": [_status(job, asked) for job in copy_results(asked.system.ports, own_job(job_id, asked))]}
+    return {"jobs": [status_answer(job, asked) for job in copy_results(asked.system.ports, own_job(job_id, asked))]}
 
 
 @router.get("/jobs/{job_id}/explain", **answer("Explanation"))
@@ -141,7 +141,7 @@ def own_job(job_id: str, asked: Caller) -> JobRecord:
     return record
 
 
-def _status(job: JobRecord, asked: Caller) -> dict[str, Any]:
+def status_answer(job: JobRecord, asked: Caller) -> dict[str, Any]:
     system = asked.system
     running = running_tasks(live_agents(system.ports, system.rules)) if job.final is None else {}
     return status_document(status_of(system.ports, job, running), system.rules, asked)

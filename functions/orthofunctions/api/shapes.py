@@ -228,6 +228,40 @@ SHAPES: Final[dict[str, Shape]] = {
     ),
     "MadeKey": {"allOf": [ref("Key"), _object("key", key={**_TEXT, "description": "shown this once"})]},
     "Keys": _object("keys", keys=_list(ref("Key"))),
+    "StacDocument": {**_ANYTHING, "description": "as STAC API 1.0.0 has it"},
+    "StacItem": {
+        **_object(
+            "type id geometry properties links assets",
+            type={"type": "string", "enum": ["Feature"]},
+            id=_TEXT,
+            geometry={"type": "object", "nullable": True},
+            properties=_ANYTHING,
+            links=_LINKS,
+            assets=_ANYTHING,
+        ),
+        "description": "a STAC Item whose files have links that expire",
+    },
+    "StacItems": _object(
+        "type features links",
+        type={"type": "string", "enum": ["FeatureCollection"]},
+        features=_list(ref("StacItem")),
+        links=_LINKS,
+        numberReturned=_COUNT,
+    ),
+    "StacSearch": {
+        **_object(
+            bbox=_list(_NUMBER),
+            intersects=_ANYTHING,
+            datetime=_TEXT,
+            ids=_list(_TEXT),
+            collections=_list(_TEXT),
+            limit={"type": "integer", "minimum": 1},
+            sortby=_list(_object("field", field=_TEXT, direction={"type": "string", "enum": ["asc", "desc"]})),
+            token=_TEXT,
+        ),
+        "additionalProperties": True,
+        "description": "as STAC API 1.0.0 has it, with filter, filter-lang and filter-crs",
+    },
     "Secret": _object("secret made", secret=_TEXT, made=_TIME, previous_until=_TIME),
 }
 

@@ -14,10 +14,11 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from orthofunctions.api.context import Caller, Reader
+from orthofunctions.api.execution import read_body
 from orthofunctions.api.problems import ProblemError
+from orthofunctions.api.shapes import answer, ref
 from orthofunctions.api.stac_documents import (
     GEOJSON,
-    OPENAPI,
     ROOT,
     SCHEMA,
     STAC_CONFORMS_TO,
@@ -46,36 +47,32 @@ router = APIRouter(prefix=ROOT, tags=["STAC"])
 
 Text = Annotated[str | None, Query()]
 FilterLang = Annotated[str | None, Query(alias="filter-lang")]
+_SEARCH = {"required": True, "content": {"application/json": {"schema": ref("StacSearch")}}}
+
 FilterCrs = Annotated[str | None, Query(alias="filter-crs")]
 
 
-@router.get("")
+@router.get("", **answer("StacDocument"))
 def catalogue(asked: Reader) -> dict[str, Any]:
     return root_document(asked)
 
 
-@router.get("/api")
-def description(request: Request, _: Reader) -> JSONResponse:
-    """The service's OpenAPI document, under the media type that STAC clients ask for."""
-    return JSONResponse(request.app.openapi(), media_type=OPENAPI)
-
-
-@router.get("/conformance")
+@router.get("/conformance", **answer("ConfClasses"))
 def conformance(_: Reader) -> dict[str, Any]:
     return {"conformsTo": list(STAC_CONFORMS_TO)}
 
 
-@router.get("/queryables")
+@router.get("/queryables", **answer("StacDocument", media_type=SCHEMA))
 def queryables(asked: Reader) -> JSONResponse:
     return JSONResponse(queryables_document(f"{ROOT}/queryables", asked), media_type=SCHEMA)
 
 
-@router.get("/collections")
+@router.get("/collections", **answer("StacDocument"))
 def collections(asked: Reader) -> dict[str, Any]:
     return collections_document(asked)
 
 
-@router.get("/collections/{collection}")
+@router.get("/collections/{collection}", **answer("StacDocument"))
 def one_collection(collection: str, asked: Reader) -> dict[str, Any]:
     document = linked_collection(collection, asked)
     if document is None:
@@ -83,14 +80,14 @@ def one_collection(collection: str, asked: Reader) -> dict[str, Any]:
     return document
 
 
-@router.get("/collections/{collection}/queryables")
+@router.get("/collections/{collection}/queryables", **answer("StacDocument", media_type=SCHEMA))
 def queryables_of_collection(collection: str, asked: Reader) -> JSONResponse:
     _check_collection(collection)
     path = f"{ROOT}/collections/{collection}/queryables"
     return JSONResponse(queryables_document(path, asked), media_type=SCHEMA)
 
 
-@router.get("/collections/{collection}/items")
+@router.get("/collections/{collection}/items", **answer("StacItems", media_type=GEOJSON))
 def items(
     collection: str,
     request: Request,
@@ -118,7 +115,7 @@ def items(
     return _page(asked, page, [*_get_links(asked, path, parameters, page), of_collection])
 
 
-@router.get("/collections/{collection}/items/{item}")
+@router.get("/collections/{collection}/items/{item}", **answer("StacItem", media_type=GEOJSON))
 def one_item(collection: str, item: str, asked: Reader) -> JSONResponse:
     _check_collection(collection)
     ports = asked.system.ports
@@ -130,7 +127,7 @@ def one_item(collection: str, item: str, asked: Reader) -> JSONResponse:
     return JSONResponse(item_links(document, asked, jobs), media_type=GEOJSON)
 
 
-@router.get("/search")
+@router.get("/search", **answer("StacItems", media_type=GEOJSON))
 def search_by_get(
     request: Request,
     asked: Reader,
@@ -152,10 +149,10 @@ def search_by_get(
     return _page(asked, page, _get_links(asked, f"{ROOT}/search", parameters, page))
 
 
-@router.post("/search")
+@router.post("/search", openapi_extra={"requestBody": _SEARCH}, **answer("StacItems", media_type=GEOJSON))
 async def search_by_post(request: Request, asked: Reader) -> JSONResponse:
     """The same, as a JSON object: areas are too long for a URL."""
-    text = await _body(request, asked.system.settings.max_body_bytes)
+    text = await read_body(request, asked.system.settings.max_body_bytes)
     return await run_in_threadpool(_search_by_post, text, asked)
 
 
@@ -213,12 +210,3 @@ def _check_collection(collection: str) -> None:
 
 def _no_collection(collection: str) -> ProblemError:
     return ProblemError(404, "No such collection", f"there is no collection {collection[:100]!r}")
-
-
-async def _body(request: Request, most: int) -> bytes:
-    data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > most:
-            raise ProblemError(413, "Too large", f"a search has at most {most} bytes")
-    return data

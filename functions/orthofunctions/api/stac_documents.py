@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from orthofunctions.api.context import Caller
+from orthofunctions.api.openapi import OPENAPI_TYPE
 from orthofunctions.api.stac_query import QUERYABLES
 from orthofunctions.domain.items import STAC_VERSION
 from orthofunctions.domain.stac_collections import collection_document, collection_ids
@@ -13,7 +14,6 @@ from orthofunctions.domain.stac_collections import collection_document, collecti
 ROOT: Final = "/stac"
 GEOJSON: Final = "application/geo+json"
 SCHEMA: Final = "application/schema+json"
-OPENAPI: Final = "application/vnd.oai.openapi+json;version=3.0"
 _STAC: Final = "https://api.stacspec.org/v1.0.0"
 _FEATURES: Final = "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf"
 _FILTER: Final = "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf"
@@ -67,7 +67,7 @@ def root_document(asked: Caller) -> dict[str, Any]:
         "links": [
             asked.link(ROOT, "self", "this document"),
             asked.link(ROOT, "root", "the catalogue"),
-            asked.link(f"{ROOT}/api", "service-desc", "OpenAPI", OPENAPI),
+            asked.link("/openapi.json", "service-desc", "OpenAPI", OPENAPI_TYPE),
             asked.link(f"{ROOT}/conformance", "conformance", "conformance classes"),
             asked.link(f"{ROOT}/collections", "data", "collections"),
             {**search, "method": "GET"},

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from orthofunctions.api.problems import ProblemError
-from orthofunctions.domain.search_areas import Area, AreaError, box_area, parse_area
 from orthofunctions.domain.cql2 import Filter, FilterError, parse_filter
 from orthofunctions.domain.indexed import QUERYABLE
 from orthofunctions.domain.items import moment
+from orthofunctions.domain.search_areas import Area, AreaError, box_area, parse_area
 from orthofunctions.usecases.search import NEWEST_FIRST, Search
 
 DEFAULT_LIMIT: Final = 10

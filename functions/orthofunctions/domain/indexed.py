@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import Any, Final
 
 from orthocontracts.outputs import CatalogueEntry
-from orthofunctions.domain.search_areas import Area, parse_area
 from orthofunctions.domain.item_places import digest_of_key, month_of_key, places_of, time_key
 from orthofunctions.domain.items import footprint_of, item_of, moment
+from orthofunctions.domain.search_areas import Area, parse_area
 from orthofunctions.ports import Row, Value
 
 QUERYABLE: Final = (

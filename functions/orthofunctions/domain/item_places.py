@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from orthocontracts.tiles import tiles_intersecting
-from orthofunctions.domain.search_areas import Area
 from orthofunctions.domain.cells import cells_in
 from orthofunctions.domain.planar import Bounds
+from orthofunctions.domain.search_areas import Area
 
 CELL_DEG: Final = 10
 MOST_CELLS: Final = 12

@@ -70,6 +70,8 @@ def expire_job(ports: Ports, job: JobRecord) -> bool:
     waits = any(output.state is OutputState.WANTED for output in outputs)
     if not job.planned or waits or not all(task.state.is_final for task in tasks):
         return False
+    if job.pinned:  # since somebody found that its time had come
+        return False
     if not job.expiring:
         try:
             job = swap(ports.tables, job.changed(expiring=True))  # from here on nobody pins it

@@ -13,8 +13,8 @@ from orthocontracts import names
 from orthocontracts.outputs import CatalogueEntry
 from orthocontracts.stores import split_site_url
 from orthocontracts.tasks import COPY
-from orthofunctions.domain.item_places import ALL_MONTHS, digest_of_key
 from orthofunctions.domain.indexed import Indexed, made_by
+from orthofunctions.domain.item_places import ALL_MONTHS, digest_of_key
 from orthofunctions.domain.items import MOST_BYTES
 from orthofunctions.domain.records import DigestRecord, DigestState
 from orthofunctions.ports import BlobMissingError, Ports, Row, RowChangedError

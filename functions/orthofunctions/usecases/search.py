@@ -20,10 +20,10 @@ from orthocontracts import names
 from orthocontracts.tasks import COPY
 from orthocontracts.tiles import TileError, parse_tile
 from orthofunctions.domain.access import TRUST_SITE
-from orthofunctions.domain.search_areas import Area, boxes_touch
-from orthofunctions.domain.item_places import key_range, month_of_key, month_range, places_to_search
 from orthofunctions.domain.cql2 import Filter
 from orthofunctions.domain.indexed import Indexed
+from orthofunctions.domain.item_places import key_range, month_of_key, month_range, places_to_search
+from orthofunctions.domain.search_areas import Area, boxes_touch
 from orthofunctions.ports import Ports, Row
 from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.index import read_indexed

@@ -77,7 +77,7 @@ def delivered(tile: str, when: datetime, number: int, radiometry: Radiometry = "
         agent="node-1",
         committed_at=(when + timedelta(hours=3)).isoformat(),
     )
-    return Delivered(entry, json.dumps(_item(tile, name, when, stop, digest, radiometry), indent=2).encode())
+    return Delivered(entry, json.dumps(_item(tile, name, when, stop, digest, radiometry)).encode())
 
 
 def _item(tile: str, name: str, when: datetime, stop: datetime, digest: str, radiometry: str) -> dict[str, Any]:

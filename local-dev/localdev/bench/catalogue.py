@@ -21,9 +21,9 @@ from localdev.servers import Azurite
 from orthocontracts import names
 from orthocontracts.tiles import tiles_intersecting
 from orthofunctions.bootstrap import System, build
-from orthofunctions.domain.search_areas import box_area
 from orthofunctions.domain.cql2 import parse_filter
 from orthofunctions.domain.indexed import Indexed
+from orthofunctions.domain.search_areas import box_area
 from orthofunctions.ports import Ports, Row
 from orthofunctions.provision import provision
 from orthofunctions.settings import Settings

@@ -134,8 +134,12 @@ class Tables(Protocol):
         key_below: str | None = None,
         equal: Mapping[str, Value] | None = None,
         limit: int | None = None,
+        fields: Sequence[str] | None = None,
     ) -> Iterator[Row]:
-        """Rows in (partition, key) order; partitions and keys from ``…_from`` on and below ``…_below``."""
+        """Rows in (partition, key) order; partitions and keys from ``…_from`` on and below ``…_below``.
+
+        With ``fields`` rows have just these of their values: what else they hold is not read.
+        """
         ...
 
     def insert(self, table: str, row: Row) -> Row:

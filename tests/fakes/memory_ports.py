@@ -177,6 +177,7 @@ class MemoryTables:
         key_below: str | None = None,
         equal: Mapping[str, Value] | None = None,
         limit: int | None = None,
+        fields: Sequence[str] | None = None,
     ) -> Iterator[Row]:
         found = 0
         for (where, key), row in sorted(self._rows(table).items()):
@@ -192,7 +193,11 @@ class MemoryTables:
             if found == limit:
                 return
             found += 1
-            yield row
+            if fields is None:
+                yield row
+            else:
+                values = {name: value for name, value in row.values.items() if name in fields}
+                yield Row(row.partition, row.key, values, row.etag)
 
     def insert(self, table: str, row: Row) -> Row:
         if (row.partition, row.key) in self._rows(table):

@@ -145,6 +145,11 @@ class TestTables:
         assert [row.key for row in ports.tables.query(name, partition="a", key_below="2")] == ["1"]
         assert [row.key for row in ports.tables.query(name, partition="a", limit=2)] == ["1", "2"]
 
+    def test_a_query_for_some_fields_reads_no_others(self, ports: Ports, name: str) -> None:
+        whole = ports.tables.insert(name, Row("a", "1", {"wanted": 1, "large": "x" * 1000}))
+        (lean,) = ports.tables.query(name, fields=["wanted", "absent"])
+        assert lean == Row("a", "1", {"wanted": 1}, whole.etag)
+
     def test_compare_and_swap(self, ports: Ports, name: str) -> None:
         row = ports.tables.insert(name, Row("p", "k", {"n": 1}))
         with pytest.raises(RowExistsError):

@@ -64,6 +64,7 @@ class AzureTables:
         key_below: str | None = None,
         equal: Mapping[str, Value] | None = None,
         limit: int | None = None,
+        fields: Sequence[str] | None = None,
     ) -> Iterator[Row]:
         terms = []
         if partition is not None:
@@ -78,7 +79,8 @@ class AzureTables:
             terms.append(f"RowKey lt {_literal(_encoded(key_below))}")
         terms += [f"{name} eq {_literal(value)}" for name, value in (equal or {}).items()]
         page = min(limit, 1000) if limit else 1000
-        entities = self._table(table).query_entities(" and ".join(terms), results_per_page=page)
+        chosen = None if fields is None else ["PartitionKey", "RowKey", *fields]
+        entities = self._table(table).query_entities(" and ".join(terms), results_per_page=page, select=chosen)
         for number, entity in enumerate(entities):
             if number == limit:
                 return

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from orthofunctions.api.problems import ProblemError
+from orthofunctions.api.queries import interval_of
 from orthofunctions.domain.cql2 import Filter, FilterError, parse_filter
 from orthofunctions.domain.indexed import QUERYABLE
-from orthofunctions.domain.items import moment
 from orthofunctions.domain.search_areas import Area, AreaError, box_area, parse_area
 from orthofunctions.usecases.search import NEWEST_FIRST, Search
 
@@ -70,7 +69,10 @@ def of_body(body: Mapping[str, Any], user: str) -> Search:
         reason = _INSTEAD.get(unknown[0], f"there are {', '.join(sorted(_NAMES))}")
         raise _bad(f"{unknown[0][:40]!r} is not understood here: {reason}")
     body = {name: value for name, value in body.items() if value is not None}
-    earliest, latest = _interval(body["datetime"]) if "datetime" in body else (None, None)
+    when = body.get("datetime")
+    if when is not None and not isinstance(when, str):
+        raise _bad("datetime is a text")
+    earliest, latest = interval_of(when)
     ids = _texts(body, "ids")
     if ids is not None and len(ids) > MOST_IDS:
         raise _bad(f"{len(ids)} ids; {MOST_IDS} are possible")
@@ -152,21 +154,6 @@ def _area(body: Mapping[str, Any]) -> Area | None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _interval(value: object) -> tuple[datetime | None, datetime | None]:
-    """An instant, or start and end with ``/`` between them, one of which may be open: ``..`` or nothing."""
-    ends = value.split("/") if isinstance(value, str) else []
-    times = [None if end in ("", "..") else moment(end) for end in ends]
-    is_open = [end in ("", "..") for end in ends]
-    if any(time is None and not is_it for time, is_it in zip(times, is_open, strict=True)) or not ends:
-        raise _bad(f"datetime is an RFC 3339 time or an interval of two, not {str(value)[:80]!r}")
-    if len(times) > 2 or all(is_open):
-        raise _bad(f"datetime is one time, or two with / between them, of which one may be open: {str(value)[:80]!r}")
-    earliest, latest = times[0], times[-1]
-    if earliest is not None and latest is not None and earliest > latest:
-        raise _bad("datetime: its start is after its end")
-    return earliest, latest
 
 
 def _filter(body: Mapping[str, Any]) -> Filter | None:

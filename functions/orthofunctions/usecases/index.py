@@ -70,14 +70,14 @@ def repair_index(ports: Ports) -> int:
     by_month: set[str] = set()
     by_place: set[str] = set()
     leftover: list[Row] = []
-    for row in ports.tables.query(names.TABLE_ITEMS):
+    for row in ports.tables.query(names.TABLE_ITEMS, fields=["made_by"]):
         digest = digest_of_key(row.key)
         if row.partition == _COPIES or row.partition.startswith(ALL_MONTHS[0]):
             by_month.add(digest)
         if not row.partition.startswith(ALL_MONTHS[0]):
             by_place.add(digest)
         if digest not in there:
-            leftover.append(Row(row.partition, row.key, {"made_by": row.values["made_by"]}, row.etag))
+            leftover.append(row)
     n_repaired = 0
     for row in leftover:
         # one that was committed since the entries were listed is no leftover

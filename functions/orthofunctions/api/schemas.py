@@ -61,7 +61,9 @@ def openapi_schema(schema: Any, shared: dict[str, Any]) -> Any:
             case "discriminator":
                 pass  # it names definitions that are not here any more
             case "default":
-                if value is not None:
+                if isinstance(value, dict):  # of a default that is an object, members that are left out anyway
+                    said[name] = {member: one for member, one in value.items() if one is not None}
+                elif value is not None:
                     said[name] = value
             case _:
                 said[name] = openapi_schema(value, shared)

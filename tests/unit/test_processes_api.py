@@ -20,7 +20,9 @@ from orthocontracts.outputs import FILE_SUFFIX, CatalogueEntry, FileFacts, file_
 from orthocontracts.requests import NRB_EXTRAS
 from orthocontracts.states import OutputState, TaskState
 from orthofunctions.api.app import create_app
+from orthofunctions.api.callbacks import callback_body
 from orthofunctions.bootstrap import System
+from orthofunctions.domain.callbacks import CallbackKind, CallbackRecord
 from orthofunctions.domain.records import JobRecord, OutputRecord, TaskRecord
 from orthofunctions.settings import Settings
 from orthofunctions.usecases.jobs import find_job
@@ -464,6 +466,22 @@ def test_a_job_that_is_over_cannot_be_dismissed(client: AsgiClient, system: Syst
     made(system, job)
     assert client.delete(f"/jobs/{job}").json()["status"] == "successful"
     assert client.delete("/jobs").json() == {"dismissed": []}
+
+
+def test_who_subscribed_to_success_is_told_the_results(client: AsgiClient, system: System) -> None:
+    subscriber = {"subscriber": {"successUri": "https://hooks.example.com/done"}}
+    job_id = planned(client, system, beside=subscriber)
+    made(system, job_id)
+    (record,) = find(system.ports.tables, CallbackRecord)
+    job = find_job(system.ports, "local", job_id)
+    assert job is not None
+    assert (record.kind, record.uri) == ("success", "https://hooks.example.com/done")
+    document = json.loads(callback_body(system, job, CallbackKind.SUCCESS))
+    assert document == client.get(f"/jobs/{job_id}/results").json()
+    assert faults(document, "results") == []
+    begun = json.loads(callback_body(system, job, CallbackKind.IN_PROGRESS))
+    assert faults(begun, "statusInfo") == []
+    assert system.ports.queues.length(names.QUEUE_CALLBACKS) == 1
 
 
 def test_how_long_a_job_is_kept_is_said(client: AsgiClient, system: System) -> None:

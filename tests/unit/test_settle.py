@@ -221,6 +221,7 @@ def test_expiry_settles_a_job_before_it_takes_its_outputs() -> None:
     table, outputs = ends[0]
     assert (table, outputs) == (JobRecord.TABLE, {OutputState.COMMITTED})
     assert not list(find(world.ports.tables, OutputRecord))
+    assert told(world) == {}
 
 
 def test_a_job_that_joins_another_is_settled_with_it() -> None:

@@ -13,6 +13,7 @@ import logging
 
 from orthocontracts import names
 from orthocontracts.states import OutputState
+from orthofunctions.domain.callbacks import CallbackKind
 from orthofunctions.domain.keeping import expires_at
 from orthofunctions.domain.records import DigestRecord, DigestState, JobRecord, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
@@ -68,7 +69,7 @@ def expire_job(ports: Ports, job: JobRecord) -> bool:
     outputs = list(find(ports.tables, OutputRecord, partition=job.job_id))
     tasks = list(find(ports.tables, TaskRecord, partition=job.job_id))
     waits = any(output.state is OutputState.WANTED for output in outputs)
-    if not job.planned or waits or not all(task.state.is_final for task in tasks):
+    if not job.planned or job.final is None or waits or not all(task.state.is_final for task in tasks):
         return False
     if job.pinned:  # since somebody found that its time had come
         return False
@@ -84,6 +85,7 @@ def expire_job(ports: Ports, job: JobRecord) -> bool:
         _let_go(ports, output.digest, job.job_id)
     delete_all(ports.tables, names.TABLE_OUTPUTS, ((job.job_id, output.digest) for output in outputs))
     delete_all(ports.tables, names.TABLE_TASKS, ((job.job_id, task.task_id) for task in tasks))
+    delete_all(ports.tables, names.TABLE_CALLBACKS, ((job.job_id, str(kind)) for kind in CallbackKind))
     ports.blobs.delete(names.CONTAINER_PLANS, names.plan_blob(job.job_id))
     ports.blobs.delete(names.CONTAINER_REQUESTS, f"{job.job_id}.json")
     remove(ports.tables, job)

@@ -24,8 +24,7 @@ logger = logging.getLogger(__name__)
 
 def settle_if_over(ports: Ports, user: str, job_id: str) -> None:
     """Settle a job one of whose outputs has ended. Most end while others are still wanted: that is looked at first."""
-    wanted = {"state": str(OutputState.WANTED)}
-    if next(iter(ports.tables.query(OutputRecord.TABLE, partition=job_id, equal=wanted, limit=1)), None) is None:
+    if not _waits(ports, job_id):
         job = find_job(ports, user, job_id)
         if job is not None:
             settle_job(ports, job)
@@ -86,7 +85,21 @@ def settle_left(ports: Ports, job_ids: tuple[str | None, str | None]) -> int:
     """Settle the jobs of a range of ids whose end nobody could write. Returns how many those were."""
     start, below = job_ids
     rows = ports.tables.query(JobRecord.TABLE, key_from=start, key_below=below, equal={"settled": False})
-    return sum(settle_job(ports, JobRecord.from_row(row)).settled for row in rows)
+    jobs = (JobRecord.from_row(row) for row in rows)
+    return sum(settle_job(ports, job).settled for job in jobs if _may_be_over(ports, job))
+
+
+def _may_be_over(ports: Ports, job: JobRecord) -> bool:
+    """False, for one look at most, of the many that are just under way. Of a job that somebody wants to hear of it is
+    looked at all the same whether it has begun."""
+    if job.final or job.fault_kind or job.cancelled:
+        return True
+    return job.planned and (job.subscriber is not None or not _waits(ports, job.job_id))
+
+
+def _waits(ports: Ports, job_id: str) -> bool:
+    wanted = {"state": str(OutputState.WANTED)}
+    return any(ports.tables.query(OutputRecord.TABLE, partition=job_id, equal=wanted, limit=1))
 
 
 def tasks_of(ports: Ports, job: JobRecord, outputs: list[OutputRecord]) -> list[TaskRecord]:

@@ -24,11 +24,15 @@ from fakes.world import Delivery, World, run_to_the_end
 from integration.storage import azure_ports
 from localdev.servers import Azurite
 from orthocontracts import names
-from orthocontracts.states import OutputState, TaskState
+from orthocontracts.states import JobState, OutputState, TaskState
 from orthofunctions.adapters.clock import SystemClock
+from orthofunctions.domain.callbacks import CallbackKind, CallbackRecord, CallbackState
 from orthofunctions.ports import Ports
 from orthofunctions.provision import provision
 from orthofunctions.usecases.dispatch import dispatch
+from orthofunctions.usecases.jobs import find_job
+from orthofunctions.usecases.rows import find, swap
+from orthofunctions.usecases.settle import settle_left
 from orthofunctions.usecases.sweep import sweep
 
 
@@ -201,3 +205,25 @@ def test_a_ticket_s_links_do_what_they_should(world: AzuriteWorld, real: Ports) 
     assert sweep(world.ports, world.rules) == 0
     delivery.delete_message()
     assert sweep(world.ports, world.rules) == 1, "now it is gone, and nobody will report"
+
+
+def test_a_job_s_end_is_written_by_its_collector_or_by_the_tour(world: AzuriteWorld, real: Ports) -> None:
+    task_id = world.job("settled", chr(0x2800))
+    (job,) = [one for one in world.jobs() if one.request_id == "settled"]
+    tell = '{"success_uri": "https://hooks.example.com/done"}'
+    swap(real.tables, job.changed(planned=True, subscriber=tell))
+    run_to_the_end(world, lambda delivery: delivery.succeed())
+    by_collector = find_job(real, job.user, job.job_id)
+    assert by_collector is not None
+    assert (by_collector.final, by_collector.settled, by_collector.n_images) == (JobState.SUCCESSFUL, True, 1)
+    ended = world.task(task_id).ended_at
+    swap(real.tables, by_collector.changed(final_state="", settled=False))
+    other = ("jff", None) if job.job_id < "jff" else (None, "j01")
+    assert settle_left(real, other) == 0
+    assert settle_left(real, (job.job_id[:3], None)) == 1
+    by_tour = find_job(real, job.user, job.job_id)
+    assert by_tour is not None
+    assert (by_tour.final, by_tour.settled, by_tour.ended_at) == (JobState.SUCCESSFUL, True, ended)
+    (told,) = find(real.tables, CallbackRecord, partition=job.job_id)
+    assert (told.kind, told.state) == (CallbackKind.SUCCESS, CallbackState.WAITING)
+    assert real.queues.length(names.QUEUE_CALLBACKS) == 1

@@ -58,11 +58,11 @@ def _links(ports: Ports, output: OutputRecord, expires_at: datetime) -> dict[str
 def result_items(ports: Ports, outputs: Iterable[OutputRecord], valid: timedelta) -> list[dict[str, Any]]:
     """The STAC Item of every committed output, with links that expire in place of its assets' file names."""
     committed = [output for output in outputs if output.state is OutputState.COMMITTED]
-    links = {one["digest"]: one for one in result_links(ports, committed, valid)}
-    if not links:
+    described = [one for one in result_links(ports, committed, valid) if "item" in one]
+    if not described:
         return []
     with ThreadPoolExecutor(PARALLEL_READS) as pool:
-        return list(pool.map(lambda one: _item(ports, one), links.values()))
+        return list(pool.map(lambda one: _item(ports, one), described))
 
 
 def _item(ports: Ports, links: dict[str, Any]) -> dict[str, Any]:

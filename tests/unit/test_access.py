@@ -340,6 +340,24 @@ class TestSharing:
         assert refused.json()["detail"] == "inputs.shared_with: you are not in the group forestry; yours: hydrology"
         assert list(find(system.ports.tables, JobRecord)) == []
 
+    def test_a_batch_is_shared_and_counted_as_its_requests_are(self) -> None:
+        system = make_system(max_open_jobs_per_user=3)
+        client, ana, ben = client_of(system), key_of(system, "ana"), key_of(system, "ben")
+
+        def ask(batch: str, *groups: str) -> Any:
+            executions = [order(request_id=f"{batch}-{number}", shared_with=groups) for number in range(2)]
+            return client.post("/batches", json={"batch": batch, "executions": executions}, headers=ana)
+
+        refused = ask("b0", "forestry")
+        assert (refused.status_code, refused.json()["errors"][0]["at"]) == (400, "executions.0.inputs.shared_with")
+        made = ask("b1", "hydrology")
+        assert made.headers["orthoburst-quota"].startswith("open-jobs;limit=3;used=2,")
+        for job in made.json()["jobs"]:
+            assert client.get(f"/jobs/{job['jobID']}", headers=ben).status_code == 200
+        assert ask("b1", "hydrology").status_code == 201, "the same batch"
+        assert ask("b2", "hydrology").status_code == 429
+        assert len(shared_jobs(system.ports, "hydrology")) == len(list(find(system.ports.tables, JobRecord))) == 2
+
     def test_a_group_lists_what_is_shared_with_it(self, system: System, client: AsgiClient) -> None:
         ana, made = key_of(system, "ana"), []
         for number in range(3):

@@ -358,6 +358,21 @@ class TestSharing:
         assert ask("b2", "hydrology").status_code == 429
         assert len(shared_jobs(system.ports, "hydrology")) == len(list(find(system.ports.tables, JobRecord))) == 2
 
+    def test_what_is_made_of_restricted_products_is_shared_with_nobody(
+        self, system: System, client: AsgiClient
+    ) -> None:
+        restricted = {**POOLS, "restricted": [{"prefix": "products/S1B", "readers": ["hydrology"]}]}
+        system.ports.blobs.write(names.CONTAINER_SETTINGS, names.BLOB_POOLS, json.dumps(restricted).encode())
+        put_safe(system.ports.blobs)
+        ana = key_of(system, "ana")
+        shared = submitted(client, ana, shared_with=["hydrology"])
+        alone = submitted(client, ana, request_id="r2")
+        plan_all(system)
+        failed = client.get(f"/jobs/{shared}", headers=ana).json()
+        assert failed["status"] == "failed"
+        assert "is restricted: what is made of it is shared with no group" in failed["message"]
+        assert client.get(f"/jobs/{alone}", headers=ana).json()["status"] == "accepted"
+
     def test_a_group_lists_what_is_shared_with_it(self, system: System, client: AsgiClient) -> None:
         ana, made = key_of(system, "ana"), []
         for number in range(3):

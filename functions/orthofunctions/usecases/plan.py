@@ -131,7 +131,7 @@ def images(job_id: str, request: Request, limits: Limits, look: Lookup, now: dat
         products,
         look.terrain(request) if needs_terrain else None,
         instrument=look.instrument(request) if needs_instrument else None,
-        trust=trust_scope(look.site, request.user, request.products),
+        trust=trust_scope(look.site, request.user, request.products, request.shared_with),
         limits=limits,
         now=now,
     )

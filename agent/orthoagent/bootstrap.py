@@ -7,8 +7,9 @@ import contextlib
 import os
 import platform
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from importlib.metadata import version
+from typing import Any
 
 import aiohttp
 
@@ -16,20 +17,25 @@ from orthoagent import logs
 from orthoagent.adapters.allocation import allocation_left_s
 from orthoagent.adapters.clients import open_storage
 from orthoagent.adapters.fetch import Fetcher
+from orthoagent.adapters.inotify import Inotify
 from orthoagent.adapters.kept import KeptInputs
 from orthoagent.adapters.mqtt import BrokerLine
 from orthoagent.adapters.process import ComputeChild, child_environment
+from orthoagent.adapters.products import ProductBlobs
 from orthoagent.adapters.scratch import own_scratch
 from orthoagent.adapters.sites import Sites
 from orthoagent.adapters.storage import Outbox, PoolQueue, Tickets
 from orthoagent.adapters.upload import Uploader
 from orthoagent.adapters.watch import SlotLimits
+from orthoagent.archive import watch
+from orthoagent.archive.announce import Announcer
+from orthoagent.archive.journal import Journal
 from orthoagent.doctor import Finding, examine
 from orthoagent.errors import AgentError
 from orthoagent.health import health_page
 from orthoagent.logs import log
 from orthoagent.presence import Presence
-from orthoagent.settings import BrokerSettings, Settings, StorageSettings, available_cores
+from orthoagent.settings import BrokerSettings, Settings, StorageSettings, WatchSettings, available_cores
 from orthoagent.status import StatusBoard
 from orthoagent.vitals import Vitals
 from orthoagent.walltime import Walltime
@@ -97,11 +103,44 @@ async def run_presence(settings: StorageSettings) -> None:
     async with open_storage(settings) as storage:
         outbox = Outbox(storage.queue(names.QUEUE_CAPACITY))
         presence = Presence(settings.broker_address(), outbox, timeout_s=settings.echo_timeout_s)
-        task = asyncio.create_task(presence.run(), name="presence")
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(signum, task.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await _until_told_to_end(presence.run(), "presence")
+
+
+async def run_watch(settings: WatchSettings) -> None:
+    """``orthoagent watch``: announces until it is told to end.
+
+    Raises
+    ------
+    AgentError
+        Where another watcher has its journal, or the folder is not there.
+    """
+    if not settings.folder.is_dir():
+        raise AgentError(f"{settings.folder} is no folder, or not one that this user may look into")
+    notices = None if settings.once else Inotify.on(settings.folder)
+    pace = watch.Pace(
+        settle_s=settings.settle_s,
+        rescan_s=settings.rescan_s,
+        parallel=settings.parallel,
+        once=settings.once,
+        only_new=settings.only_new,
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        journal = stack.enter_context(Journal(settings.journal, str(settings.folder)))
+        if notices is not None:
+            stack.callback(notices.close)
+        storage = await stack.enter_async_context(open_storage(settings))
+        products = ProductBlobs(storage.container(names.CONTAINER_PRODUCTS))
+        announcer = Announcer(products, settings.store, settings.root or settings.folder, settings.prefix)
+        program = watch.Watch(settings.folder, announcer, journal, notices, pace)
+        await _until_told_to_end(program.run(), "watch")
+
+
+async def _until_told_to_end(program: Coroutine[Any, Any, None], name: str) -> None:
+    task = asyncio.create_task(program, name=name)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 async def _run_together(worker: Worker, line: BrokerLine | None) -> None:

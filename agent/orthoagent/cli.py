@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from orthoagent import operate
-from orthoagent.bootstrap import run_doctor, run_presence, run_worker, set_up_logs
+from orthoagent.bootstrap import run_doctor, run_presence, run_watch, run_worker, set_up_logs
 from orthoagent.envfile import EnvFileError, read_env_file
 from orthoagent.errors import AgentError, RightsError
 from orthoagent.logs import log, redact
-from orthoagent.settings import BrokerSettings, ScaleSettings, Settings, StorageSettings
+from orthoagent.settings import BrokerSettings, ScaleSettings, Settings, StorageSettings, WatchSettings
 from orthocontracts.brokers import BrokerAddress
 
 EXIT_FAILED, EXIT_SETTINGS, EXIT_RIGHTS = 1, 2, 3
@@ -62,6 +62,10 @@ def _scale(parsed: argparse.Namespace) -> int:
 
 def _presence(parsed: argparse.Namespace) -> int:
     return _run(run_presence(_read(StorageSettings, parsed)), is_daemon=True)
+
+
+def _watch(parsed: argparse.Namespace) -> int:
+    return _run(run_watch(_read(WatchSettings, parsed)), is_daemon=True)
 
 
 def _doctor(parsed: argparse.Namespace) -> int:
@@ -178,6 +182,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--env-file", type=Path, metavar="FILE", help="NAME=value lines, mode 0600, read at start")
     presence = commands.add_parser("presence", help="forward the agents' statuses from the broker into queue capacity")
     presence.set_defaults(run=_presence)
+    watch = commands.add_parser(
+        "watch",
+        help="announce the products that come into an archive of the site, which stay there",
+        epilog="\n".join(["settings, which the options set too:", *_settings_help(WatchSettings)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    watch.set_defaults(run=_watch)
+    _add_watch(watch)
     scale = commands.add_parser(
         "scale",
         help="keep as many pilot jobs in a batch scheduler as the pool's demand asks for",
@@ -220,6 +232,20 @@ def _add_scale(scale: argparse.ArgumentParser) -> None:
     scale.add_argument("--linger", type=float, metavar="SECONDS", dest="linger_s")
     scale.add_argument("--scheduler-args", metavar="ARGUMENTS", help="quoted: --scheduler-args='--constraint=skylake'")
     scale.add_argument("--state", type=Path, metavar="FOLDER")
+
+
+def _add_watch(watch: argparse.ArgumentParser) -> None:
+    """Options of ``watch``, named as its settings are."""
+    watch.add_argument("folder", nargs="?", metavar="PATH")
+    watch.add_argument("--store", metavar="NAME")
+    watch.add_argument("--root", type=Path, metavar="FOLDER")
+    watch.add_argument("--prefix", metavar="PREFIX/")
+    watch.add_argument("--state", type=Path, metavar="FOLDER")
+    watch.add_argument("--settle", type=float, metavar="SECONDS", dest="settle_s")
+    watch.add_argument("--rescan", type=float, metavar="SECONDS", dest="rescan_s")
+    watch.add_argument("--parallel", type=int, metavar="N")
+    watch.add_argument("--only-new", action="store_true")
+    watch.add_argument("--once", action="store_true")
 
 
 def _settings_help(settings: type[BrokerSettings]) -> Iterator[str]:

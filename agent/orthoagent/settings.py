@@ -204,6 +204,44 @@ class Settings(StorageSettings):
         return self.cache / f"numba-r{KERNEL_RESULT_VERSION}"
 
 
+class WatchSettings(StorageSettings):
+    """What ``orthoagent watch`` needs on top."""
+
+    folder: Folder = Field(description="folder of the archive that is watched")
+    store: Identifier = Field(description="the archive's name as a store in settings/pools.yaml")
+    root: Folder | None = Field(
+        default=None, description="the store's folder as it is mounted here; the watched folder by default"
+    )
+    prefix: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,60}/){0,3}$",
+        description="what the products' names in container products begin with, archive/ say; nothing by default",
+    )
+    state: Folder = Field(
+        default_factory=lambda: Path.home() / ".local" / "state" / "orthowatch",
+        description="folder of the journal of what has been announced",
+    )
+    settle_s: float = Field(default=60, gt=0, description="seconds for which nothing of a product may change")
+    rescan_s: float = Field(
+        default=600, gt=0, description="seconds between walks through the archive: NFS and Lustre tell of nothing"
+    )
+    parallel: int = Field(default=8, ge=1, le=64, description="products looked at and announced at a time")
+    only_new: bool = Field(
+        default=False, description="leave alone what was whole before the first start of this journal"
+    )
+    once: bool = Field(default=False, description="announce what is whole now, and leave")
+
+    @model_validator(mode="after")
+    def _lies_in_its_store(self) -> Self:
+        if self.root is not None and not self.folder.resolve().is_relative_to(self.root.resolve()):
+            raise ValueError(f"the watched folder {self.folder} does not lie below the store's, {self.root}")
+        return self
+
+    @property
+    def journal(self) -> Path:
+        return self.state / f"{self.store}.journal"
+
+
 class ScaleSettings(BrokerSettings):
     """What ``orthoagent scale`` is told. The pilots' own settings, secrets among them, are in ``env_file``."""
 

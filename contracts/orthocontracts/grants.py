@@ -1,4 +1,4 @@
-"""A grant: what one pool's workers, or presence, may do in storage, and until when. Whoever has the file may do it."""
+"""A grant: what workers of a pool, presence, or a watcher may do in storage, and until when. Who has the file may."""
 
 from __future__ import annotations
 
@@ -47,10 +47,24 @@ class PresenceGrant(Document):
         return (self.capacity,)
 
 
-Grant: TypeAlias = PoolGrant | PresenceGrant
+class WatchGrant(Document):
+    """For ``orthoagent watch``."""
+
+    v: Literal[1]
+    kind: Literal["watch"]
+    products: SignedUrl
+    """Container ``products``: look at blobs, write them; neither list nor delete."""
+    expires_at: UtcTime
+
+    @property
+    def signed_urls(self) -> tuple[str, ...]:
+        return (self.products,)
 
 
-class _AnyGrant(RootModel[Annotated[PoolGrant | PresenceGrant, Field(discriminator="kind")]]):
+Grant: TypeAlias = PoolGrant | PresenceGrant | WatchGrant
+
+
+class _AnyGrant(RootModel[Annotated[PoolGrant | PresenceGrant | WatchGrant, Field(discriminator="kind")]]):
     pass
 
 

@@ -69,7 +69,7 @@ def parse_safe_manifest(root: Element, name: str) -> SafeManifest:
                 text.strip().lower() for text in _texts(root, "transmitterReceiverPolarisation") if text.strip()
             )
         ),
-        files=_files(root, name),
+        files=listed_files(root, name),
         orbit_direction=_direction(next(iter(_texts(root, "pass")), "")),
         relative_orbit=_relative_orbit(root),
     )
@@ -88,7 +88,7 @@ def parse_sentinel2_manifest(root: Element, name: str) -> SafeManifest:
         stop=_time(root, "stopTime", name) if _texts(root, "stopTime") else None,
         footprint_lonlat=_ring(_in_pairs(_coordinates(root, name), name), name),
         polarisations=(),
-        files=_files(root, name),
+        files=listed_files(root, name),
     )
 
 
@@ -105,7 +105,7 @@ def parse_sentinel3_manifest(root: Element, name: str) -> SafeManifest:
         stop=_time(root, "stopTime", name),
         footprint_lonlat=_ring(_in_pairs(_coordinates(root, name, "posList"), name), name),
         polarisations=(),
-        files=_files(root, name),
+        files=listed_files(root, name),
         orbit_direction=_direction(
             next((node.attrib.get("groundTrackDirection", "") for node in _nodes(root, "relativeOrbitNumber")), "")
         ),
@@ -172,7 +172,14 @@ def _ring(latlon: Sequence[Sequence[str]], name: str) -> tuple[LonLat, ...]:
     return tuple(ring)
 
 
-def _files(root: Element, name: str) -> tuple[ManifestFile, ...]:
+def listed_files(root: Element, name: str) -> tuple[ManifestFile, ...]:
+    """The members that a manifest of any mission lists.
+
+    Raises
+    ------
+    ManifestError
+        Where there are none, or one has no path, size or checksum.
+    """
     files = []
     for stream in (node for node in root.iter() if node.tag.rsplit("}", 1)[-1] == "byteStream"):
         parts = {node.tag.rsplit("}", 1)[-1]: node for node in stream}

@@ -18,6 +18,7 @@ __all__ = [
     "Sentinel2Name",
     "Sentinel3Name",
     "UnsupportedNameError",
+    "images_are_made_of",
     "mission_of",
     "parse_product",
     "parse_sentinel1",
@@ -120,6 +121,15 @@ def parse_product(name: str) -> Sentinel1Name | Sentinel2Name | Sentinel3Name:
             return parse_sentinel3(name)
         case _:
             return parse_sentinel1(name)
+
+
+def images_are_made_of(name: str) -> bool:
+    """Whether it is the name of a Sentinel product of a kind that this version makes images of."""
+    try:
+        parsed = parse_product(name)
+    except ProductNameError:
+        return False
+    return not isinstance(parsed, Sentinel1Name) or parsed.product_type in ("GRDF", "GRDH", "GRDM")
 
 
 def product_of_upload(blob: str) -> str | None:

@@ -20,8 +20,21 @@ ELSEWHERE: Final = "elsewhere.json"
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
 
 
-def site_url(store: str, path: str) -> str:
-    return f"{SCHEME}{store}/{path}"
+def site_url(store: str, path: str, member: str | None = None) -> str:
+    """Address of a file, or of a member of a zip."""
+    return f"{SCHEME}{store}/{path}" + (f"#{member}" if member is not None else "")
+
+
+def split_member(url: str) -> tuple[str, str | None]:
+    """The address of the file, and of which member of it, where it is a zip's.
+
+    Raises
+    ------
+    ValueError
+        Where the member's path is not plain.
+    """
+    url, hash_, member = url.partition("#") if url.startswith(SCHEME) else (url, "", "")
+    return url, plain_path(member) if hash_ else None
 
 
 def split_site_url(url: str) -> tuple[str, str] | None:
@@ -51,11 +64,12 @@ class StoredMember(Document):
     path: str
     size_bytes: int = Field(ge=0)
     md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
+    member: str | None = Field(default=None, description="of the zip that lies there; the file itself where not set")
 
-    @field_validator("path")
+    @field_validator("path", "member")
     @classmethod
-    def _plain(cls, path: str) -> str:
-        return plain_path(path)
+    def _plain(cls, path: str | None) -> str | None:
+        return None if path is None else plain_path(path)
 
 
 class Elsewhere(Document):

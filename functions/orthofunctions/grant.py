@@ -39,8 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"settings/{names.BLOB_POOLS} has no pool {asked.pool}; it has {', '.join(known)}\n")
         return 1
     with AccountKeyGrants(storage) as grants:
-        if asked.pool is None:
-            grant: Grant = grants.for_presence(expires_at)
+        if asked.watch:
+            grant: Grant = grants.for_watch(expires_at)
+        elif asked.pool is None:
+            grant = grants.for_presence(expires_at)
         else:
             grant = grants.for_pool(asked.pool, asked.result_version, expires_at)
     if asked.out is None:
@@ -76,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     whose = parser.add_mutually_exclusive_group(required=True)
     whose.add_argument("--pool", help="for the workers of this pool")
     whose.add_argument("--presence", action="store_true", help="for orthoagent presence")
+    whose.add_argument("--watch", action="store_true", help="for orthoagent watch")
     parser.add_argument(
         "--days", type=_days, default=7.0, help=f"how long it holds, {MOST_DAYS:g} at most; 7 by default"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from orthoagent.settings import ScaleSettings
+from orthoagent.settings import ScaleSettings, StorageSettings, WatchSettings
 from orthoagent.settings import Settings as WorkerSettings
 from orthofunctions.settings import Settings as FunctionSettings
 
@@ -42,14 +42,21 @@ def page() -> str:
             "\n## Pilots\n",
             "`orthoagent scale` takes these, or options of the same names ([how pilots work](hpc.md)).\n",
             _table(ScaleSettings, "ORTHOAGENT_"),
+            "\n## Watchers of an archive\n",
+            "`orthoagent watch` takes these, or options of the same names, and those of workers down to "
+            "`HEALTH_HOST` ([how products arrive](doors.md)).\n",
+            _table(WatchSettings, "ORTHOAGENT_", but=StorageSettings),
             "\n" + CLIENT,
         ]
     )
 
 
-def _table(settings: type[BaseSettings], prefix: str) -> str:
+def _table(settings: type[BaseSettings], prefix: str, but: type[BaseSettings] | None = None) -> str:
+    """All of them, but those that another kind has too."""
     lines = ["| variable | default | what it does |", "|---|---|---|"]
     for name, field in settings.model_fields.items():
+        if but is not None and name in but.model_fields:
+            continue
         if field.is_required():
             default = "required"
         elif field.default is None or field.default is PydanticUndefined:

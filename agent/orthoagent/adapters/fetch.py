@@ -18,10 +18,11 @@ import aiohttp
 
 from orthoagent.adapters.kept import KeptInputs
 from orthoagent.adapters.scratch import SPARE_BYTES, is_full
-from orthoagent.adapters.sites import Sites, lend
+from orthoagent.adapters.sites import Sites, lend, unpack
 from orthoagent.errors import FaultError
 from orthoagent.logs import log
 from orthoagent.patience import pauses_s
+from orthocontracts.stores import split_member
 from orthocontracts.tickets import InputFile
 
 CHUNK_BYTES = 1 << 20
@@ -77,7 +78,8 @@ class Fetcher:
         """
         paths = [_inside(folder, file.path) for file in files]
         lent = {file.path: self._sites.path_of(file.url) for file in files}
-        to_store = [file for file in files if lent[file.path] is None]
+        packed_in = {file.path: split_member(file.url)[1] for file in files}
+        to_store = [file for file in files if lent[file.path] is None or packed_in[file.path] is not None]
         await asyncio.to_thread(self._make_room, folder, to_store, limit_bytes)
         turns = asyncio.Semaphore(self._parallel)
 
@@ -86,7 +88,11 @@ class Fetcher:
                 source = lent[file.path]
                 if source is None:
                     return await self._bring(file, path, on_bytes)
-                await asyncio.to_thread(lend, source, path, file.size_bytes, file.path)
+                member = packed_in[file.path]
+                if member is None:
+                    await asyncio.to_thread(lend, source, path, file.size_bytes, file.path)
+                else:
+                    await asyncio.to_thread(unpack, source, member, path, file.size_bytes, file.path)
                 on_bytes(file.size_bytes)
                 return Fetched(local_bytes=file.size_bytes)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from orthoagent.errors import FaultError
-from orthocontracts.stores import split_site_url
+from orthocontracts.stores import split_member, split_site_url
 
 
 class Sites:
@@ -18,7 +20,7 @@ class Sites:
         self._folders = folders
 
     def path_of(self, url: str) -> Path | None:
-        """Where ``site://store/path`` lies here; None for any other link.
+        """Where ``site://store/path``, or the zip that holds ``…#member``, lies here; None for any other link.
 
         Raises
         ------
@@ -26,7 +28,7 @@ class Sites:
             For a store this worker does not have, or a path that leaves it.
         """
         try:
-            place = split_site_url(url)
+            place = split_site_url(split_member(url)[0])
         except ValueError as error:
             raise FaultError("UnsafePath", str(error), permanent=True) from error
         if place is None:
@@ -60,6 +62,31 @@ def lend(source: Path, target: Path, size_bytes: int, name: str) -> None:
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.symlink_to(source)
+
+
+def unpack(source: Path, member: str, target: Path, size_bytes: int, name: str) -> None:
+    """Make ``target`` of a member of a zip that lies in a store. Blocks.
+
+    Raises
+    ------
+    FaultError
+        Where the zip is not there, is damaged, or its member has another size.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with zipfile.ZipFile(source) as archive, archive.open(member) as packed, target.open("wb") as file:
+            shutil.copyfileobj(packed, file, 1 << 20)
+            found = file.tell()
+    except FileNotFoundError as error:
+        raise FaultError("InputMissing", f"{name}: there is no {source}", permanent=True) from error
+    except KeyError as error:
+        raise FaultError("InputMissing", f"{name}: {source} has no member {member}", permanent=True) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise FaultError("InputDamaged", f"{name}: {source} does not unpack ({error})", permanent=True) from error
+    if found != size_bytes:
+        raise FaultError(
+            "InputChanged", f"{name}: {found} bytes in {source}, {size_bytes} were promised", permanent=True
+        )
 
 
 def keep(source: Path, target: Path) -> None:

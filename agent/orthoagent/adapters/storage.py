@@ -32,7 +32,8 @@ _GONE = frozenset({"MessageNotFound", "PopReceiptMismatch", "QueueNotFound", "Qu
 
 
 @contextlib.asynccontextmanager
-async def _asking(what: str, *, limit_s: float = CALL_LIMIT_S) -> AsyncIterator[None]:
+async def asking(what: str, *, limit_s: float = CALL_LIMIT_S) -> AsyncIterator[None]:
+    """Around a call to storage. Raises LeaseLostError, StorageSilentError."""
     try:
         async with asyncio.timeout(limit_s):
             yield
@@ -85,7 +86,7 @@ class Lease:
             if self.is_closed:
                 return
             with contextlib.suppress(LeaseLostError):
-                async with _asking("delete the message"):
+                async with asking("delete the message"):
                     await self._queue.delete_message(self._id, self._receipt)
             self.is_closed = True
 
@@ -95,7 +96,7 @@ class Lease:
                 return
             # A renewal that takes longer than the lease is worth nothing.
             try:
-                async with _asking("renew the lease", limit_s=min(CALL_LIMIT_S, self._lease_s)):
+                async with asking("renew the lease", limit_s=min(CALL_LIMIT_S, self._lease_s)):
                     updated = await self._queue.update_message(self._id, self._receipt, visibility_timeout=seconds)
             except StorageSilentError:
                 self._was_silent = True
@@ -121,7 +122,7 @@ class PoolQueue:
         what does not start in time. Raises StorageSilentError."""
         while True:
             try:
-                async with _asking("take a message"):
+                async with asking("take a message"):
                     message = await self._queue.receive_message(visibility_timeout=self._lease_s)
             except LeaseLostError:
                 return None  # the queue is made with the first release
@@ -134,7 +135,7 @@ class PoolQueue:
                 why = str(error)[:300]
                 log("message_not_understood", level=logging.ERROR, queue=self.name, message=message.id, why=why)
                 with contextlib.suppress(LeaseLostError):
-                    async with _asking("delete a message"):
+                    async with asking("delete a message"):
                         await self._queue.delete_message(message.id, message.pop_receipt)
                 continue
             return Lease(
@@ -151,7 +152,7 @@ class Tickets:
     async def read(self, task_id: str, release: int) -> Ticket | None:
         """The ticket, or None where it was withdrawn. Raises TicketUnreadableError, StorageSilentError."""
         try:
-            async with _asking("read the ticket"):
+            async with asking("read the ticket"):
                 try:
                     stream = await self._container.download_blob(names.ticket_blob(task_id, release))
                     body = await stream.readall()
@@ -168,7 +169,7 @@ class Tickets:
 
     async def is_there(self, task_id: str, release: int) -> bool:
         """Whether the ticket still stands. Raises StorageSilentError."""
-        async with _asking("look at the ticket"):
+        async with asking("look at the ticket"):
             return await self._container.get_blob_client(names.ticket_blob(task_id, release)).exists()
 
 
@@ -189,7 +190,7 @@ class Outbox:
     async def send(self, body: str) -> None:
         """Put a message that never expires. Raises StorageSilentError."""
         try:
-            async with _asking("send a message"):
+            async with asking("send a message"):
                 await self._queue.send_message(base64.b64encode(body.encode()).decode(), time_to_live=-1)
         except LeaseLostError as error:
             raise StorageSilentError(str(error)) from error  # a queue that is not there yet

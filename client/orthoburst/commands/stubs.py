@@ -13,7 +13,7 @@ from orthoburst.stub import make_stub
 
 def add_to(commands: Subcommands) -> None:
     stub = commands.add("stub", _stub, "of a product that stays in the site's archive: the part to upload")
-    stub.add_argument("product", type=Path, help="its folder, below the root")
+    stub.add_argument("product", type=Path, help="its folder or zip, below the root")
     stub.add_argument("into", type=Path, help="folder to make it in")
     stub.add_argument("--store", required=True, help="name of the archive in pools.yaml")
     stub.add_argument("--root", type=Path, required=True, help="the archive's folder as it is mounted here")

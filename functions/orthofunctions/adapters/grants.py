@@ -10,12 +10,13 @@ from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, gener
 from azure.storage.queue import QueueSasPermissions, QueueServiceClient, generate_queue_sas
 
 from orthocontracts import names
-from orthocontracts.grants import PoolGrant, PresenceGrant
+from orthocontracts.grants import PoolGrant, PresenceGrant, WatchGrant
 
 # To renew a message's lease is to update it, to take it is to process it.
 _TAKE = QueueSasPermissions(process=True, update=True)
 _ADD = QueueSasPermissions(add=True)
 _READ = ContainerSasPermissions(read=True)
+_READ_WRITE = ContainerSasPermissions(read=True, create=True, write=True)
 
 
 class AccountKeyGrants:
@@ -49,7 +50,7 @@ class AccountKeyGrants:
             pool=pool,
             result_version=result_version,
             queue=self._queue(names.pool_queue(pool, result_version), _TAKE, expires_at),
-            tickets=self._container(names.ticket_container(pool), expires_at),
+            tickets=self._container(names.ticket_container(pool), _READ, expires_at),
             results=self._queue(names.QUEUE_RESULTS, _ADD, expires_at),
             expires_at=expires_at,
         )
@@ -57,6 +58,10 @@ class AccountKeyGrants:
     def for_presence(self, expires_at: datetime) -> PresenceGrant:
         capacity = self._queue(names.QUEUE_CAPACITY, _ADD, expires_at)
         return PresenceGrant(v=1, kind="presence", capacity=capacity, expires_at=expires_at)
+
+    def for_watch(self, expires_at: datetime) -> WatchGrant:
+        products = self._container(names.CONTAINER_PRODUCTS, _READ_WRITE, expires_at)
+        return WatchGrant(v=1, kind="watch", products=products, expires_at=expires_at)
 
     def _queue(self, name: str, permission: QueueSasPermissions, expires_at: datetime) -> str:
         url = f"{self._queues.url.rstrip('/')}/{name}"
@@ -66,11 +71,11 @@ class AccountKeyGrants:
         )
         return f"{url}?{query}"
 
-    def _container(self, name: str, expires_at: datetime) -> str:
+    def _container(self, name: str, permission: ContainerSasPermissions, expires_at: datetime) -> str:
         url = f"{self._blobs.url.rstrip('/')}/{name}"
         protocol = _protocol(url)
         query = generate_container_sas(
-            self._account, name, account_key=self._key, permission=_READ, expiry=expires_at, protocol=protocol
+            self._account, name, account_key=self._key, permission=permission, expiry=expires_at, protocol=protocol
         )
         return f"{url}?{query}"
 

@@ -21,10 +21,12 @@ class SiteMember:
     path: str
     size_bytes: int
     md5: str | None = None
+    member: str | None = None
+    """Of the zip that lies there."""
 
     @property
     def url(self) -> str:
-        return site_url(self.store, self.path)
+        return site_url(self.store, self.path, self.member)
 
 
 def members_of_folder(blobs: Blobs, container: str, folder: str) -> dict[str, BlobFacts | SiteMember]:
@@ -48,5 +50,5 @@ def members_of_folder(blobs: Blobs, container: str, folder: str) -> dict[str, Bl
         where = ".".join(map(str, first["loc"])) or "file"
         raise BrokenProductError(f"{folder}/{ELSEWHERE} is not usable: {where}: {first['msg']}") from error
     for path, member in elsewhere.files.items():
-        found.setdefault(path, SiteMember(elsewhere.store, member.path, member.size_bytes, member.md5))
+        found.setdefault(path, SiteMember(elsewhere.store, member.path, member.size_bytes, member.md5, member.member))
     return found

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from orthofunctions.triggers import callbacks, capacity, dispatch, http, poison, requests, results, timers, uploads
+from orthofunctions.triggers import (
+    announced,
+    callbacks,
+    capacity,
+    dispatch,
+    http,
+    poison,
+    requests,
+    results,
+    timers,
+    uploads,
+)
 
 app = func.FunctionApp()
-for module in (uploads, requests, http, dispatch, results, capacity, callbacks, poison, timers):
+for module in (uploads, requests, http, dispatch, results, capacity, callbacks, announced, poison, timers):
     app.register_functions(module.blueprint)

@@ -15,13 +15,14 @@ from orthofunctions.adapters.blobs import AzureBlobs
 from orthofunctions.adapters.clock import SystemClock
 from orthofunctions.adapters.issuer import IssuerKeys
 from orthofunctions.adapters.links import AccountKeyLinks
+from orthofunctions.adapters.pages import HttpPages
 from orthofunctions.adapters.pinned import PinnedPoster
 from orthofunctions.adapters.queues import AzureQueues
 from orthofunctions.adapters.tables import AzureTables
 from orthofunctions.adapters.transport import new_session
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.rules import Rules
-from orthofunctions.ports import Ports, Poster, SigningKeys
+from orthofunctions.ports import Pages, Ports, Poster, SigningKeys
 from orthofunctions.settings import Settings
 from orthofunctions.usecases.callers import Callers
 from orthofunctions.usecases.rounds import Rounds
@@ -43,6 +44,10 @@ class System:
     @property
     def poster(self) -> Poster:
         return PinnedPoster(self.settings.allowed_hosts())
+
+    @property
+    def pages(self) -> Pages:
+        return HttpPages(self.session)
 
     def close(self) -> None:
         """Publish what waits for the broker, close connections."""

@@ -191,6 +191,18 @@ class Poster(Protocol):
         ...
 
 
+class PagesDownError(Exception):
+    """A page of a catalogue that did not come, or is none. The message says why."""
+
+
+class Pages(Protocol):
+    """Reads catalogues that operators name."""
+
+    def get(self, url: str) -> Any:
+        """The JSON there. Raises PagesDownError."""
+        ...
+
+
 class Clock(Protocol):
     def now(self) -> datetime: ...
 

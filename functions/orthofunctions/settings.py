@@ -98,6 +98,16 @@ class Settings(BaseSettings):
         description="Callbacks may go over plain http and to this machine itself, for hosts that callback_hosts names.",
     )
 
+    cdse_user: str | None = Field(
+        default=None,
+        pattern=r"^[^:]+$",
+        description="User that a push subscription of the Copernicus Data Space sends (NotificationEpUsername). "
+        "Without it and its password, /doors/cdse is shut.",
+    )
+    cdse_password: SecretStr | None = Field(
+        default=None, min_length=16, description="Its password (NotificationEpPassword)."
+    )
+
     max_outputs_per_task: int = Field(
         default=_LIMITS.max_outputs_per_task, ge=1, description="Most images that one task makes."
     )

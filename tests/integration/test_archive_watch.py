@@ -99,7 +99,7 @@ def test_it_announces_once_whatever_kills_it(products: ContainerClient, tmp_path
 def test_once_says_what_it_did_and_a_second_watcher_is_refused(tmp_path: Path) -> None:
     (tmp_path / "archive").mkdir()
     process = start(tmp_path)
-    until(lambda: (tmp_path / "state" / "site.journal").exists(), "its journal")
+    until((tmp_path / "state" / "site.journal").exists, "its journal")
     other = start(tmp_path, "--once")
     _, log = other.communicate(timeout=30)
     assert other.returncode == 1

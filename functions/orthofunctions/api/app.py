@@ -11,6 +11,7 @@ from orthocontracts.requests import MAX_PRODUCTS, MAX_TILES
 from orthofunctions.api import (
     batches,
     callbacks,
+    doors,
     jobs,
     landing,
     operations,
@@ -56,4 +57,5 @@ def create_app(system: Callable[[], System]) -> FastAPI:
     app.include_router(people.router)
     app.include_router(batches.router)
     app.include_router(stac.router)
+    app.include_router(doors.router)
     return app

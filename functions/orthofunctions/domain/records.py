@@ -315,7 +315,7 @@ class AgentRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class InventoryRecord(Record):
-    """A product that lies in the store, under one of the cells it touches."""
+    """A product that lies in the store, or elsewhere, under one of the cells it touches."""
 
     TABLE = names.TABLE_INVENTORY
     PARTITION = "cell"
@@ -331,8 +331,9 @@ class InventoryRecord(Record):
     stop: datetime
     size_bytes: int
     footprint: str  # JSON: its outline
-    arrived: str  # the blob that completed it
+    arrived: str  # the blob that completed it; "" where it was announced, and lies in somebody else's archive
     arrived_at: datetime
+    checksum: str | None = None  # of an announced product, as its catalogue has it: "md5:…"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from orthocontracts import names
 from orthocontracts.orders import StandingOrder
 from orthocontracts.products import ProductNameError, Sentinel1Name, parse_product
 from orthocontracts.requests import Request
@@ -28,12 +29,15 @@ logger = logging.getLogger(__name__)
 PARALLEL_ORDERS = 8
 
 
-def ask_for(ports: Ports, book: OrderBook, product: ProductFacts, arrived_at: datetime) -> list[JobRecord]:
+def ask_for(
+    ports: Ports, book: OrderBook, product: ProductFacts, arrived_at: datetime, *, clouds: float | None = None
+) -> list[JobRecord]:
     """One job for each order that the product fits; not where its month is full, or its user may not have the product.
 
-    Repeating it is harmless: a job's id follows from the order and the product's content.
+    Repeating it is harmless: a job's id follows from the order and the product's content. ``clouds``, in percent, are
+    read of the product's own metadata where they are not given.
     """
-    orders = book.matching(_arrival(ports, book, product, arrived_at))
+    orders = book.matching(_arrival(ports, book, product, arrived_at, clouds))
     if not orders:
         return []
     site, ref = load_site(ports), product.source.ref
@@ -70,7 +74,11 @@ def _request(order: StandingOrder, product: ProductFacts, arrived_at: datetime) 
     )
 
 
-def _arrival(ports: Ports, book: OrderBook, product: ProductFacts, arrived_at: datetime) -> Arrival:
+def _arrival(
+    ports: Ports, book: OrderBook, product: ProductFacts, arrived_at: datetime, clouds: float | None
+) -> Arrival:
+    if clouds is None and book.asks_for_clouds and product.source.ref.startswith(f"{names.CONTAINER_PRODUCTS}/"):
+        clouds = cloud_cover_percent(ports.blobs, product)
     arrival = Arrival(
         ref=product.source.ref,
         mission=product.mission,
@@ -79,7 +87,7 @@ def _arrival(ports: Ports, book: OrderBook, product: ProductFacts, arrived_at: d
         sensed_at=arrived_at,
         orbit_direction=product.orbit_direction,
         relative_orbit=product.relative_orbit,
-        cloud_cover_percent=cloud_cover_percent(ports.blobs, product) if book.asks_for_clouds else None,
+        cloud_cover_percent=clouds,
     )
     try:
         name = parse_product(product.name)

@@ -22,7 +22,7 @@ from orthofunctions.domain.cells import box_meets, cells_in, cells_of
 from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.footprints import Bounds, along_great_circles
 from orthofunctions.domain.records import InventoryRecord
-from orthofunctions.ports import BlobFacts, Ports
+from orthofunctions.ports import Ports
 from orthofunctions.usecases.rows import delete_all
 from orthofunctions.usecases.site import load_site
 
@@ -57,11 +57,29 @@ class Search:
     after: str = ""
 
 
-def take_stock(ports: Ports, facts: ProductFacts, arrived: BlobFacts) -> None:
-    """Write the rows of a product that has arrived; ``arrived`` is the blob that completes it."""
-    record = _record(facts, arrived)
+def take_stock(
+    ports: Ports, facts: ProductFacts, *, at: datetime, completed_by: str = "", checksum: str | None = None
+) -> None:
+    """Write the rows of a product that has arrived at a time, or been announced.
+
+    Parameters
+    ----------
+    completed_by : str
+        The blob that completes it; nothing where it lies in somebody else's archive.
+    checksum : str, optional
+        Of the whole product, where somebody says it.
+    """
+    record = _record(facts, at, completed_by).changed(checksum=checksum)
     for cell in (EVERYWHERE, *sorted(_cells(record))):
         ports.tables.put(InventoryRecord.TABLE, record.changed(cell=cell).to_row())
+
+
+def others_of_name(ports: Ports, facts: ProductFacts) -> list[str]:
+    """References of products of the same name that are listed already, in other places."""
+    key = _key_of(parse_product(facts.name).start.timestamp())
+    rows = ports.tables.query(InventoryRecord.TABLE, partition=EVERYWHERE, key_from=f"{key}-", key_below=f"{key}.")
+    listed = [InventoryRecord.from_row(row) for row in rows]
+    return [one.ref for one in listed if one.name == facts.name and one.ref != facts.source.ref]
 
 
 def find_products(ports: Ports, user: str, search: Search, limit: int) -> tuple[list[InventoryRecord], str | None]:
@@ -87,12 +105,12 @@ def find_products(ports: Ports, user: str, search: Search, limit: int) -> tuple[
     return _still_there(ports, found), None
 
 
-def _record(facts: ProductFacts, arrived: BlobFacts) -> InventoryRecord:
+def _record(facts: ProductFacts, at: datetime, completed_by: str) -> InventoryRecord:
     try:
         name = parse_product(facts.name)
         start, stop = name.start, getattr(name, "stop", name.start)
     except ProductNameError:  # an image with RPC: its name says no time
-        start = stop = arrived.last_modified
+        start = stop = at
     return InventoryRecord(
         cell=EVERYWHERE,
         key=f"{_key_of(start.timestamp())}-{hashlib.sha256(facts.source.ref.encode()).hexdigest()[:16]}",
@@ -104,8 +122,8 @@ def _record(facts: ProductFacts, arrived: BlobFacts) -> InventoryRecord:
         stop=stop,
         size_bytes=facts.source.size_bytes + sum(facts.bytes_at.values()),
         footprint=json.dumps([[round(lon, 6), round(lat, 6)] for lon, lat in facts.footprint_lonlat]),
-        arrived=arrived.name,
-        arrived_at=arrived.last_modified,
+        arrived=completed_by,
+        arrived_at=at,
     )
 
 
@@ -144,14 +162,19 @@ def _matches(record: InventoryRecord, search: Search) -> bool:
 
 def _still_there(ports: Ports, records: list[InventoryRecord]) -> list[InventoryRecord]:
     with ThreadPoolExecutor(PARALLEL_LOOKS) as pool:
-        seen = list(pool.map(lambda one: ports.blobs.facts(names.CONTAINER_PRODUCTS, one.arrived), records))
-    gone = [record for record, facts in zip(records, seen, strict=True) if facts is None]
+        seen = list(pool.map(lambda one: _is_there(ports, one), records))
+    gone = [record for record, is_there in zip(records, seen, strict=True) if not is_there]
     delete_all(
         ports.tables,
         InventoryRecord.TABLE,
         [(cell, record.key) for record in gone for cell in (EVERYWHERE, *_cells(record))],
     )
-    return [record for record, facts in zip(records, seen, strict=True) if facts is not None]
+    return [record for record, is_there in zip(records, seen, strict=True) if is_there]
+
+
+def _is_there(ports: Ports, record: InventoryRecord) -> bool:
+    """Of somebody else's archive nobody here knows."""
+    return not record.arrived or ports.blobs.facts(names.CONTAINER_PRODUCTS, record.arrived) is not None
 
 
 def _cells(record: InventoryRecord) -> frozenset[str]:

@@ -56,7 +56,7 @@ def take_upload(ports: Ports, blob: str) -> list[JobRecord]:
     except PlanError as error:  # the default order's job tells everybody what is wrong with it
         logger.info("%s is not listed: %s", ref, error, extra={"action": "upload_unreadable"})
     else:
-        take_stock(ports, product, facts)
+        take_stock(ports, product, at=facts.last_modified, completed_by=facts.name)
         if jobs := ask_for(ports, order_book(ports), product, facts.last_modified):
             return jobs
     order = default_order(ports)

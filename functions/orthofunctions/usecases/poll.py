@@ -27,6 +27,8 @@ MOST_S: Final = 240.0
 """Of one look; the next goes on where it ended."""
 MOST_PAGES: Final = 500
 """Of one window."""
+TRIES: Final = 3
+"""Of a page."""
 
 
 def look_for_products(ports: Ports, pages: Pages) -> int:
@@ -110,7 +112,7 @@ def _read_window(
         if url in seen or len(seen) >= MOST_PAGES or not spec.is_own(url):
             raise PagesDownError(f"its pages lead in a circle, have no end, or lead elsewhere: {url[:300]}")
         seen.add(url)
-        body = pages.get(url)
+        body = _get(pages, url)
         try:
             listed, url = odata.page_of(body) if spec.kind == "odata" else stacitems.page_of(body)
         except ValueError as error:
@@ -124,6 +126,16 @@ def _read_window(
             progress = progress.with_known((product.id, product.published_at) for product in news.values())
             _save(ports, spec, progress)
     return n_told, progress
+
+
+def _get(pages: Pages, url: str) -> Any:
+    """A page, tried a few times: of a catalogue that fails now and then no window would ever be read to its end."""
+    for _ in range(TRIES - 1):
+        try:
+            return pages.get(url)
+        except PagesDownError as error:
+            logger.info("asked again: %s", error, extra={"action": "page_again"})
+    return pages.get(url)
 
 
 def _is_new(product: Announced, progress: Progress, window: tuple[datetime, datetime]) -> bool:

@@ -29,7 +29,7 @@ CHANCES = 3
 """How often a request or a report is put back. Its function may have failed because storage did: five tries take half a
 minute, and a reconciliation comes once a minute."""
 AT_ONCE = 32
-_PUT_BACK = (names.QUEUE_REQUESTS, names.QUEUE_RESULTS, names.QUEUE_ANNOUNCED)
+_PUT_BACK = (names.QUEUE_REQUESTS, names.QUEUE_RESULTS, names.QUEUE_ANNOUNCED, names.QUEUE_UPLOADS)
 
 
 def reconcile_poison(ports: Ports, rules: Rules, current_version: int = KERNEL_RESULT_VERSION) -> int:
@@ -67,8 +67,8 @@ def _reconcile(ports: Ports, rules: Rules, queue: str, body: str) -> None:
         logger.warning("a wake failed too often; the timer goes on", extra={"action": "poison", "queue": queue})
     elif queue == names.QUEUE_CALLBACKS:
         logger.warning("a callback failed too often; its row goes on", extra={"action": "poison", "queue": queue})
-    elif queue == names.QUEUE_ANNOUNCED:
-        logger.warning("an announced product could not be taken in", extra={"action": "poison", "queue": queue})
+    elif queue in (names.QUEUE_ANNOUNCED, names.QUEUE_UPLOADS):
+        logger.warning("a product could not be taken in", extra={"action": "poison", "queue": queue})
     elif queue != names.QUEUE_CAPACITY:
         _release(ports, rules, body)
 

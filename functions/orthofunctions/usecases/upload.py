@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
 from orthocontracts import names
+from orthocontracts.model import Message
 from orthocontracts.products import mission_of, product_of_upload
 from orthocontracts.requests import OrderTemplate, Request, StandingDefault
 from orthocontracts.wire import explain
-from orthofunctions.domain.faults import PlanError
+from orthofunctions.domain.faults import BrokenProductError, PlanError
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.arrivals import ask_for
@@ -23,16 +25,27 @@ from orthofunctions.usecases.submit import submit
 
 logger = logging.getLogger(__name__)
 
+STILL_COMING = timedelta(minutes=5)
+"""For how long after its manifest the members of a folder may come, which should have come before."""
+LOOK_AGAIN_S = 30.0
+
 
 class DefaultOrderError(Exception):
     """``settings/default_order.json`` cannot be used. Uploads wait until it is mended."""
+
+
+class LookAgain(Message):
+    """A message on queue ``uploads``: the manifest of a folder whose members may still come."""
+
+    blob: str
 
 
 def take_upload(ports: Ports, blob: str) -> list[JobRecord]:
     """List a product, and ask for what standing orders want of it; where none does, for what the site makes by default.
 
     Events come more than once and out of order: a request's id follows from the product and its content, so each
-    content of a product is one job for each order.
+    content of a product is one job for each order. A folder that lacks something while its manifest is minutes old is
+    looked at again.
 
     Parameters
     ----------
@@ -53,7 +66,11 @@ def take_upload(ports: Ports, blob: str) -> list[JobRecord]:
         return []
     try:
         product = inspect_product(ports.blobs, ref)
-    except PlanError as error:  # the default order's job tells everybody what is wrong with it
+    except PlanError as error:
+        if isinstance(error, BrokenProductError) and _may_still_come(blob, facts.last_modified, ports.clock.now()):
+            ports.queues.send(names.QUEUE_UPLOADS, LookAgain(blob=blob).to_json(), visible_in_s=LOOK_AGAIN_S)
+            return []
+        # the default order's job tells everybody what is wrong with it
         logger.info("%s is not listed: %s", ref, error, extra={"action": "upload_unreadable"})
     else:
         take_stock(ports, product, at=facts.last_modified, completed_by=facts.name)
@@ -77,6 +94,11 @@ def take_upload(ports: Ports, blob: str) -> list[JobRecord]:
         }
     )
     return [submit(ports, request, "upload")]
+
+
+def _may_still_come(blob: str, since: datetime, now: datetime) -> bool:
+    """A zip or an image is one blob: it is there or not."""
+    return blob.endswith((".safe", ".xml")) and now - since < STILL_COMING
 
 
 def default_order(ports: Ports) -> StandingDefault | None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.storage.blob import BlobServiceClient
+from playwright.sync_api import Browser, BrowserContext
 
+from e2e.browsing import CHROMIUM, SIZES, Visit, chromium
 from localdev.demo.watch import FINAL, Seen, Watcher
 from localdev.demo.work import DEM_REF, Store, default_order
 from localdev.scene import SceneSpec, make_sentinel1
@@ -69,14 +73,14 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"zip": first.path, "folder": second.path, "dem": first.dem_path}
 
 
-@pytest.fixture
-def start_site(tmp_path: Path, scenes: dict[str, Path]) -> Iterator[Callable[..., Site]]:
-    """Starts stacks with short leases; every one is stopped at the end of the test."""
+@contextmanager
+def site_starter(folder: Path, scenes: dict[str, Path]) -> Iterator[Callable[..., Site]]:
+    """Starts stacks with short leases; every one is stopped at the end."""
     started: list[Site] = []
 
     def start(**changes: object) -> Site:
         spec = StackSpec(
-            folder=tmp_path / f"stack-{len(started)}",
+            folder=folder / f"stack-{len(started)}",
             **{
                 "patience_s": PATIENCE_S,
                 "cloud_startup_s": 0.5,
@@ -94,10 +98,42 @@ def start_site(tmp_path: Path, scenes: dict[str, Path]) -> Iterator[Callable[...
         write_setting(site.store.connection, names.BLOB_DEFAULT_ORDER, default_order(PATIENCE_S))
         return site
 
-    yield start
-    for site in started:
-        site.client.close()
-        site.stack.__exit__(None, None, None)
+    try:
+        yield start
+    finally:
+        for site in started:
+            site.client.close()
+            site.stack.__exit__(None, None, None)
+
+
+@pytest.fixture
+def start_site(tmp_path: Path, scenes: dict[str, Path]) -> Iterator[Callable[..., Site]]:
+    """Starts stacks for one test."""
+    with site_starter(tmp_path, scenes) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Of a module, no longer: while it lives nobody else in the process can run an event loop."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"no browser: {CHROMIUM} is not there")
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    """Opens the page at an address, each time in a browser that remembers nothing."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(url: str, routes: dict[str, Any] | None = None, **options: Any) -> Visit:
+        contexts.append(browser.new_context(**{"viewport": SIZES["desk"], "timezone_id": "UTC", **options}))
+        return Visit(contexts[-1], f"{url}/", routes)
+
+    yield open_page
+    for context in contexts:
+        context.close()
 
 
 def is_running(seen: Seen) -> bool:

@@ -14,7 +14,10 @@ from orthofunctions.api import (
     doors,
     jobs,
     landing,
+    loads,
     operations,
+    orders,
+    page,
     people,
     pins,
     problems,
@@ -47,6 +50,7 @@ def create_app(system: Callable[[], System]) -> FastAPI:
     )
     app.state.system = system
     problems.install(app)
+    app.include_router(page.router)
     app.include_router(landing.router)
     app.include_router(processes.router)
     app.include_router(jobs.router)
@@ -58,4 +62,6 @@ def create_app(system: Callable[[], System]) -> FastAPI:
     app.include_router(batches.router)
     app.include_router(stac.router)
     app.include_router(doors.router)
+    app.include_router(loads.router)
+    app.include_router(orders.router)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -20,7 +21,9 @@ from orthofunctions.domain.runtimes import RunTimes
 from orthofunctions.usecases.costs import month_costs
 from orthofunctions.usecases.learning import learned, machine_of
 from orthofunctions.usecases.ledger import OF_USER, Account, account, month_of
+from orthofunctions.usecases.loads import load_of
 from orthofunctions.usecases.pause import pause, resume
+from orthofunctions.usecases.pending import count_waiting
 from orthofunctions.usecases.site import Site, load_site
 
 router = APIRouter()
@@ -46,16 +49,14 @@ def pools(asked: Reader) -> dict[str, Any]:
                 "paused": spec.name in site.paused,
                 "max_slots": spec.max_slots,
                 "agents": len(agents),
-                "slots": sum(agent.slots for agent in agents),
-                "running": sum(len(json.loads(agent.running)) for agent in agents),
+                **vars(load_of(ports, spec, agents)),
                 "released": sum(active.pool == spec.name for active in site.active),
-                "queued": ports.queues.length(names.pool_queue(spec.name, KERNEL_RESULT_VERSION)),
                 "run_times": [_run_times(spec, *one) for one in sorted(learned(site.learned, spec).items())],
-                "workers": [_worker(agent) for agent in sorted(agents, key=lambda agent: agent.agent)],
+                "workers": [_worker(agent, now) for agent in sorted(agents, key=lambda agent: agent.agent)],
             }
         )
-    waiting = ports.tables.query(names.TABLE_TASKS, equal={"state": TaskState.PENDING.value}, limit=1000)
-    return {"pools": found, "pending": sum(1 for _ in waiting)}
+    pending = count_waiting(ports, site.versions(KERNEL_RESULT_VERSION, now, system.rules))
+    return {"pools": found, "pending": pending}
 
 
 @router.post("/pools/{pool}/pause")
@@ -173,7 +174,7 @@ def _run_times(spec: PoolSpec, process: str, times: RunTimes) -> dict[str, Any]:
     }
 
 
-def _worker(agent: AgentRecord) -> dict[str, Any]:
+def _worker(agent: AgentRecord, now: datetime) -> dict[str, Any]:
     return {
         "agent": agent.agent,
         "state": agent.state,
@@ -181,8 +182,16 @@ def _worker(agent: AgentRecord) -> dict[str, Any]:
         "running": json.loads(agent.running),
         "machine": agent.machine,
         "version": agent.version,
+        "walltime_left_s": _left_s(agent, now),
         "heard": agent.received_at.isoformat().replace("+00:00", "Z"),
     }
+
+
+def _left_s(agent: AgentRecord, now: datetime) -> float | None:
+    """Until its batch job ends; None: it stays for as long as it likes."""
+    if agent.walltime_left_s is None:
+        return None
+    return max(0.0, round(agent.walltime_left_s - (now - agent.received_at).total_seconds(), 1))
 
 
 def _kept(data: bytes) -> dict[str, Any]:

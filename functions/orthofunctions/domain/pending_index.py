@@ -130,6 +130,12 @@ def runnable(result_version: int, now: datetime) -> tuple[Range, ...]:
     )
 
 
+def waiting(result_version: int) -> tuple[Range, ...]:
+    """The ranges that hold every task that waits, once: by urgency, and the parked ones."""
+    prefixes = (_prefix(result_version, cls) for cls in (READY, PARKED))
+    return tuple(Range(prefix, f"{prefix}~") for prefix in prefixes)
+
+
 def _prefix(result_version: int, cls: str) -> str:
     return f"r{result_version}-{cls}-"
 

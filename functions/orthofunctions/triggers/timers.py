@@ -8,6 +8,7 @@ from orthofunctions.bootstrap import system
 from orthofunctions.usecases.expire import expire_jobs
 from orthofunctions.usecases.expire_batches import expire_batches
 from orthofunctions.usecases.index import repair_index
+from orthofunctions.usecases.loads import age_out_loads, note_loads
 from orthofunctions.usecases.repair import repair, sweep_agents, sweep_results
 from orthofunctions.usecases.sweep import sweep
 
@@ -33,6 +34,12 @@ def run_repair(timer: func.TimerRequest) -> None:
     repair(system().ports, system().rules)
 
 
+@blueprint.function_name("loads")
+@blueprint.timer_trigger("timer", schedule="50 * * * * *")
+def run_loads(timer: func.TimerRequest) -> None:
+    note_loads(system().ports, system().rules)
+
+
 @blueprint.function_name("housekeeping")
 @blueprint.timer_trigger("timer", schedule="0 20 * * * *")
 def run_housekeeping(timer: func.TimerRequest) -> None:
@@ -41,3 +48,4 @@ def run_housekeeping(timer: func.TimerRequest) -> None:
     repair_index(system().ports)
     sweep_results(system().ports, system().rules)
     sweep_agents(system().ports)
+    age_out_loads(system().ports)

@@ -6,18 +6,21 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from orthocontracts import names
 from orthocontracts.messages import Wake
 from orthocontracts.wire import NotUnderstoodError, read_message
 from orthofunctions.domain.offers import PendingTask
-from orthofunctions.domain.pending_index import Standing, index_rows, pending_task, runnable, standing
+from orthofunctions.domain.pending_index import Standing, index_rows, pending_task, runnable, standing, waiting
 from orthofunctions.domain.records import TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, Row
 from orthofunctions.usecases.rows import delete_all, load
 
 logger = logging.getLogger(__name__)
+
+MOST_COUNTED: Final = 1000
 
 
 def enqueue(ports: Ports, task: TaskRecord) -> None:
@@ -87,6 +90,21 @@ def candidates(ports: Ports, rules: Rules, result_version: int, now: datetime, l
             if known is None or _says_more(one, known):
                 found[one.pending.task_id] = one
     return found
+
+
+def count_waiting(ports: Ports, result_versions: Iterable[int]) -> int:
+    """Tasks that wait for a decision, those that back off included; beyond `MOST_COUNTED` no more are counted."""
+    ranges = [part for version in result_versions for part in waiting(version)]
+    rows = (
+        ports.tables.query(
+            names.TABLE_PENDING,
+            partition_from=part.partition_from,
+            partition_below=part.partition_below,
+            limit=MOST_COUNTED,
+        )
+        for part in ranges
+    )
+    return min(MOST_COUNTED, sum(1 for found in rows for _ in found))
 
 
 def current_tasks(ports: Ports, of_a_job: Sequence[Candidate], now: datetime) -> dict[str, TaskRecord]:

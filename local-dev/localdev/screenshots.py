@@ -26,6 +26,7 @@ PICTURES: dict[str, dict[str, Any]] = {
 MOST_BYTES = 300_000
 PATIENCE_S = 2.0
 LONG_MS = 600_000
+LONGEST_PX = 2700
 SPACINGS_M = (10, 15, 20, 25, 30, 35)
 
 
@@ -90,7 +91,9 @@ def _picture(browser: Browser, url: str, options: dict[str, Any], target: Path) 
         page.wait_for_timeout(5000)
         page.evaluate("scrollTo(0, 0)")
         for quality in (85, 75, 65, 55):
-            target.write_bytes(page.screenshot(full_page=True, type="jpeg", quality=quality))
+            height = page.evaluate("document.documentElement.scrollHeight")
+            clip = {"x": 0, "y": 0, "width": options["viewport"]["width"], "height": min(height, LONGEST_PX)}
+            target.write_bytes(page.screenshot(full_page=True, clip=clip, type="jpeg", quality=quality))  # type: ignore[arg-type]
             if target.stat().st_size <= MOST_BYTES:
                 break
         print(f"{target}: {target.stat().st_size / 1000:.0f} kB", file=sys.stderr)

@@ -78,14 +78,16 @@ export function jobs({ onResults, onShow }) {
 
   function wantsExplanation(job) {
     const known = explanations.get(job.jobID);
-    return !known || known.problem || isOpen(job) || known.status !== job.status;
+    if (!known || known.status !== job.status || known.progress !== job.progress) return true;
+    const age = Date.now() - known.at; // twenty open jobs must not use up what a caller may call in a minute
+    return (isOpen(job) && (part(job)?.isExpanded() || age > SLOW_MS)) || (known.problem && age > SLOW_MS);
   }
 
   async function explain(job) {
     try {
-      explanations.set(job.jobID, { ...(await get(`/jobs/${job.jobID}/explain`)), status: job.status });
+      explanations.set(job.jobID, { ...(await get(`/jobs/${job.jobID}/explain`)), ...seenAt(job) });
     } catch (error) {
-      explanations.set(job.jobID, { problem: error.message, outputs: [], tasks: [] });
+      explanations.set(job.jobID, { problem: error.message, outputs: [], tasks: [], ...seenAt(job) });
     }
     for (const task of explanations.get(job.jobID).tasks) {
       if (task.pool && pools.get(task.task_id) !== task.pool && before.has(job.jobID)) {
@@ -124,6 +126,8 @@ export function jobs({ onResults, onShow }) {
   });
   return { look };
 }
+
+const seenAt = ({ status, progress }) => ({ status, progress, at: Date.now() });
 
 async function inTurn(items, action) {
   const left = [...items];

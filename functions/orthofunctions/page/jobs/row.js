@@ -76,7 +76,7 @@ export function jobRow(first, act) {
     }
     details.setAttribute("aria-label", `Why and where: ${name}`);
     if (expanded) {
-      const seen = JSON.stringify([job.status, explained, results && results.outputs?.length, results?.problem]);
+      const seen = JSON.stringify([job.status, { ...explained, at: 0 }, results && results.outputs?.length, results?.problem]);
       if (seen !== shownDetail) {
         shownDetail = seen;
         const open = new Set([...detail.querySelectorAll("details[open]")].map((one) => one.dataset.key));

@@ -10,6 +10,7 @@ from typing import Final
 from orthokernel.cutlines import Turn, slice_of, turns
 from orthokernel.flattening import RadarAreas
 from orthokernel.lattice import break_table
+from orthokernel.light import Light
 from orthokernel.loop import BreakTable
 from orthokernel.options import Options
 from orthokernel.product import BandReader, Product, ProductPart
@@ -33,7 +34,7 @@ class Layer:
     ``bands`` are theirs in the output, ``lines`` the first and last line of the image that may give pixels. A layer
     of classes has the name of the raster beside the image that they go to; it follows those of its product's image.
     ``part`` is the number of the product's part that it is of, 0 where there are none, and ``samples`` the first and
-    last sample with which it may give pixels before others.
+    last sample with which it may give pixels before others. ``light``: pixels are still to be divided by the sun's.
     """
 
     model: SensorModel
@@ -47,6 +48,7 @@ class Layer:
     extra: str | None = None
     part: int = 0
     samples: tuple[float, float] = WHOLE
+    light: Light | None = None
     held: tuple[int, int] = (0, 0)
 
 
@@ -83,10 +85,12 @@ def _of_part(
         reader = stack.enter_context((product if part is None else part).open_band(band))
         if method != "nearest":
             reader = on_grid(reader)
-        values = sample_values(product, band, reader, options.radiometry, options.noise_removal, options.numbers)
+        light = None if part is None or options.radiometry != "reflectance" else _light(product, part, band, options)
+        in_numbers = options.numbers and light is None
+        values = sample_values(product, band, reader, options.radiometry, options.noise_removal, in_numbers)
         tally.noise_kept.append(values.noise_kept)
         tally.border_noise_masked |= values.border_level is not None
-        opened.append(_Opened(band, product.frame(band), METHODS[method], reader, values))
+        opened.append(_Opened(band, product.frame(band), METHODS[method], reader, values, light))
     start = 0
     while start < len(opened):
         stop = start + 1
@@ -110,12 +114,19 @@ def _of_part(
         lines, bands, method_of = turn.of_image(model.n_lines), slice(start, stop), opened[start].method
         layer = Layer(model, break_table(model.break_lines), ring, method_of, power, turn.product, bands, lines)
         if part is not None:
-            layer.part = part.number
+            layer.part, layer.light = part.number, opened[start].light
             # The first band decides which part gives a pixel: where others are cut could be a hair's breadth off.
             layer.samples = part.samples(band) if start == 0 else WHOLE
         layers.append(layer)
         start = stop
     return layers
+
+
+def _light(product: Product, part: ProductPart, band: str, options: Options) -> Light:
+    if not options.numbers:
+        return Light(part.sun(band))
+    measure = product.measure(band, options.radiometry)
+    return Light(part.sun(band), measure.scale, measure.shift)
 
 
 def _classes(product: Product, turn: Turn, name: str, band: str, stack: ExitStack) -> Layer:
@@ -144,6 +155,10 @@ class _Opened:
     method: int
     reader: BandReader
     values: SampleValues
+    light: Light | None = None
 
     def shares_ring(self, other: _Opened) -> bool:
-        return (self.frame, self.method) == (other.frame, other.method) and alike(self.values, other.values)
+        same_light = self.light is None and other.light is None
+        return (
+            same_light and (self.frame, self.method) == (other.frame, other.method) and alike(self.values, other.values)
+        )

@@ -13,6 +13,7 @@ from orthokernel.blocks import Walk, Window, part_may_reach, parts_of, run_part
 from orthokernel.extras import OF_SIGHT, Block
 from orthokernel.flattening import LAYOVER, SHADOW
 from orthokernel.layers import WHOLE, Layer
+from orthokernel.light import under_light
 from orthokernel.marks import mark_valid
 from orthokernel.options import Options
 from orthokernel.prepare import Prepared
@@ -227,4 +228,9 @@ class PixelMaker:
         if not cut:
             source = source._replace(first_sample=WHOLE[0], last_sample=WHOLE[1])
         how = self._walk, layer.method, layer.power
-        return run_part(part, ground, geometry, layer.table, source, *how, scratch, out, block.mask)
+        found = run_part(part, ground, geometry, layer.table, source, *how, scratch, out, block.mask)
+        nodes = prepared.lights[k]
+        if layer.light is not None and nodes is not None:
+            view = out[:, part[0] : part[1], part[2] : part[3]]
+            under_light(view, part[0], part[2], nodes, layer.light.scale, layer.light.shift)
+        return found

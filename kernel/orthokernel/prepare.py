@@ -24,6 +24,7 @@ from orthokernel.flattening.ring import AreaArrays
 from orthokernel.geolocation import GeolocationModel
 from orthokernel.grid import Grid
 from orthokernel.layers import Layer
+from orthokernel.light import LightNodes, light_over
 from orthokernel.loop import SourceArrays
 from orthokernel.options import Options
 from orthokernel.pointwise import pointwise_geometry
@@ -35,13 +36,15 @@ _MAYBE_LOWER_M, _MAYBE_HIGHER_M = 300.0, 1200.0  # a kilometre too much makes a 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the loop needs for one block: the ground, and per layer the geometry, the source lines and their areas."""
+    """What the loop needs for one block: the ground, and per layer the geometry, the source lines, their areas
+    and the sun's light."""
 
     window: Window
     ground: Ground | None
     geometries: Sequence[Geometry | None]
     sources: Sequence[SourceArrays | None]
     areas: Sequence[AreaArrays | None]
+    lights: Sequence[LightNodes | None]
 
 
 class Prepare:
@@ -68,11 +71,12 @@ class Prepare:
         ground = coming.result()
         if ground is None:
             nothing = [None] * len(self._layers)
-            return Prepared(window, None, nothing, nothing, nothing)
+            return Prepared(window, None, nothing, nothing, nothing, nothing)
         self._tell_rings(ground)
         geometries: list[Geometry] = []
         sources: list[SourceArrays | None] = []
         areas: list[AreaArrays | None] = []
+        lights: list[LightNodes | None] = []
         shared: dict[tuple[int, int], Geometry] = {}
         for layer in self._layers:
             key = id(layer.model), layer.method
@@ -82,13 +86,15 @@ class Prepare:
             if not geometry.reaches_image:
                 sources.append(None)
                 areas.append(None)
+                lights.append(None)
                 continue
             source = layer.ring.prepare(geometry.lines, geometry.samples, layer.held)
             source = source._replace(first_line=layer.lines[0], last_line=layer.lines[1])
             sources.append(source._replace(first_sample=layer.samples[0], last_sample=layer.samples[1]))
             areas.append(layer.ring.areas)
+            lights.append(None if layer.light is None else light_over(layer.light, ground.grid))
             layer.held = geometry.lines
-        return Prepared(window, ground, geometries, sources, areas)
+        return Prepared(window, ground, geometries, sources, areas, lights)
 
     def _tell_rings(self, ground: Ground) -> None:
         """What the whole output will ask of them, once; the other blocks' heights are guessed from the first's."""

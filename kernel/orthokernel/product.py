@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthokernel.errors import OptionError, ProductError
+from orthokernel.light import Cosine
 from orthokernel.measure import AS_THEY_ARE, Measure
 from orthokernel.sensor import SensorModel
 
@@ -90,6 +91,10 @@ class ProductPart(Protocol):
 
     def samples(self, band: str) -> tuple[float, float]:
         """First and last sample with which it may give pixels before parts that come after it; NaN as the last: all."""
+        ...
+
+    def sun(self, band: str) -> Cosine:
+        """By what pixels of ``reflectance`` are still to be divided."""
         ...
 
 

@@ -419,3 +419,31 @@ def test_points_outside_are_nan_and_still_smooth(product: L1BProduct) -> None:
     np.testing.assert_allclose(smooth[:, :3], [[100, -30, 100], [50, 50, -4]], atol=1e-6)
     far = np.array(sensor.ground_to_smooth([0.0, 160.0], [0.0, -33.0], 0.0))
     assert not np.isfinite(far).any()
+
+
+def test_the_sun_stands_where_esa_has_it(product: L1BProduct, madeira: Path) -> None:
+    """Over the middle of each granule, at the time that its metadata have."""
+    worst_deg = 0.0
+    for granule in product.granules:
+        (file,) = (madeira / "L1B" / "GRANULE" / granule.id).glob("*.xml")
+        text = file.read_text()
+        lat, lon, _ = (float(v) for v in re.findall(r"<GROUND_CENTER>(.*)</GROUND_CENTER>", text)[0].split())
+        time = np.datetime64(re.findall(r"<SENSING_TIME.*>(.*)Z</SENSING_TIME>", text)[0])
+        gps_s = float((time - time.astype("datetime64[D]")) / np.timedelta64(1, "us")) * 1e-6 + 18.0
+        assert granule.sun is not None
+        found_deg = np.degrees(np.arccos(product.sun.cosine(lon, lat, gps_s)))
+        worst_deg = max(worst_deg, abs(float(found_deg) - granule.sun[0]))
+    tell("S2A Madeira, sun's zenith angle in 72 granules against ESA's, worst, deg", worst_deg, "within 5e-4")
+    assert worst_deg < 5e-4
+
+
+def test_counts_are_radiances_and_reflectances(product: L1BProduct) -> None:
+    """As the datastrip has gains and offsets, and the sun's irradiance is ESA's of Sentinel-2A."""
+    assert product.radiometries("b02") == ("reflectance", "physical", "dn")
+    measure = product.measure("b02", "physical")
+    assert measure.gain * 4095 + measure.offset == pytest.approx((4095 - 100) / 3.75048246)
+    measure = product.measure("b12", "reflectance")
+    days = (np.datetime64("2020-08-16") - np.datetime64("1950-01-01")).astype(int)
+    factor = (1 - 0.01673 * np.cos(0.0172 * (days - 2))) ** -2
+    whole = np.pi * (1000 - 100) / 106.03388763 / (85.25 * factor)
+    assert measure.gain * 1000 + measure.offset == pytest.approx(whole, rel=1e-12)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from figures import tell
 from localdev.scene import Sentinel2L1BProduct, Sentinel2L1BSpec, make_sentinel2_l1b
 from localdev.scene.sentinel2 import RESOLUTION_M
+from localdev.scene.sunlight import Sunlight
 from localdev.scene.texture import Texture
 from orthokernel import Grid, Terrain, open_product, orthorectify
 from orthokernel.errors import (
@@ -27,6 +30,7 @@ from orthokernel.errors import (
     MissingGippError,
     MissingMeasurementError,
     OptionError,
+    RadiometryError,
     TruncatedRasterError,
     UnknownBandError,
 )
@@ -154,7 +158,7 @@ def images(made: Sentinel2L1BProduct) -> dict[int, OrthoResult]:
         return {
             spacing_m: orthorectify(
                 product, grid_over(product, spacing_m), terrain_of(made), bands=[b.lower() for b in BANDS],
-                extras=["detector"],
+                radiometry="dn", extras=["detector"],
             )
             for spacing_m in (10, 20, 60)
         }  # fmt: skip
@@ -266,8 +270,9 @@ class TestImages:
         np.testing.assert_array_equal(numbers > 0, (values > 0).any(axis=0))
         item = json.loads((tmp_path / "a.json").read_text())["properties"]
         assert (item["platform"], item["constellation"]) == ("sentinel-2a", "sentinel-2")
-        assert (item["sat:relative_orbit"], item["view:sun_elevation"]) == (122, 62.5)
-        assert item["orthoburst:radiometry"] == "dn"
+        assert item["sat:relative_orbit"] == 122
+        assert item["view:sun_elevation"] == pytest.approx(65.96, abs=0.02)
+        assert item["orthoburst:radiometry"] == "reflectance"
 
     def test_lines_without_granule_are_no_data(
         self, made: Sentinel2L1BProduct, small: Sentinel2L1BProduct, tmp_path: Path
@@ -304,6 +309,112 @@ class TestImages:
             np.testing.assert_array_equal(
                 orthorectify(product, grid, terrain).data, orthorectify(zipped, grid, terrain).data
             )
+
+
+REFLECTANCE_PER_DN = 1 / 3000
+
+
+@pytest.fixture(scope="module")
+def sunlit(tmp_path_factory: pytest.TempPathFactory) -> Sentinel2L1BProduct:
+    """In late winter light, painted with reflectances of 0.1 to 0.5."""
+    return make_sentinel2_l1b(
+        Sentinel2L1BSpec(
+            tmp_path_factory.mktemp("sunlit"), platform="S2B", sensing=datetime(2025, 2, 3, 10, 11, 12),
+            bands=("B02", "B12", "B01"), detectors=("09", "10"), granule_lines=384, samples=396, overlap_px=60,
+            fractal_seed=5, relief_m=500.0, targets=0, common_targets=0, reflectance_per_dn=REFLECTANCE_PER_DN,
+        )
+    )  # fmt: skip
+
+
+class TestReflectance:
+    def test_what_the_ground_reflects_is_found_again(self, sunlit: Sentinel2L1BProduct, tmp_path: Path) -> None:
+        """On average far closer than one count: a count is up to 0.2 % of reflectance here, 1 % of B01's."""
+        bands = ["b02", "b12", "b01"]
+        with opened(sunlit) as product:
+            grid = grid_over(product, 10)
+            terrain = terrain_of(sunlit)
+            result = orthorectify(product, grid, terrain, bands=bands, extras=["detector"])
+            orthorectify(product, grid, terrain, bands=bands, out=tmp_path / "a.tif")
+            light = orthorectify(product, grid, terrain, bands=bands, radiometry="physical")
+            sun = product.sun
+            seen_s = product.datastrip.middle_s
+        assert (result.radiometry, light.radiometry) == ("reflectance", "physical")
+        assert result.data is not None
+        assert light.data is not None
+        rows, cols = np.mgrid[0 : grid.n_rows, 0 : grid.n_cols]
+        lon, lat = grid.lonlat(rows, cols)
+        cosine = sun.cosine(lon, lat, seen_s)
+        utc_s = seen_s - sunlit.spec.pose.gps_minus_utc_s
+        lit = np.mean(Sunlight(datetime(2025, 2, 3)).direction(lon, lat, utc_s)[0] / cosine)
+        for k, band in enumerate(sunlit.spec.bands):
+            truth = REFLECTANCE_PER_DN * painted(sunlit.textures[band], lon, lat)
+            for number in (9, 10):
+                here = (result.extras["detector"] == number) & ~np.isnan(result.data[k])
+                assert here.sum() > 20_000
+                ratio = result.data[k][here].mean() / truth[here].mean()
+                tell(f"simulated L1B, reflectance of {band}, detector {number}, mean, relative", ratio - 1, "3e-4")
+                assert ratio == pytest.approx(1.0, abs=3e-4)
+                # Nearly all of that is the almanac's formula by which the scene is lit.
+                assert ratio / lit == pytest.approx(1.0, abs=5e-5)
+                off = result.data[k][here] - truth[here]
+                assert np.sqrt(np.mean(off**2)) < 0.004
+            everywhere = ~np.isnan(result.data[k])
+            back = light.data[k] * np.pi / Sunlight(datetime(2025, 2, 3)).irradiance("S2B", band) / cosine
+            np.testing.assert_allclose(back[everywhere], result.data[k][everywhere], rtol=2e-4)
+        with rasterio.open(tmp_path / "a.tif") as image:
+            assert (image.scales[0], image.offsets[0], image.nodata, image.dtypes[0]) == (1e-4, -0.1, 0, "uint16")
+            written = np.where(image.read() > 0, image.read() * 1e-4 - 0.1, np.nan)
+        np.testing.assert_allclose(written, result.data, atol=5.1e-5)
+        band = json.loads((tmp_path / "a.json").read_text())["assets"]["data"]["raster:bands"][0]
+        assert (band["scale"], band["offset"]) == (1e-4, -0.1)
+
+    def test_tiles_agree_bit_for_bit(self, sunlit: Sentinel2L1BProduct) -> None:
+        with opened(sunlit) as product:
+            grid = grid_over(product, 20)
+            whole = orthorectify(product, grid, terrain_of(sunlit), bands=["b02"])
+            part = orthorectify(product, grid.window(61, 170, 33, 150), terrain_of(sunlit), bands=["b02"])
+        assert whole.data is not None
+        np.testing.assert_array_equal(whole.data[:, 61:170, 33:150], part.data)
+
+    def test_satellites_whose_irradiance_is_not_known_have_radiance(self, tmp_path: Path) -> None:
+        spec = Sentinel2L1BSpec(
+            tmp_path, platform="S2D", detectors=("12",), bands=("B10",), granules=1, granule_lines=60, samples=60,
+            fractal_seed=None, targets=0, common_targets=0,
+        )  # fmt: skip
+        made = make_sentinel2_l1b(spec)
+        with opened(made) as product:
+            assert product.radiometries("b10") == ("physical", "dn")
+            with pytest.raises(RadiometryError, match="reflectance"):
+                orthorectify(product, grid_over(product, 60), terrain_of(made), radiometry="reflectance")
+            found = orthorectify(product, grid_over(product, 60), terrain_of(made))
+        assert found.radiometry == "physical"
+
+    @pytest.mark.parametrize(
+        ("old", "new", "says"),
+        [
+            (">106.034<", ">-3<", "PHYSICAL_GAINS> of b12 is -3; expected a positive number"),
+            ('RADIO_ADD_OFFSET band_id="3"', 'RADIO_ADD_OFFSET band_id="13"', "RADIO_ADD_OFFSET> of band '13'"),
+            ("RADIO_ADD_OFFSET", "ADD_OFFSET", "no <RADIO_ADD_OFFSET>; expected one for each band, as baseline 05.00"),
+        ],
+    )
+    def test_calibration_that_is_wrong(
+        self, small: Sentinel2L1BProduct, tmp_path: Path, old: str, new: str, says: str
+    ) -> None:
+        shutil.copytree(small.path, tmp_path / "L1B")
+        (file,) = (tmp_path / "L1B").glob("DATASTRIP/*/*.xml")
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+        with pytest.raises(AnnotationError, match=says):
+            opened(small, tmp_path / "L1B")
+
+    def test_without_gains_there_are_counts_alone(self, small: Sentinel2L1BProduct, tmp_path: Path) -> None:
+        shutil.copytree(small.path, tmp_path / "L1B")
+        (file,) = (tmp_path / "L1B").glob("DATASTRIP/*/*.xml")
+        file.write_text(re.sub("<Spectral_Band_Info>.*</Spectral_Band_Info>", "", file.read_text(), flags=re.DOTALL))
+        with opened(small, tmp_path / "L1B") as product:
+            assert product.radiometries("b02") == ("dn",)
+            assert product.measure("b02", "dn").dtype == "uint16"
 
 
 class TestBadInput:

@@ -78,7 +78,7 @@ TRAITS: Final[dict[str, Traits]] = {
     SENTINEL1_GRD: Traits("a Sentinel-1 GRD", ("sigma0", "beta0", "gamma0", "gamma0_rtc", "dn"), RADAR_EXTRAS),
     "L1B": Traits(
         "a Sentinel-2 L1B",
-        ("dn",),
+        ("reflectance", "physical", "dn"),
         frozenset({"detector"}),
         sentinel2.BANDS_OF_LEVEL["L1B"],
         needs_instrument=True,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from orthokernel.errors import AnnotationError
 from orthokernel.safexml import XmlDocument
 from orthokernel.sentinel2.bands import BANDS, Band, FocalPlane
+from orthokernel.sentinel2.calibration import Calibration, read_calibration
 from orthokernel.sentinel2.frames import EarthOrientation
 
 Float64Array = NDArray[np.float64]
@@ -82,6 +83,7 @@ class Datastrip:
     tdi : mapping of band number to str
     gipp : frozenset of str
         Names, without ending, of the parameter files that ESA processed it with.
+    calibration : Calibration
     facts : mapping
         For people and STAC Items.
     """
@@ -105,6 +107,7 @@ class Datastrip:
     tdi: Mapping[int, str]
     refining: Refining
     gipp: frozenset[str]
+    calibration: Calibration
     facts: Mapping[str, Any]
 
     def line_period_of(self, band: Band) -> float:
@@ -136,6 +139,7 @@ def read_datastrip(content: bytes, source: str) -> Datastrip:
     times = general.find("Datastrip_Time_Info")
     start, stop = times.time_utc("DATASTRIP_SENSING_START"), times.time_utc("DATASTRIP_SENSING_STOP")
     day = start.astype("datetime64[D]")
+    satellite = _satellite(general)
     gps_minus_utc_s = bulletin.number("GPS_TIME_UTC")
     sensor = document.find("{*}Image_Data_Info/Sensor_Configuration")
     points = ancillary.find_all("Ephemeris/GPS_Points_List/GPS_Point")
@@ -147,7 +151,7 @@ def read_datastrip(content: bytes, source: str) -> Datastrip:
     return Datastrip(
         source=source,
         id=_identifier(document),
-        satellite=_satellite(general),
+        satellite=satellite,
         start_utc=start,
         stop_utc=stop,
         jd_day=float(day.astype(int)) + 2_440_587.5,
@@ -172,6 +176,9 @@ def read_datastrip(content: bytes, source: str) -> Datastrip:
         },
         refining=_refining(document),
         gipp=frozenset(one.text(".") for one in document.find_all("{*}Auxiliary_Data_Info/GIPP_List/GIPP_FILENAME")),
+        calibration=read_calibration(
+            document, satellite, general.optional_text("Processing_Info/PROCESSING_BASELINE") or "", day
+        ),
         facts=_facts(document, general),
     )
 

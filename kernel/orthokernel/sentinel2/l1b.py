@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -24,19 +24,20 @@ from orthokernel.errors import (
     UnknownBandError,
 )
 from orthokernel.jp2 import Jp2Reader
-from orthokernel.measure import AS_THEY_ARE, Measure
+from orthokernel.measure import AS_REFLECTANCE, AS_THEY_ARE, Measure
 from orthokernel.product import BandReader, PlainProduct, ProductPart
 from orthokernel.result import convex_hull
 from orthokernel.sentinel2.bands import BANDS, Band, band_of
 from orthokernel.sentinel2.bulletin import orientation_from
+from orthokernel.sentinel2.calibration import RADIANCE_UNIT
 from orthokernel.sentinel2.datastrip import Datastrip, read_datastrip
+from orthokernel.sentinel2.detector import DetectorPart
 from orthokernel.sentinel2.gipp import Gipp
 from orthokernel.sentinel2.granules import Granule, read_granules
 from orthokernel.sentinel2.metadata import COMMON_NAMES
 from orthokernel.sentinel2.pushbroom import PushbroomModel
-from orthokernel.sentinel2.seams import cut_between
-from orthokernel.sentinel2.steady import SteadyModel
 from orthokernel.sentinel2.strip import Piece, StripReader
+from orthokernel.sentinel2.sun import Sun
 from orthokernel.sentinel2.table import known_lines, line_table
 
 Float64Array = NDArray[np.float64]
@@ -45,6 +46,8 @@ METADATA: Final = re.compile(r"DATASTRIP/[^/]+/[^/]*_MTD_L1B_DS_[^/]*\.xml")
 _MARGIN_M: Final = 12_000
 """By which a table goes on beyond its lines, so that a lattice's cells across the edge stay exact."""
 _FINEST_M: Final = 10
+_BESIDE_S: Final = 15.0
+"""By which bands and detectors see a place before or after others, and more."""
 
 
 def open_l1b(
@@ -248,10 +251,28 @@ class L1BProduct(PlainProduct):
             pieces.append(Piece(lines[0] - first, lines[1] - first, source, opener))
         return StripReader(pieces, stop - first, self._model(own, detector, (first, stop)).n_samples)
 
+    def radiometries(self, band: str) -> tuple[str, ...]:
+        """Reflectance at the top of the atmosphere, radiance, counts: what the datastrip has figures for."""
+        name, calibration = self._band(band).name.lower(), self.datastrip.calibration
+        if name not in calibration.gains:
+            return ("dn",)
+        return ("reflectance", "physical", "dn") if name in calibration.irradiance else ("physical", "dn")
+
     def measure(self, band: str, radiometry: str) -> Measure:
-        """Counts."""
-        del band, radiometry
+        """Reflectance is written as that of L1C is; its pixels are still to be divided (`DetectorPart.sun`)."""
+        name, calibration = self._band(band).name.lower(), self.datastrip.calibration
+        if radiometry == "reflectance":
+            return Measure(*calibration.reflectance_at_zenith(name), None, *AS_REFLECTANCE)
+        if radiometry == "physical":
+            return Measure(*calibration.radiance(name), RADIANCE_UNIT)
         return Measure(AS_THEY_ARE.gain, AS_THEY_ARE.offset, None, "uint16", 0.0)
+
+    @cached_property
+    def sun(self) -> Sun:
+        """The sun's place while the datastrip was sensed."""
+        strip = self.datastrip
+        half_s = 0.5 * float((strip.stop_utc - strip.start_utc) / np.timedelta64(1, "us")) * 1e-6 + _BESIDE_S
+        return Sun(strip.orientation, strip.jd_day, (strip.middle_s - half_s, strip.middle_s + half_s))
 
     @property
     def extras(self) -> Mapping[str, str]:
@@ -287,35 +308,6 @@ class L1BProduct(PlainProduct):
     def close(self) -> None:
         """Remove scratch files."""
         self._container.close()
-
-
-class DetectorPart:
-    """See `orthokernel.product.ProductPart`; line 0 is the first of the detector's lines that there is."""
-
-    def __init__(self, product: L1BProduct, detector: str) -> None:
-        self._product, self._detector = product, detector
-        self.number = int(detector)
-        self._models: dict[str, SteadyModel] = {}
-
-    def sensor_model(self, band: str) -> SteadyModel:
-        """The product's, counted from the first line that there is."""
-        if band not in self._models:
-            exact = self._product.sensor_model(band, detector=self._detector).from_first_line()
-            self._models[band] = SteadyModel(exact)
-        return self._models[band]
-
-    def open_band(self, band: str) -> BandReader:
-        """See `L1BProduct.open_detector`."""
-        return self._product.open_detector(band, self._detector)
-
-    def samples(self, band: str) -> tuple[float, float]:
-        """Up to the middle of what it has in common with the next detector, which takes what it leaves."""
-        others = self._product.detectors
-        at = others.index(self._detector)
-        if at + 1 == len(others):
-            return -0.5, float("nan")
-        models = (self._product.sensor_model(band, detector=one) for one in (self._detector, others[at + 1]))
-        return cut_between(*models)
 
 
 def _read_datastrip(container: ProductContainer, iers: Path | None) -> Datastrip:

@@ -22,7 +22,7 @@ from orthokernel.errors import (
 )
 from orthokernel.jp2 import Jp2Reader
 from orthokernel.mapmodel import MapModel
-from orthokernel.measure import AS_THEY_ARE, Measure
+from orthokernel.measure import AS_REFLECTANCE, AS_THEY_ARE, Measure
 from orthokernel.product import BandReader, PlainProduct
 from orthokernel.rasterreader import RasterBandReader
 from orthokernel.sensor import SensorModel
@@ -199,7 +199,7 @@ class TileProduct(PlainProduct):
         gain, offset = 1.0 / self._user.quantification, 0.0
         if not self._offset_applied:
             offset = self._user.offsets[band] * gain
-        return Measure(gain, offset, None, "uint16", 0.0, 1e-4, -0.1)
+        return Measure(gain, offset, None, *AS_REFLECTANCE)
 
     @property
     def extras(self) -> Mapping[str, str]:

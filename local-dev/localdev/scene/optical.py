@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Protocol
@@ -20,6 +20,8 @@ NODE_STEP_PX = 16
 BAND_LINES = 256
 FULL_WIDTH_PER_SIGMA = 2.3548
 PANEL_PX, PATCH_PX = 10.0, 14
+Response = Callable[[int, Float64Array], Float64Array]
+"""What a detector makes of brightness: from the first line and ``(bands, lines, samples)``, numbers of that shape."""
 
 
 class Camera(Protocol):
@@ -168,6 +170,7 @@ class Photographer:
         target_dn: float,
         panel_dn: float,
         node_step_px: int = NODE_STEP_PX,
+        response: Response | None = None,
     ) -> None:
         self._camera = camera
         self._surface = surface
@@ -175,6 +178,7 @@ class Photographer:
         self._target_dn = target_dn
         self._panel_dn = panel_dn
         self._node_step_px = node_step_px
+        self._response = response
         self._low = float(surface.height_m.min()) - 5.0
         self._high = float(surface.height_m.max()) + 5.0
 
@@ -214,6 +218,8 @@ class Photographer:
                 band,
             )
             self._stamp(band, first_line)
+        if self._response is not None:
+            image = self._response(first_line, image)
         return np.clip(np.rint(image), 1, 65535).astype(np.uint16)
 
     def _stamp(self, image: Float64Array, first_line: int) -> None:

@@ -13,22 +13,25 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 
 from localdev.scene.earth import EarthPose
+from localdev.scene.ellipsoid import Float64Array
 from localdev.scene.flight import MadeFlight
 from localdev.scene.fractal import write_fractal_dem
 from localdev.scene.gipp_xml import DETECTORS, write_gipp
 from localdev.scene.msi import MSI_BANDS, SMALL_REFINING, Mountings, Refining
 from localdev.scene.msi_camera import MsiCamera
 from localdev.scene.msi_targets import MsiTarget, Swath, place_targets
-from localdev.scene.optical import PATCH_PX, Photographer
+from localdev.scene.optical import PATCH_PX, Photographer, Response
 from localdev.scene.sentinel2_l1b_flight import cameras_over, flight_over
 from localdev.scene.sentinel2_l1b_granules import BASELINE, footprint, granule_notes, made
 from localdev.scene.sentinel2_l1b_xml import DatastripNote, GranuleNote, datastrip_xml, granule_xml
 from localdev.scene.spec import Target
+from localdev.scene.sunlight import Sunlight
 from localdev.scene.terrain import Surface, flat_surface, read_surface
 from localdev.scene.texture import Texture, make_texture
 
 _NODE_STEP_PX = 4
 _BLOCK_PX = 256
+_SUN_COLUMNS = 9
 _AROUND_DEG = 0.06
 """Of terrain around the image."""
 _KNOWN_BEYOND_S = 12
@@ -66,6 +69,9 @@ class Sentinel2L1BSpec:
         Point targets, in all bands.
     common_targets : int
         More of them, in the middle of what each two neighbouring detectors have in common.
+    reflectance_per_dn : float, optional
+        What a number of the textures stands for: pixels are then counts of the sun's light that comes back. Default:
+        pixels are the textures' numbers.
     """
 
     out_folder: Path
@@ -94,6 +100,7 @@ class Sentinel2L1BSpec:
     targets: int = 6
     common_targets: int = 1
     target_dn: float = 2500.0
+    reflectance_per_dn: float | None = None
     seed: int = 1
     threads: int = 2
 
@@ -266,9 +273,30 @@ def _pixels(
             if near_line and -PATCH_PX < sample < camera.n_samples + PATCH_PX:
                 stamps.append(Target(*(float(part) for part in (*place, line, sample))))
     photographer = Photographer(
-        camera, surface, stamps, target_dn=spec.target_dn, panel_dn=texture.mean, node_step_px=_NODE_STEP_PX
+        camera,
+        surface,
+        stamps,
+        target_dn=spec.target_dn,
+        panel_dn=texture.mean,
+        node_step_px=_NODE_STEP_PX,
+        response=None if spec.reflectance_per_dn is None else _counting(spec, camera, spec.reflectance_per_dn),
     )
     return np.concatenate([pixels[0] for _, pixels in photographer.bands([texture], spec.threads)])
+
+
+def _counting(spec: Sentinel2L1BSpec, camera: MsiCamera, reflectance_per_dn: float) -> Response:
+    """Of a detector that the sun lights: its place goes in straight lines between some samples of each line."""
+    sun = Sunlight(_day(spec))
+    columns = np.linspace(0.0, camera.n_samples - 1.0, _SUN_COLUMNS)
+    weights = np.stack([np.interp(np.arange(camera.n_samples), columns, row) for row in np.eye(_SUN_COLUMNS)])
+
+    def response(first_line: int, image: Float64Array) -> Float64Array:
+        line = first_line + np.arange(image.shape[1])[:, None]
+        utc_s = camera.first_line_s + (line + 0.5) * camera.line_period_s - spec.pose.gps_minus_utc_s
+        cosine = sun.direction(*camera.image_to_ground(line, columns[None, :], 0.0), utc_s)[0]
+        return sun.counts(spec.platform, camera.band.name, reflectance_per_dn * image, cosine @ weights)
+
+    return response
 
 
 def _write_image(path: Path, pixels: NDArray[np.uint16]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from localdev.scene.ellipsoid import Float64Array
 from localdev.scene.msi_camera import MsiCamera
 from localdev.scene.sentinel2_l1b_xml import GranuleNote
+from localdev.scene.sunlight import Sunlight
 
 if TYPE_CHECKING:
     from localdev.scene.sentinel2_l1b import Sentinel2L1BSpec
@@ -46,6 +47,7 @@ def granule_notes(
                     sensing,
                     ring,
                     _view(camera, (position + 0.5 * spec.granule_lines) / ratio),
+                    _sun(day, sensing, ring),
                 )
             )
     return found
@@ -60,6 +62,12 @@ def _view(camera: MsiCamera, line: float) -> tuple[float, float]:
     north = to_satellite @ np.array([-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)])
     up = to_satellite @ np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
     return float(np.degrees(np.arccos(up))), float(np.degrees(np.arctan2(east, north)) % 360.0)
+
+
+def _sun(day: datetime, sensing: datetime, ring: Float64Array) -> tuple[float, float]:
+    """Zenith angle and azimuth, in degrees, of the sun in the granule's middle."""
+    cosine, azimuth = Sunlight(day).direction(*ring[:4].mean(axis=0), (sensing - day) / timedelta(seconds=1))
+    return float(np.degrees(np.arccos(cosine))), float(azimuth)
 
 
 def made(spec: Sentinel2L1BSpec) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from localdev.scene.ellipsoid import Float64Array
 from localdev.scene.flight import MadeFlight
 from localdev.scene.msi import LINE_PERIOD_S, MSI_BANDS, TDI_BANDS, Correction, Polynomial, Refining
-from localdev.scene.sentinel2_xml import SUN_AZIMUTH_DEG, SUN_ZENITH_DEG
+from localdev.scene.sunlight import COUNT_OF_NO_LIGHT, GAINS
 from localdev.scene.xml import add, encode
 
 _PSD = "https://psd-15.sentinel2.eo.esa.int/PSD"
@@ -32,7 +32,7 @@ class GranuleNote:
         Its first line in the detector's image, 0-based, in lines of a 10 m band.
     ring : (5, 2) float64
         Footprint ``lon_deg, lat_deg``.
-    view : (zenith, azimuth) in degrees
+    view, sun : (zenith, azimuth) in degrees
     """
 
     id: str
@@ -43,6 +43,7 @@ class GranuleNote:
     sensing: datetime
     ring: Float64Array
     view: tuple[float, float]
+    sun: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,9 @@ def datastrip_xml(note: DatastripNote) -> bytes:
     _sensor(SubElement(image, "Sensor_Configuration"), note)
     radiometric = SubElement(image, "Radiometric_Info", metadataLevel="Standard")
     add(radiometric, "SWIR_REARRANGEMENT_PROC", False)
+    offsets = SubElement(radiometric, "Radiometric_Offset_List")
+    for band in MSI_BANDS.values():
+        add(offsets, "RADIO_ADD_OFFSET", -COUNT_OF_NO_LIGHT, band_id=str(band.number))
     _refining(SubElement(image, "Geometric_Info", metadataLevel="Standard"), note.refining)
     ancillary = SubElement(root, "n1:Satellite_Ancillary_Data_Info")
     _ephemeris(ancillary, note)
@@ -130,7 +134,7 @@ def granule_xml(granule: GranuleNote, datastrip_id: str) -> bytes:
     header = SubElement(place, "Geometric_Header")
     lon, lat = granule.ring[:4].mean(axis=0)
     add(header, "GROUND_CENTER", f"{lat:.15g} {lon:.15g} 0")
-    for name, angles in (("Incidence_Angles", granule.view), ("Solar_Angles", (SUN_ZENITH_DEG, SUN_AZIMUTH_DEG))):
+    for name, angles in (("Incidence_Angles", granule.view), ("Solar_Angles", granule.sun)):
         element = SubElement(header, name)
         add(element, "ZENITH_ANGLE", f"{angles[0]:.15g}", unit="deg")
         add(element, "AZIMUTH_ANGLE", f"{angles[1]:.15g}", unit="deg")
@@ -170,6 +174,10 @@ def _sensor(sensor: Element, note: DatastripNote) -> None:
     settings = SubElement(acquisition, "TDI_Configuration_List", metadataLevel="Standard")
     for name in TDI_BANDS:
         add(settings, "TDI_CONFIGURATION", "APPLIED", bandId=str(MSI_BANDS[name].number))
+    spectral = SubElement(acquisition, "Spectral_Band_Info")
+    for name, gain in GAINS.items():
+        info = SubElement(spectral, "Spectral_Band_Information", bandId=str(MSI_BANDS[name].number))
+        add(info, "PHYSICAL_GAINS", gain, geometry="FULL_RESOLUTION", metadataLevel="Standard")
     stamps = SubElement(sensor, "Time_Stamp", metadataLevel="Standard", usedModel="EXOGENEOUS")
     add(stamps, "LINE_PERIOD", f"{LINE_PERIOD_S * 1e3:.9f}", unit="ms")
     for number in sorted({number for number, _ in note.first_line_s}):

@@ -63,9 +63,9 @@ def open_layers(
         product = products[turn.product]
         for part in product.parts or (None,):
             layers += _of_part(product, part, turn, terrain, options, stack, tally)
-        if not product.parts:
-            classes = [name for name in options.extras if name in product.extras]
-            layers += [_classes(product, turn, name, options.bands[0], stack) for name in classes]
+            for name in options.extras:
+                if name in product.extras if part is None else part.has_extra(name):
+                    layers.append(_classes(product, part, turn, name, options.bands[0], stack))
     return layers
 
 
@@ -129,12 +129,14 @@ def _light(product: Product, part: ProductPart, band: str, options: Options) -> 
     return Light(part.sun(band), measure.scale, measure.shift)
 
 
-def _classes(product: Product, turn: Turn, name: str, band: str, stack: ExitStack) -> Layer:
-    opened, model = product.open_extra(name, band)
+def _classes(product: Product, part: ProductPart | None, turn: Turn, name: str, band: str, stack: ExitStack) -> Layer:
+    opened, model = (product if part is None else part).open_extra(name, band)
     reader = stack.enter_context(opened)
     ring = SourceRing([reader], [SampleValues.linear(float("nan"), reader.n_lines, reader.n_samples)])
     table, lines = break_table(model.break_lines), turn.of_image(model.n_lines)
-    return Layer(model, table, ring, METHODS["nearest"], False, turn.product, slice(0, 1), lines, name)
+    layer = Layer(model, table, ring, METHODS["nearest"], False, turn.product, slice(0, 1), lines, name)
+    layer.part = 0 if part is None else part.number
+    return layer
 
 
 def _needs_areas(options: Options) -> bool:

@@ -33,8 +33,10 @@ class Measure:
     shift: float = 0.0
 
 
-AS_REFLECTANCE = "uint16", 0.0, 1e-4, -0.1
-"""How reflectance is written: in ten thousandths, from -0.1 on, as Sentinel-2 has it since baseline 04.00."""
-
 AS_THEY_ARE = Measure(dtype=None, no_data=None)
 """Pixels that pass through."""
+
+
+def as_reflectance(gain: float, offset: float) -> Measure:
+    """Written in ten thousandths, from -0.1 on, as Sentinel-2 has it since baseline 04.00."""
+    return Measure(gain, offset, None, "uint16", 0.0, 1e-4, -0.1)

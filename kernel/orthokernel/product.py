@@ -97,6 +97,14 @@ class ProductPart(Protocol):
         """By what pixels of ``reflectance`` are still to be divided."""
         ...
 
+    def has_extra(self, name: str) -> bool:
+        """Whether the part has a raster of classes of its own (of those in `Product.extras`)."""
+        ...
+
+    def open_extra(self, name: str, band: str) -> tuple[BandReader, SensorModel]:
+        """A reader of it, as `Product.open_extra`."""
+        ...
+
 
 class Product(Protocol):
     """An opened product. Close it, or use it in a ``with`` statement: it may hold scratch files.

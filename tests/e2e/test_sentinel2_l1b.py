@@ -20,6 +20,7 @@ from orthoburst.cli import main
 from orthokernel import open_product
 
 NAME = "S2A_MSIL1B_20240605T100031_N0510_R122_20240605T130031.SAFE"
+REFLECTANCE_PER_DN = 1 / 3000
 GIPP_REF = "aux/l1b/gipp"
 
 
@@ -29,7 +30,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sentinel2L1BProdu
     made = make_sentinel2_l1b(
         Sentinel2L1BSpec(
             tmp_path_factory.mktemp("l1b"), bands=("B02", "B05"), granule_lines=240, samples=240, targets=0,
-            common_targets=0,
+            common_targets=0, reflectance_per_dn=REFLECTANCE_PER_DN,
         )
     )  # fmt: skip
     folder = made.path.rename(made.path.with_name(NAME))
@@ -54,7 +55,7 @@ def test_l1b_from_request_to_catalogue(
         site.store.upload_aux(path, f"{GIPP_REF}/{path.name}")
     site.store.upload_product(folder)  # no default order for it: it waits to be asked for
     asked = ["submit", f"products/{NAME}", "--footprint", "--spacing", "10", "--bands", "b02", "b05"]
-    asked += ["--extras", "detector", "--gipp", GIPP_REF, "--request-id", "l1b"]
+    asked += ["--extras", "detector", "quality", "--gipp", GIPP_REF, "--request-id", "l1b"]
     assert main(["--url", site.stack.api_url, *asked, "--watch", "--json"]) == 0
     job_id = json.loads(capsys.readouterr().out)["jobID"]
     (job,) = [job for job in site.wait_until_over(1).jobs if job.id == job_id]
@@ -63,17 +64,20 @@ def test_l1b_from_request_to_catalogue(
     item = check_cog(image)
     assert item.properties["constellation"] == "sentinel-2"
     with rasterio.open(image) as file:
-        values = file.read(masked=True)
+        assert (file.scales[0], file.offsets[0]) == (1e-4, -0.1)
+        values = file.read(masked=True) * 1e-4 - 0.1
         rows, cols = np.mgrid[0 : file.height, 0 : file.width]
         to_lonlat = pyproj.Transformer.from_crs(file.crs, "OGC:CRS84", always_xy=True)
         lon, lat = to_lonlat.transform(*(file.transform @ (cols + 0.5, rows + 0.5)))
     with rasterio.open(image.with_name(f"{image.stem}_detector.tif")) as file:
         detectors = file.read(1)
+    with rasterio.open(image.with_name(f"{image.stem}_quality.tif")) as file:
+        np.testing.assert_array_equal(file.read(1) > 0, ~np.ma.getmaskarray(values[0]))
     seen = ~np.ma.getmaskarray(values).any(axis=0)
     assert seen.sum() > 100_000  # two detectors of two granules of 240 x 240
     assert set(np.unique(detectors[seen])) == {6, 7}
     some = np.flatnonzero(seen)[::997]
-    truth = made.textures["B02"].value(lon.flat[some], lat.flat[some])
+    truth = REFLECTANCE_PER_DN * made.textures["B02"].value(lon.flat[some], lat.flat[some])
     error = np.abs(values[0].data.flat[some] - truth)
-    # Bilinear smooths waves of five pixels by 3 of 170 counts; half a pixel out of place would be 50.
-    assert float(np.sqrt(np.mean(error**2))) < 5.0
+    # Bilinear smooths waves of five pixels by 0.001 of 0.06; half a pixel out of place would be 0.017.
+    assert float(np.sqrt(np.mean(error**2))) < 5.0 * REFLECTANCE_PER_DN

@@ -45,7 +45,7 @@ def test_a_granule_with_the_instruments_parameters_beside_it(tmp_path: Path) -> 
         iers="aux/bulletin.txt",
         terrain={"height_m": 0},
         grid={"kind": "footprint", "spacing_m": 60},
-        options={"bands": ["b01"], "extras": ["detector"]},
+        options={"bands": ["b01"], "radiometry": "dn", "extras": ["detector"]},
     )
     assert (order.gipp, order.iers, order.height_m) == (gipp, bulletin, 0.0)
     values, x, y = pixels(made)

@@ -191,6 +191,7 @@ def test_targets_come_out_of_the_kernel_where_they_stand(
             Grid.from_bounds(32633, bounds, spacing_m),
             Terrain(made.dem_path, None),
             bands=[band],
+            radiometry="dn",
             resampling="bilinear",
             out=tmp_path / "ortho.tif",
         )

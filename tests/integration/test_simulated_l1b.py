@@ -8,6 +8,7 @@ import re
 import shutil
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyproj
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from figures import tell
 from localdev.scene import Sentinel2L1BProduct, Sentinel2L1BSpec, make_sentinel2_l1b
 from localdev.scene.sentinel2 import RESOLUTION_M
+from localdev.scene.sentinel2_quality import components
 from localdev.scene.sunlight import Sunlight
 from localdev.scene.texture import Texture
 from orthokernel import Grid, Terrain, open_product, orthorectify
@@ -378,15 +380,15 @@ class TestReflectance:
 
     def test_satellites_whose_irradiance_is_not_known_have_radiance(self, tmp_path: Path) -> None:
         spec = Sentinel2L1BSpec(
-            tmp_path, platform="S2D", detectors=("12",), bands=("B10",), granules=1, granule_lines=60, samples=60,
+            tmp_path, platform="S2D", detectors=("12",), bands=("B02",), granules=1, granule_lines=60, samples=60,
             fractal_seed=None, targets=0, common_targets=0,
         )  # fmt: skip
         made = make_sentinel2_l1b(spec)
         with opened(made) as product:
-            assert product.radiometries("b10") == ("physical", "dn")
-            with pytest.raises(RadiometryError, match="reflectance"):
-                orthorectify(product, grid_over(product, 60), terrain_of(made), radiometry="reflectance")
-            found = orthorectify(product, grid_over(product, 60), terrain_of(made))
+            assert product.radiometries("b02") == ("physical", "dn")
+            with pytest.raises(RadiometryError, match="b02 gives no reflectance; expected radiometry physical or dn"):
+                orthorectify(product, grid_over(product, 20), terrain_of(made), radiometry="reflectance")
+            found = orthorectify(product, grid_over(product, 20), terrain_of(made))
         assert found.radiometry == "physical"
 
     @pytest.mark.parametrize(
@@ -415,6 +417,85 @@ class TestReflectance:
         with opened(small, tmp_path / "L1B") as product:
             assert product.radiometries("b02") == ("dn",)
             assert product.measure("b02", "dn").dtype == "uint16"
+
+
+class TestQuality:
+    def make(self, folder: Path, **words: Any) -> Sentinel2L1BProduct:
+        spec = Sentinel2L1BSpec(
+            folder, bands=("B02", "B05", "B01"), detectors=("02", "03"), granules=2, granule_lines=60, samples=120,
+            overlap_px=24, fractal_seed=None, targets=0, common_targets=0, **words,
+        )  # fmt: skip
+        return make_sentinel2_l1b(spec)
+
+    def truth(self, made: Sentinel2L1BProduct, band: str) -> NDArray[np.uint8]:
+        """Of a detector's image, granule under granule."""
+        per_pixel = RESOLUTION_M[band] // 10
+        bits = components(made.spec.granule_lines // per_pixel, made.spec.samples // per_pixel)
+        one = np.ones(bits.shape[1:], np.uint8)
+        for bit, component in enumerate((1, 2, 3, 4, 5, 7, 8), 1):
+            one |= bits[component - 1] << np.uint8(bit)
+        return np.concatenate([one] * made.spec.granules)
+
+    @pytest.mark.parametrize(
+        "words",
+        [{}, {"baseline": "02.06"}, {"baseline": "02.06", "masks_of_strip": True}],
+        ids=["image", "gml", "strip"],
+    )
+    def test_masks_of_granules_are_one_image(self, tmp_path: Path, words: dict[str, Any]) -> None:
+        """Images since baseline 04.00, vectors before; on the map, those of the first band."""
+        made = self.make(tmp_path, **words)
+        with opened(made) as product:
+            assert set(product.extras) == {"detector", "quality"}
+            for band in made.spec.bands:
+                with product.open_mask("quality", band.lower(), "03") as reader:
+                    found = reader.read(0, reader.n_lines, 0, reader.n_samples)
+                np.testing.assert_array_equal(found, self.truth(made, band))
+            grid = grid_over(product, 10)
+            result = orthorectify(product, grid, terrain_of(made), bands=["b02", "b05"], extras=["quality", "detector"])
+        assert result.data is not None
+        rows, cols = np.mgrid[0 : grid.n_rows, 0 : grid.n_cols]
+        lon, lat = grid.lonlat(rows, cols)
+        quality = result.extras["quality"]
+        np.testing.assert_array_equal(quality > 0, ~np.isnan(result.data[0]))
+        compared = 0
+        for number in (2, 3):
+            line, sample = made.cameras["B02", f"{number:02d}"].ground_to_image(lon, lat, made.spec.flat_height_m)
+            sure = (np.abs(line % 1 - 0.5) > 0.05) & (np.abs(sample % 1 - 0.5) > 0.05)
+            here = (result.extras["detector"] == number) & (quality > 0) & sure
+            wanted = self.truth(made, "B02")[np.rint(line[here]).astype(int), np.rint(sample[here]).astype(int)]
+            np.testing.assert_array_equal(quality[here], wanted)
+            compared += here.sum()
+            assert len(np.unique(wanted)) > 4
+        assert compared > 8_000
+
+    def test_counts_before_baseline_4_have_no_offset(self, tmp_path: Path) -> None:
+        made = self.make(tmp_path, baseline="02.06", reflectance_per_dn=REFLECTANCE_PER_DN)
+        with opened(made) as product:
+            assert product.measure("b02", "physical").offset == 0.0
+            result = orthorectify(product, grid_over(product, 10), terrain_of(made), bands=["b02"])
+        rows, cols = np.mgrid[0 : result.grid.n_rows, 0 : result.grid.n_cols]
+        lon, lat = result.grid.lonlat(rows, cols)
+        assert result.data is not None
+        there = ~np.isnan(result.data[0])
+        truth = REFLECTANCE_PER_DN * painted(made.textures["B02"], lon, lat)
+        assert result.data[0][there].mean() == pytest.approx(truth[there].mean(), rel=3e-4)
+
+    def test_masks_that_are_missing(self, tmp_path: Path) -> None:
+        made = self.make(tmp_path)
+        next(granule(made.path, "03", 1).glob("QI_DATA/*_B02_*")).unlink()
+        with opened(made) as product:
+            grid, terrain = grid_over(product, 20), terrain_of(made)
+            orthorectify(product, grid, terrain, bands=["b02"])
+            with pytest.raises(MissingMeasurementError, match=r"no file S2A_OPER_MSK_QUALIT_.*_D03_B02_MSIL1B"):
+                orthorectify(product, grid, terrain, bands=["b02"], extras=["quality"])
+        for file in made.path.rglob("QI_DATA/*"):
+            file.unlink()
+        with opened(made) as product:
+            assert set(product.extras) == {"detector"}
+            with pytest.raises(
+                OptionError, match="extra 'quality': those that all of these products have are: detector"
+            ):
+                orthorectify(product, grid, terrain, bands=["b02"], extras=["quality"])
 
 
 class TestBadInput:

@@ -17,6 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from figures import tell
 from localdev.scene import Sentinel2Product, Sentinel2Spec, make_sentinel2
 from localdev.scene.sentinel2 import detector, scene_class
+from localdev.scene.sentinel2_quality import components
 from orthokernel import Grid, Terrain, errors, open_product, orthorectify
 from realdata import real_data
 
@@ -34,6 +35,17 @@ def l1c(tmp_path_factory: pytest.TempPathFactory) -> Sentinel2Product:
 def l2a(tmp_path_factory: pytest.TempPathFactory) -> Sentinel2Product:
     bands = ("B02", "B03", "B04", "B05", "B09")
     return make_sentinel2(Sentinel2Spec(tmp_path_factory.mktemp("l2a"), level="L2A", bands=bands, size_60m_px=90))
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Sentinel2Product:
+    """As of 2019: masks are vectors. Where two detectors meet."""
+    return make_sentinel2(
+        Sentinel2Spec(
+            tmp_path_factory.mktemp("old"), tile="33TVK", baseline="02.07", bands=("B02", "B05", "B09"),
+            swath_edge_m=400.0,
+        )
+    )  # fmt: skip
 
 
 def own_grid(product: Sentinel2Product, spacing_m: float, margin_m: float = 0.0) -> Grid:
@@ -182,6 +194,59 @@ class TestClasses:
         corner = np.zeros(seen.shape, bool)
         corner[:90, :90] = True
         np.testing.assert_array_equal((quality & 0b10000000) != 0, corner & seen)
+
+    def test_vectors_before_baseline_4_are_the_same_rasters(self, old: Sentinel2Product, tmp_path: Path) -> None:
+        """On the tile's own grids, 10 to 60 m, pixel by pixel; what is wrong covers any part of them."""
+        with open_product(old.path) as product:
+            assert set(product.extras) == {"detector", "quality"}
+            for band, spacing_m in (("b02", 10), ("b05", 20), ("b09", 60)):
+                grid = own_grid(old, spacing_m)
+                result = orthorectify(product, grid, bands=[band], extras=["quality", "detector"])
+                assert result.data is not None
+                seen = ~np.isnan(result.data[0])
+                rows, cols = np.arange(grid.n_rows)[:, None], np.arange(grid.n_cols)[None, :]
+                stripes = np.where(seen, detector(*grid.xy(rows, cols)), 0)
+                np.testing.assert_array_equal(result.extras["detector"], stripes)
+                assert len(np.unique(stripes)) == 3  # none, and two detectors
+                found = result.extras["quality"]
+                np.testing.assert_array_equal(found != 0, seen)
+                bits = components(*grid.shape)
+                for bit, component in enumerate((1, 2, 3, 4, 5, 7, 8), 1):
+                    wanted = (bits[component - 1] == 1) & seen
+                    np.testing.assert_array_equal((found & (1 << bit)) != 0, wanted, err_msg=f"{band} {bit}")
+                assert len(np.unique(found)) > 4
+
+    def test_vector_masks_onto_another_map_and_in_a_zip(self, old: Sentinel2Product, tmp_path: Path) -> None:
+        ring = own_grid(old, 60).footprint_lonlat()
+        grid = Grid.from_bounds(4326, (*ring.min(axis=0), *ring.max(axis=0)), 1e-4)
+        archive = shutil.make_archive(str(tmp_path / old.path.stem), "zip", old.path.parent, old.path.name)
+        results = []
+        for path in (old.path, Path(archive)):
+            with open_product(path) as product:
+                results.append(orthorectify(product, grid, bands=["b09"], extras=["quality", "detector"]))
+        for name in ("quality", "detector"):
+            np.testing.assert_array_equal(results[0].extras[name], results[1].extras[name])
+        rows, cols = np.mgrid[0 : grid.n_rows, 0 : grid.n_cols]
+        row, col = own_grid(old, 60).rowcol(*grid.lonlat(rows, cols))
+        inside = (np.abs(row - 29.5) < 30) & (np.abs(col - 29.5) < 30)
+        centre = own_grid(old, 60).xy(np.rint(row), np.rint(col))
+        assert results[0].data is not None
+        seen = inside & ~np.isnan(results[0].data[0]) & old.imaged(*centre)
+        assert seen.mean() > 0.5
+        np.testing.assert_array_equal(results[0].extras["detector"][seen], detector(*centre)[seen])
+
+    def test_a_vector_mask_that_is_not_there(self, old: Sentinel2Product, tmp_path: Path) -> None:
+        folder = tmp_path / old.path.name
+        shutil.copytree(old.path, folder)
+        next(folder.rglob("MSK_DEFECT_B02.gml")).unlink()
+        with open_product(folder) as product:
+            orthorectify(product, own_grid(old, 60), bands=["b05"], extras=["quality"])
+            with pytest.raises(errors.MissingMeasurementError, match=r"no file .*MSK_DEFECT_B02\.gml"):
+                orthorectify(product, own_grid(old, 60), bands=["b02"], extras=["quality"])
+        for file in folder.rglob("*.gml"):
+            file.unlink()
+        with open_product(folder) as product:
+            assert not product.extras
 
     def test_what_a_product_has_not(self, l1c: Sentinel2Product) -> None:
         with (

@@ -308,7 +308,6 @@ L2A, OLD_L1C = S2_TILE.replace("L1C", "L2A"), S2_TILE.replace("N0509", "N0301")
         (L2A, {"bands": ["b10"]}, "no band b10"),
         (L2A, {"bands": ["b04", "aot"], "radiometry": "reflectance"}, "reflectance (of these bands it has dn)"),
         (L2A, {"bands": ["aot"], "radiometry": "reflectance"}, "it has physical or dn"),
-        (OLD_L1C, {"extras": ["detector"]}, "no extra detector (it has none of its own)"),
         (OLCI, {"radiometry": "reflectance"}, "a Sentinel-3 OL_1_EFR, which has no radiometry reflectance"),
         (OLCI, {"extras": ["detector", "scene_classification"]}, "no extra scene_classification, detector (it has "),
         (OLCI, {"bands": ["oa22"]}, "no band oa22 (it has oa01"),
@@ -339,6 +338,7 @@ def test_options_of_optical_products_are_refused_for_radar(ports: Ports) -> None
 @pytest.mark.parametrize(
     ("stem", "options"),
     [
+        (OLD_L1C, {"extras": ["detector", "quality"]}),
         (S2_TILE, {"radiometry": "reflectance", "bands": ["b8a"], "extras": ["detector", "quality", "acquisition"]}),
         (L2A, {"extras": ["scene_classification"], "radiometry": "dn", "bands": ["b04", "aot", "wvp"]}),
         (L2A, {"radiometry": "physical", "bands": ["aot", "wvp"]}),

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from orthocontracts.manifests import OrbitDirection
 from orthocontracts.outputs import Source
 from orthocontracts.products import Mission
-from orthocontracts.requests import Extra
 from orthofunctions.domain.footprints import LonLat
 from orthofunctions.domain.suits import RPC, SENTINEL1_GRD, TRAITS, Traits
 
@@ -31,8 +30,6 @@ class ProductFacts:
     """``L1C``, ``OL_1_EFR``, ...: a key of `suits.TRAITS`, where the mission has more than one."""
     own_tile: str | None = None
     """The MGRS tile that its pixels lie on already."""
-    lacks: frozenset[Extra] = frozenset()
-    """Of the extras that its kind has."""
 
     orbit_direction: OrbitDirection | None = None
     relative_orbit: int | None = None

@@ -79,7 +79,7 @@ TRAITS: Final[dict[str, Traits]] = {
     "L1B": Traits(
         "a Sentinel-2 L1B",
         ("reflectance", "physical", "dn"),
-        frozenset({"detector"}),
+        frozenset({"detector", "quality"}),
         sentinel2.BANDS_OF_LEVEL["L1B"],
         needs_instrument=True,
     ),
@@ -120,9 +120,8 @@ def check_options(options: Options, products: Sequence[ProductFacts]) -> None:
         possible = _radiometries(traits, options.bands or ())
         if options.radiometry is not None and options.radiometry not in possible:
             unfit.append(f"radiometry {options.radiometry} (of these bands it has {' or '.join(possible)})")
-        extras = traits.extras - product.lacks
-        others = [one for one in options.extras if one != "acquisition" and one not in extras]
-        has = ", ".join(sorted(extras)) or "none of its own"
+        others = [one for one in options.extras if one != "acquisition" and one not in traits.extras]
+        has = ", ".join(sorted(traits.extras)) or "none of its own"
         unfit += [f"extra {', '.join(others)} (it has {has})"] if others else []
         if traits.bands is not None:
             unknown = [band for band in options.bands or () if band not in traits.bands]

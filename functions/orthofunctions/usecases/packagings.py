@@ -24,7 +24,6 @@ from orthocontracts.products import (
     parse_sentinel2,
     parse_sentinel3,
 )
-from orthocontracts.requests import Extra
 from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import UnknownProductError
 from orthofunctions.domain.footprints import SLIVER_M, widened
@@ -96,11 +95,6 @@ ON_THE_MAP_M: Final = 1_000.0
 """How inexact the footprint of a product may be whose pixels lie on the map already."""
 
 
-MASKS_AS_IMAGES: Final = "04.00"
-"""Processing baseline since which Sentinel-2's masks are images; before, they were polygons."""
-OF_MASKS: Final[frozenset[Extra]] = frozenset({"detector", "quality"})
-
-
 def _sentinel2(source: Source, manifest: SafeManifest) -> ProductFacts:
     name = parse_sentinel2(source.ref)
     return ProductFacts(
@@ -113,7 +107,6 @@ def _sentinel2(source: Source, manifest: SafeManifest) -> ProductFacts:
         product_type=name.level,
         own_tile=name.tile,
         relative_orbit=name.relative_orbit,
-        lacks=frozenset() if name.tile is None or (name.baseline or "") >= MASKS_AS_IMAGES else OF_MASKS,
     )
 
 

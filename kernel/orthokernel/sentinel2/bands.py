@@ -29,6 +29,7 @@ BANDS: Final = tuple(
         ]
     )
 )  # fmt: skip
+BY_NUMBER: Final = {str(band.number): band.name.lower() for band in BANDS}
 DETECTORS: Final = tuple(f"{number:02d}" for number in range(1, 13))
 
 

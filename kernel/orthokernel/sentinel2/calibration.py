@@ -20,10 +20,9 @@ import numpy as np
 
 from orthokernel.errors import AnnotationError
 from orthokernel.safexml import XmlDocument
-from orthokernel.sentinel2.bands import BANDS
+from orthokernel.sentinel2.bands import BY_NUMBER
 
 RADIANCE_UNIT: Final = "W.m-2.sr-1.um-1"
-_NAMES: Final = tuple(band.name.lower() for band in BANDS)
 _IRRADIANCE: Final = {
     "S2A": (
         1884.69, 1959.66, 1823.24, 1512.06, 1424.64, 1287.61, 1162.08, 1041.63, 955.32, 812.92, 367.15, 245.59, 85.25,
@@ -96,7 +95,7 @@ def read_calibration(document: XmlDocument, satellite: str, baseline: str, day: 
         if gain <= 0:
             raise AnnotationError(document.source, f"<PHYSICAL_GAINS> of {band} is {gain:g}", "a positive number")
         gains[band] = gain
-    offsets = dict.fromkeys(_NAMES, 0.0)
+    offsets = dict.fromkeys(BY_NUMBER.values(), 0.0)
     found = document.find_all(".//Radiometric_Offset_List/RADIO_ADD_OFFSET")
     for entry in found:
         offsets[_band(entry, "band_id")] = entry.number(".")
@@ -105,15 +104,15 @@ def read_calibration(document: XmlDocument, satellite: str, baseline: str, day: 
             document.source, "no <RADIO_ADD_OFFSET>", f"one for each band, as baseline {baseline} has them"
         )
     known = _IRRADIANCE.get(satellite)
-    irradiance = {} if known is None else dict(zip(_NAMES, known, strict=True))
+    irradiance = {} if known is None else dict(zip(BY_NUMBER.values(), known, strict=True))
     return Calibration(gains, offsets, irradiance, distance_factor(day))
 
 
 def _band(entry: XmlDocument, attribute: str) -> str:
     number = entry.element.get(attribute, "")
-    if not number.isdecimal() or int(number) >= len(_NAMES):
+    if number not in BY_NUMBER:
         raise AnnotationError(entry.source, f"<{entry.element.tag}> of band {number!r}", f"{attribute} 0 to 12")
-    return _NAMES[int(number)]
+    return BY_NUMBER[number]
 
 
 def distance_factor(day: np.datetime64) -> float:

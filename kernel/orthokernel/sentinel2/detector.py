@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from orthokernel.light import Cosine
 from orthokernel.product import BandReader
+from orthokernel.sensor import SensorModel
 from orthokernel.sentinel2.bands import band_of
 from orthokernel.sentinel2.seams import cut_between
 from orthokernel.sentinel2.steady import SteadyModel
@@ -37,6 +38,14 @@ class DetectorPart:
     def open_band(self, band: str) -> BandReader:
         """See `L1BProduct.open_detector`."""
         return self._product.open_detector(band, self._detector)
+
+    def has_extra(self, name: str) -> bool:
+        """Quality. Which detector a pixel is from is known without a mask."""
+        return name == "quality"
+
+    def open_extra(self, name: str, band: str) -> tuple[BandReader, SensorModel]:
+        """See `L1BProduct.open_mask`."""
+        return self._product.open_mask(name, band, self._detector), self.sensor_model(band)
 
     def sun(self, band: str) -> Cosine:
         """When the detector's band saw a place on the ellipsoid; a height moves that by milliseconds."""

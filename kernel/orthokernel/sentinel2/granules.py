@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from orthokernel.container import ProductContainer
 from orthokernel.errors import AnnotationError, MismatchedGranulesError, MissingAnnotationError, MissingDetectorError
 from orthokernel.safexml import XmlDocument
-from orthokernel.sentinel2.bands import DETECTORS, Band
+from orthokernel.sentinel2.bands import BY_NUMBER, DETECTORS, Band
 from orthokernel.sentinel2.datastrip import NOMINAL_RESOLUTION_M, Datastrip
+from orthokernel.sentinel2.masks import MaskFiles
 
 Float64Array = NDArray[np.float64]
 
@@ -34,6 +35,7 @@ class Granule:
         Its first line in the detector's image of the datastrip, 0-based, in lines of a 10 m band.
     sizes : mapping of resolution in metres to (lines, samples)
     images : mapping of band to member of the product
+    masks : MaskFiles
     ring : (K, 2) float64
         Its footprint, ``lon_deg, lat_deg``.
     sun, view : (zenith, azimuth) in degrees, or None
@@ -44,6 +46,7 @@ class Granule:
     position: int
     sizes: Mapping[int, tuple[int, int]]
     images: Mapping[str, str]
+    masks: MaskFiles
     ring: Float64Array
     sun: tuple[float, float] | None
     view: tuple[float, float] | None
@@ -84,7 +87,9 @@ def read_granules(container: ProductContainer, datastrip: Datastrip) -> list[Gra
     for member in sorted(container.members):
         if _METADATA.fullmatch(member):
             document = XmlDocument.parse(container.read_bytes(member), f"{container.path}:{member}")
-            found.append(_granule(document, images.get(str(PurePosixPath(member).parent), {}), datastrip))
+            folder = str(PurePosixPath(member).parent)
+            masks = MaskFiles(container, document.source, _masks(document), f"{folder}/")
+            found.append(_granule(document, images.get(folder, {}), masks, datastrip))
     if not found:
         raise MissingAnnotationError(container.path, "no metadata of granules", "GRANULE/*/*_MTD_L1B_GR_*.xml")
     with_metadata = {str(PurePosixPath(member).parent) for member in container.members if _METADATA.fullmatch(member)}
@@ -102,7 +107,15 @@ def read_granules(container: ProductContainer, datastrip: Datastrip) -> list[Gra
     return sorted(found, key=lambda granule: (granule.detector, granule.position))
 
 
-def _granule(document: XmlDocument, images: Mapping[str, str], datastrip: Datastrip) -> Granule:
+def _masks(document: XmlDocument) -> dict[tuple[str, str], str]:
+    entries = document.find_all("{*}Quality_Indicators_Info/Pixel_Level_QI/MASK_FILENAME")
+    return {
+        (entry.element.get("type", ""), BY_NUMBER.get(entry.element.get("bandId", ""), "")): entry.text(".")
+        for entry in entries
+    }
+
+
+def _granule(document: XmlDocument, images: Mapping[str, str], masks: MaskFiles, datastrip: Datastrip) -> Granule:
     general, geometric = document.find("{*}General_Info"), document.find("{*}Geometric_Info")
     identifier, of = general.text("GRANULE_ID"), general.text("DATASTRIP_ID")
     if of != datastrip.id:
@@ -129,6 +142,7 @@ def _granule(document: XmlDocument, images: Mapping[str, str], datastrip: Datast
             for size in geometric.find_all("Granule_Dimensions/Size")
         },
         images=images,
+        masks=masks,
         ring=places.reshape(-1, 3)[:, 1::-1],
         sun=_angles(geometric, "Solar_Angles"),
         view=_angles(geometric, "Incidence_Angles"),

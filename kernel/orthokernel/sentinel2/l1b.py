@@ -24,7 +24,7 @@ from orthokernel.errors import (
     UnknownBandError,
 )
 from orthokernel.jp2 import Jp2Reader
-from orthokernel.measure import AS_REFLECTANCE, AS_THEY_ARE, Measure
+from orthokernel.measure import AS_THEY_ARE, Measure, as_reflectance
 from orthokernel.product import BandReader, PlainProduct, ProductPart
 from orthokernel.result import convex_hull
 from orthokernel.sentinel2.bands import BANDS, Band, band_of
@@ -34,6 +34,7 @@ from orthokernel.sentinel2.datastrip import Datastrip, read_datastrip
 from orthokernel.sentinel2.detector import DetectorPart
 from orthokernel.sentinel2.gipp import Gipp
 from orthokernel.sentinel2.granules import Granule, read_granules
+from orthokernel.sentinel2.masks import QUALITY, in_image
 from orthokernel.sentinel2.metadata import COMMON_NAMES
 from orthokernel.sentinel2.pushbroom import PushbroomModel
 from orthokernel.sentinel2.strip import Piece, StripReader
@@ -262,7 +263,7 @@ class L1BProduct(PlainProduct):
         """Reflectance is written as that of L1C is; its pixels are still to be divided (`DetectorPart.sun`)."""
         name, calibration = self._band(band).name.lower(), self.datastrip.calibration
         if radiometry == "reflectance":
-            return Measure(*calibration.reflectance_at_zenith(name), None, *AS_REFLECTANCE)
+            return as_reflectance(*calibration.reflectance_at_zenith(name))
         if radiometry == "physical":
             return Measure(*calibration.radiance(name), RADIANCE_UNIT)
         return Measure(AS_THEY_ARE.gain, AS_THEY_ARE.offset, None, "uint16", 0.0)
@@ -274,10 +275,34 @@ class L1BProduct(PlainProduct):
         half_s = 0.5 * float((strip.stop_utc - strip.start_utc) / np.timedelta64(1, "us")) * 1e-6 + _BESIDE_S
         return Sun(strip.orientation, strip.jd_day, (strip.middle_s - half_s, strip.middle_s + half_s))
 
+    def open_mask(self, name: str, band: str, detector: str) -> StripReader:
+        """A mask of a band of a detector, as `open_detector`.
+
+        Raises
+        ------
+        UnknownBandError, MissingMeasurementError, MissingAnnotationError, AnnotationError
+        """
+        own = self._band(band)
+        first, stop = self.lines_of(own, detector)
+        pieces = []
+        for granule in self.granules:
+            if granule.detector == detector:
+                lines = granule.lines(own)
+                to_pixels = in_image(lines[1] - lines[0], lines[0])
+                opener = partial(granule.masks.open, name, own.name.lower(), granule.size(own), to_pixels)
+                pieces.append(Piece(lines[0] - first, lines[1] - first, f"{granule.id}: {name} of {own.name}", opener))
+        return StripReader(
+            pieces, stop - first, self._model(own, detector, (first, stop)).n_samples, np.dtype(np.uint8)
+        )
+
     @property
     def extras(self) -> Mapping[str, str]:
-        """Which detector has given a pixel."""
-        return {"detector": "0: no data; number of the detector that all bands of the pixel are from"}
+        """Which detector has given a pixel, and where there are masks, what is wrong with it."""
+        masked = any(granule.masks.has("quality") for granule in self.granules)
+        return {
+            "detector": "0: no data; number of the detector that all bands of the pixel are from",
+            **({"quality": QUALITY} if masked else {}),
+        }
 
     def properties(self) -> dict[str, Any]:
         """Facts for people and for a STAC Item."""

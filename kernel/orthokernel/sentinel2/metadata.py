@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from orthokernel.errors import AnnotationError
 from orthokernel.grid import Grid
 from orthokernel.safexml import XmlDocument
-from orthokernel.sentinel2.bands import BANDS
+from orthokernel.sentinel2.bands import BY_NUMBER
 
 Float64Array = NDArray[np.float64]
 
-_BY_NUMBER = {str(band.number): band.name.lower() for band in BANDS}
 COMMON_NAMES = {
     "b01": "coastal", "b02": "blue", "b03": "green", "b04": "red", "b05": "rededge", "b06": "rededge",
     "b07": "rededge", "b08": "nir", "b8a": "nir08", "b09": "nir09", "b10": "cirrus", "b11": "swir16", "b12": "swir22",
@@ -77,9 +76,9 @@ def parse_user_product(content: bytes, source: str) -> UserProduct:
         if level == "2A"
         else ("QUANTIFICATION_VALUE", "RADIO_ADD_OFFSET")
     )
-    offsets = dict.fromkeys(_BY_NUMBER.values(), 0.0)
+    offsets = dict.fromkeys(BY_NUMBER.values(), 0.0)
     for entry in document.find_all(f".//{offset}"):
-        name = _BY_NUMBER.get(entry.element.get("band_id", ""))
+        name = BY_NUMBER.get(entry.element.get("band_id", ""))
         if name is None:
             raise AnnotationError(source, f"<{offset}> of band {entry.element.get('band_id')!r}", "band_id 0 to 12")
         offsets[name] = entry.number(".")
@@ -130,7 +129,7 @@ def _eo_bands(document: XmlDocument) -> dict[str, dict[str, Any]]:
     """Wavelengths, of which the width at half maximum is that of the annotated spectral response."""
     found: dict[str, dict[str, Any]] = {name: {"common_name": common} for name, common in COMMON_NAMES.items()}
     for entry in document.find_all(".//Spectral_Information"):
-        name = _BY_NUMBER.get(entry.element.get("bandId", ""))
+        name = BY_NUMBER.get(entry.element.get("bandId", ""))
         if name is None:
             continue
         found[name]["center_wavelength_um"] = round(entry.number("Wavelength/CENTRAL") * 1e-3, 5)
@@ -196,7 +195,7 @@ def parse_tile(content: bytes, source: str) -> Tile:
         sensing_time=document.text(".//SENSING_TIME"),
         grids=_grids(document),
         masks={
-            (entry.element.get("type", ""), _BY_NUMBER.get(entry.element.get("bandId", ""), "")): entry.text(".")
+            (entry.element.get("type", ""), BY_NUMBER.get(entry.element.get("bandId", ""), "")): entry.text(".")
             for entry in document.find_all(".//MASK_FILENAME")
         },
         facts={

@@ -36,13 +36,14 @@ class StripReader:
     ----------
     pieces : sequence of Piece
     n_lines, n_samples : int
+    dtype : numpy dtype
+        Of all pieces.
     """
 
     nodata: float | None = 0.0
-    dtype: np.dtype[Any] = _DTYPE
 
-    def __init__(self, pieces: Sequence[Piece], n_lines: int, n_samples: int) -> None:
-        self.n_lines, self.n_samples = n_lines, n_samples
+    def __init__(self, pieces: Sequence[Piece], n_lines: int, n_samples: int, dtype: np.dtype[Any] = _DTYPE) -> None:
+        self.n_lines, self.n_samples, self.dtype = n_lines, n_samples, dtype
         self._pieces = sorted(pieces, key=lambda piece: piece.first)
         self._open: dict[int, BandReader] = {}
         self._lock = threading.Lock()
@@ -58,7 +59,7 @@ class StripReader:
         """
         l0, l1 = max(line_start, 0), min(line_stop, self.n_lines)
         s0, s1 = max(sample_start, 0), min(sample_stop, self.n_samples)
-        window = np.zeros((max(l1 - l0, 0), max(s1 - s0, 0)), _DTYPE)
+        window = np.zeros((max(l1 - l0, 0), max(s1 - s0, 0)), self.dtype)
         with self._lock:
             for k, piece in enumerate(self._pieces):
                 a, b = max(l0, piece.first), min(l1, piece.stop)
@@ -74,10 +75,12 @@ class StripReader:
             piece = self._pieces[k]
             reader = piece.open()
             size = piece.stop - piece.first, self.n_samples
-            if (reader.n_lines, reader.n_samples) != size or reader.dtype != _DTYPE:
+            if (reader.n_lines, reader.n_samples) != size or reader.dtype != self.dtype:
                 found = f"{reader.n_lines} x {reader.n_samples} pixels of {reader.dtype}"
                 reader.close()
-                raise AnnotationError(piece.source, found, f"{size[0]} x {size[1]} of uint16, as its metadata say")
+                raise AnnotationError(
+                    piece.source, found, f"{size[0]} x {size[1]} of {self.dtype}, as its metadata say"
+                )
             self._open[k] = reader
         return self._open[k]
 

@@ -53,6 +53,7 @@ class Sun:
         normal = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat) + 0.0 * lon], axis=-1)
         radius_m = SEMI_MAJOR_M / np.sqrt(1.0 - ECCENTRICITY_2 * np.sin(lat) ** 2)
         ground_m = normal * np.stack([radius_m, radius_m, radius_m * (1.0 - ECCENTRICITY_2)], axis=-1)
-        sun_m = np.stack([np.interp(gps_s, self._time_s, axis) for axis in self._position_m.T], axis=-1) - ground_m
+        time_s = np.asarray(gps_s, float)
+        sun_m = np.stack([np.interp(time_s, self._time_s, axis) for axis in self._position_m.T], axis=-1) - ground_m
         cosine: Float64Array = np.sum(normal * sun_m, axis=-1) / np.linalg.norm(sun_m, axis=-1)
         return cosine

@@ -22,11 +22,12 @@ from orthokernel.errors import (
 )
 from orthokernel.jp2 import Jp2Reader
 from orthokernel.mapmodel import MapModel
-from orthokernel.measure import AS_REFLECTANCE, AS_THEY_ARE, Measure
+from orthokernel.measure import AS_THEY_ARE, Measure, as_reflectance
 from orthokernel.product import BandReader, PlainProduct
 from orthokernel.rasterreader import RasterBandReader
 from orthokernel.sensor import SensorModel
 from orthokernel.sentinel2.bands import BANDS
+from orthokernel.sentinel2.masks import MASK_NAMES, QUALITY, MaskFiles, on_map
 from orthokernel.sentinel2.metadata import Tile, UserProduct, parse_tile, parse_user_product
 
 Float64Array = NDArray[np.float64]
@@ -37,16 +38,11 @@ _RESOLUTION_M: Final = {band.name.lower(): band.resolution_m for band in BANDS}
 _QUANTITIES: Final = {"aot": ("aerosol optical thickness", None), "wvp": ("water vapour", "cm")}
 _RESOLUTION_OF_QUANTITIES_M: Final = 10
 _ENDINGS: Final = (".jp2", ".tif", ".tiff")
+_DETECTORS: Final = "0: no data; number of the detector, of the first band"
 _SCENE_CLASSES: Final = (
     "0: no data; 1 saturated or defective, 2 dark area, 3 cloud shadow, 4 vegetation, 5 not vegetated, 6 water, "
     "7 unclassified, 8 cloud (medium probability), 9 cloud (high probability), 10 thin cirrus, 11 snow or ice"
 )
-_QUALITY: Final = (
-    "0: no data; bit 0 looked at, bit 1 ancillary data lost, bit 2 ancillary data degraded, bit 3 image data lost, "
-    "bit 4 image data degraded, bit 5 defective, bit 6 crosstalk partially corrected, bit 7 saturated (first band)"
-)
-_QUALITY_COMPONENTS: Final = (1, 2, 3, 4, 5, 7, 8)
-"""Of MSK_QUALIT (PSD 14.9, table 4-33); the sixth is no data, which the image says itself."""
 
 
 class TileProduct(PlainProduct):
@@ -67,6 +63,7 @@ class TileProduct(PlainProduct):
         self.path, self.id = container.path, container.name
         self._user, self._tile = self._read_metadata()
         self._images = self._find_images()
+        self._masks = MaskFiles(container, f"{self.path}:{self._tile.id}", self._tile.masks)
         known = [band for band in _RESOLUTION_M if not (band == "b10" and self._user.level == "L2A")]
         self.bands = tuple(band for band in known if band in self._images)
         self.extra_bands = tuple(name for name in _QUANTITIES if name in self._images)
@@ -171,14 +168,16 @@ class TileProduct(PlainProduct):
         member, resolution_m = self._image(band)
         return self._open(member, resolution_m, self._user.no_data)
 
-    def _open(self, member: str, resolution_m: int, nodata: float | None, flags: tuple[int, ...] = ()) -> BandReader:
+    def _open(self, member: str, resolution_m: int, nodata: float | None) -> BandReader:
         where, source = self._container.locate(member), f"{self.path}:{member}"
         reader: BandReader
         if member.lower().endswith(".jp2"):
-            reader = Jp2Reader(where, source, nodata, flags)
+            reader = Jp2Reader(where, source, nodata)
         else:
             reader = RasterBandReader(where.gdal_path, 1, source, nodata)
-        model = self._model(resolution_m)
+        return self._checked(reader, source, self._model(resolution_m))
+
+    def _checked(self, reader: BandReader, source: str, model: MapModel) -> BandReader:
         if (reader.n_lines, reader.n_samples) != (model.n_lines, model.n_samples):
             size = f"{reader.n_lines} x {reader.n_samples} pixels"
             reader.close()
@@ -199,16 +198,15 @@ class TileProduct(PlainProduct):
         gain, offset = 1.0 / self._user.quantification, 0.0
         if not self._offset_applied:
             offset = self._user.offsets[band] * gain
-        return Measure(gain, offset, None, *AS_REFLECTANCE)
+        return as_reflectance(gain, offset)
 
     @property
     def extras(self) -> Mapping[str, str]:
-        """Scene classification (L2A), and since baseline 04.00, which has masks as images, detector and quality."""
-        masks = {kind for (kind, _), member in self._tile.masks.items() if self._mask(member) is not None}
+        """Scene classification (L2A), detector and quality."""
         return {
             **({"scene_classification": _SCENE_CLASSES} if "scl" in self._images else {}),
-            **({"detector": "0: no data; number of the detector, of the first band"} if "MSK_DETFOO" in masks else {}),
-            **({"quality": _QUALITY} if "MSK_QUALIT" in masks else {}),
+            **({"detector": _DETECTORS} if self._masks.has("detector") else {}),
+            **({"quality": QUALITY} if self._masks.has("quality") else {}),
         }
 
     def open_extra(self, name: str, band: str) -> tuple[BandReader, SensorModel]:
@@ -216,21 +214,14 @@ class TileProduct(PlainProduct):
         if name == "scene_classification" and "scl" in self._images:
             member, resolution_m = self._images["scl"]
             return self._open(member, resolution_m, None), self._model(resolution_m)
-        kind = {"detector": "MSK_DETFOO", "quality": "MSK_QUALIT"}.get(name, "")
-        found = self._mask(self._tile.masks.get((kind, band), ""))
-        if found is None:
+        if name not in MASK_NAMES or not self._masks.has(name):
             raise OptionError(f"{self.path}: extra {name!r} of band {band}: this product has no such image")
         resolution_m = _RESOLUTION_M[band]
-        flags = _QUALITY_COMPONENTS if name == "quality" else ()
-        return self._open(found, resolution_m, None, flags), self._model(resolution_m)
-
-    def _mask(self, member: str) -> str | None:
-        """The image of a mask: metadata name it with its folder, or, in some baselines, without."""
-        name = PurePosixPath(member).name
-        if not name.endswith(".jp2"):
-            return None
-        candidates = (member, *(one for one in self._container.members if PurePosixPath(one).name == name))
-        return next((one for one in candidates if one in self._container.members), None)
+        model = self._model(resolution_m)
+        left, _, _, top = model.grid.bounds
+        to_pixels = on_map(model.grid.epsg, left, top, float(resolution_m))
+        reader = self._masks.open(name, band, (model.n_lines, model.n_samples), to_pixels)
+        return self._checked(reader, f"{self.path}: {name} of {band}", model), model
 
     def properties(self) -> dict[str, Any]:
         """Facts for people and for a STAC Item."""

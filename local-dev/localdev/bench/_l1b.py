@@ -49,8 +49,9 @@ def l1b_vs_gdal(folder: Path) -> Case:
         for detector in _DETECTORS
     ]
     ours_out, theirs_out = folder / "l1b-ours.tif", folder / "l1b-gdal.tif"
+    bands = [band.lower() for band in _BANDS]
     ask_ours = _ours_side.request_on(
-        made.path, ours_out, grid, made.dem_path, bands=[band.lower() for band in _BANDS], resampling="bilinear"
+        made.path, ours_out, grid, made.dem_path, bands=bands, radiometry="dn", resampling="bilinear"
     )
     ask_theirs = _geolocation_side.request(images, places, _STEP_PX, theirs_out, _EPSG, grid.transform, grid.shape)
     with (

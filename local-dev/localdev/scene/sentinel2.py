@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from rasterio.transform import Affine
 
 from localdev.scene.ellipsoid import Float64Array
+from localdev.scene.sentinel2_vectors import vector_masks
 from localdev.scene.sentinel2_xml import TilePlace, manifest_xml, tile_xml, user_xml
 from orthocontracts.tiles import tile_bounds
 
@@ -50,7 +51,7 @@ class Sentinel2Spec:
     sensing : datetime
         UTC.
     baseline : str
-        From 04.00 on pixels have an offset of 1000, and masks are images.
+        From 04.00 on pixels have an offset of 1000, and masks are images; before they are vectors.
     swath_edge_m : float, optional
         West of a slanted line that starts this far from the left edge nothing was imaged.
     noise_dn : float
@@ -242,9 +243,11 @@ def _write(
 
 
 def _write_masks(spec: Sentinel2Spec, place: TilePlace, folder: Path, granule: str) -> dict[tuple[str, str], str]:
-    """Detector footprints and quality of the bands, as baseline 04.00 and later have them."""
-    if spec.offset == 0 or spec.layout == "cog":
+    """Detector footprints and quality of the bands: images, or before baseline 04.00 vectors."""
+    if spec.layout == "cog":
         return {}
+    if spec.offset == 0:
+        return _write_vector_masks(spec, place, folder, granule)
     masks = {}
     for band in spec.bands:
         x, y = place.centres(RESOLUTION_M[band])
@@ -257,6 +260,19 @@ def _write_masks(spec: Sentinel2Spec, place: TilePlace, folder: Path, granule: s
             member = f"{granule}/QI_DATA/{kind}_{band}.jp2"
             write_image(folder / member, place, RESOLUTION_M[band], pixels)
             masks[kind, band] = member
+    return masks
+
+
+def _write_vector_masks(
+    spec: Sentinel2Spec, place: TilePlace, folder: Path, granule: str
+) -> dict[tuple[str, str], str]:
+    masks = {}
+    resolutions = {band: RESOLUTION_M[band] for band in spec.bands}
+    for (kind, band), content in vector_masks(place, resolutions, spec.swath_edge_m, DETECTOR_M).items():
+        member = f"{granule}/QI_DATA/{kind}_{band}.gml"
+        (folder / member).parent.mkdir(parents=True, exist_ok=True)
+        (folder / member).write_bytes(content)
+        masks[kind, band] = member
     return masks
 
 

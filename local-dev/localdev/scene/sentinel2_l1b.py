@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
 
 from localdev.scene.earth import EarthPose
 from localdev.scene.ellipsoid import Float64Array
@@ -22,7 +19,8 @@ from localdev.scene.msi_camera import MsiCamera
 from localdev.scene.msi_targets import MsiTarget, Swath, place_targets
 from localdev.scene.optical import PATCH_PX, Photographer, Response
 from localdev.scene.sentinel2_l1b_flight import cameras_over, flight_over
-from localdev.scene.sentinel2_l1b_granules import BASELINE, footprint, granule_notes, made
+from localdev.scene.sentinel2_l1b_granules import footprint, granule_notes, made
+from localdev.scene.sentinel2_l1b_masks import write_masks, write_strip
 from localdev.scene.sentinel2_l1b_xml import DatastripNote, GranuleNote, datastrip_xml, granule_xml
 from localdev.scene.spec import Target
 from localdev.scene.sunlight import Sunlight
@@ -30,7 +28,6 @@ from localdev.scene.terrain import Surface, flat_surface, read_surface
 from localdev.scene.texture import Texture, make_texture
 
 _NODE_STEP_PX = 4
-_BLOCK_PX = 256
 _SUN_COLUMNS = 9
 _AROUND_DEG = 0.06
 """Of terrain around the image."""
@@ -47,6 +44,8 @@ class Sentinel2L1BSpec:
     out_folder : Path
         Gets ``L1B``, ``GIPP`` and, for made terrain, ``dem.tif``.
     platform : str
+    baseline : str
+        From 04.00 on counts have an offset of 100, and masks are images; before they are vectors.
     centre_lonlat_deg : (lon, lat)
         Middle of the image.
     sensing : datetime
@@ -69,6 +68,8 @@ class Sentinel2L1BSpec:
         Point targets, in all bands.
     common_targets : int
         More of them, in the middle of what each two neighbouring detectors have in common.
+    masks_of_strip : bool
+        Vectors count lines from the beginning of the datastrip, not of the granule.
     reflectance_per_dn : float, optional
         What a number of the textures stands for: pixels are then counts of the sun's light that comes back. Default:
         pixels are the textures' numbers.
@@ -76,6 +77,7 @@ class Sentinel2L1BSpec:
 
     out_folder: Path
     platform: str = "S2A"
+    baseline: str = "05.00"
     centre_lonlat_deg: tuple[float, float] = (12.5, 42.0)
     sensing: datetime = datetime(2024, 6, 5, 10, 0, 31, 24000)
     ascending: bool = False
@@ -100,9 +102,15 @@ class Sentinel2L1BSpec:
     targets: int = 6
     common_targets: int = 1
     target_dn: float = 2500.0
+    masks_of_strip: bool = False
     reflectance_per_dn: float | None = None
     seed: int = 1
     threads: int = 2
+
+    @property
+    def offset(self) -> int:
+        """``RADIO_ADD_OFFSET``."""
+        return -100 if self.baseline >= "04.00" else 0
 
 
 @dataclass(frozen=True)
@@ -168,10 +176,10 @@ def make_sentinel2_l1b(spec: Sentinel2L1BSpec) -> Sentinel2L1BProduct:
         for granule in granules:
             if granule.detector == detector:
                 first = granule.position // camera.band.per_pixel
-                stem = granule.id.removesuffix(f"_N{BASELINE}")
-                _write_image(
+                stem = granule.id.removesuffix(f"_N{spec.baseline}")
+                write_strip(
                     product / "GRANULE" / granule.id / "IMG_DATA" / f"{stem}_{name}.jp2",
-                    pixels[first : first + own_lines],
+                    pixels[None, first : first + own_lines],
                 )
     return Sentinel2L1BProduct(product, gipp, dem, spec, cameras, surface, textures, targets)
 
@@ -231,12 +239,12 @@ def _write_metadata(
     start, stop = sensed
     day = _day(spec)
     stem = f"DPRM_{made(spec)}_S{start:%Y%m%dT%H%M%S}"
-    identifier = f"{spec.platform}_OPER_MSI_L1B_DS_{stem}_N{BASELINE}"
+    identifier = f"{spec.platform}_OPER_MSI_L1B_DS_{stem}_N{spec.baseline}"
     known_s = [(time - day) / timedelta(seconds=1) + spec.pose.gps_minus_utc_s for time in sensed]
     note = DatastripNote(
         id=identifier,
         platform=spec.platform,
-        baseline=BASELINE,
+        baseline=spec.baseline,
         start=start,
         stop=stop,
         day=day,
@@ -249,6 +257,7 @@ def _write_metadata(
         granules=granules,
         gipp=gipp,
         refining=spec.refining if spec.refined else None,
+        offset=spec.offset,
     )
     folder = product / "DATASTRIP" / identifier
     folder.mkdir(parents=True)
@@ -256,8 +265,9 @@ def _write_metadata(
     for granule in granules:
         images = product / "GRANULE" / granule.id / "IMG_DATA"
         images.mkdir(parents=True)
-        name = granule.id.removesuffix(f"_N{BASELINE}").replace("_MSI_L1B_GR_", "_MTD_L1B_GR_")
-        (images.parent / f"{name}.xml").write_bytes(granule_xml(granule, identifier))
+        name = granule.id.removesuffix(f"_N{spec.baseline}").replace("_MSI_L1B_GR_", "_MTD_L1B_GR_")
+        masks = write_masks(spec, images.parent, granule)
+        (images.parent / f"{name}.xml").write_bytes(granule_xml(granule, identifier, masks))
 
 
 def _pixels(
@@ -294,27 +304,6 @@ def _counting(spec: Sentinel2L1BSpec, camera: MsiCamera, reflectance_per_dn: flo
         line = first_line + np.arange(image.shape[1])[:, None]
         utc_s = camera.first_line_s + (line + 0.5) * camera.line_period_s - spec.pose.gps_minus_utc_s
         cosine = sun.direction(*camera.image_to_ground(line, columns[None, :], 0.0), utc_s)[0]
-        return sun.counts(spec.platform, camera.band.name, reflectance_per_dn * image, cosine @ weights)
+        return sun.counts(spec.platform, camera.band.name, reflectance_per_dn * image, cosine @ weights, spec.offset)
 
     return response
-
-
-def _write_image(path: Path, pixels: NDArray[np.uint16]) -> None:
-    """Without loss, and as real ones without georeference."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(
-            path,
-            "w",
-            driver="JP2OpenJPEG",
-            height=pixels.shape[0],
-            width=pixels.shape[1],
-            count=1,
-            dtype="uint16",
-            QUALITY=100,
-            REVERSIBLE="YES",
-            YCC="NO",
-            BLOCKXSIZE=_BLOCK_PX,
-            BLOCKYSIZE=_BLOCK_PX,
-        ) as image:
-            image.write(pixels, 1)

@@ -15,8 +15,6 @@ from localdev.scene.sunlight import Sunlight
 if TYPE_CHECKING:
     from localdev.scene.sentinel2_l1b import Sentinel2L1BSpec
 
-BASELINE = "05.00"
-
 
 def granule_notes(
     spec: Sentinel2L1BSpec, cameras: dict[tuple[str, str], MsiCamera], day: datetime
@@ -39,7 +37,7 @@ def granule_notes(
             ring = footprint(camera, position // ratio, (position + spec.granule_lines) // ratio)
             found.append(
                 GranuleNote(
-                    f"{spec.platform}_OPER_MSI_L1B_GR_DPRM_{processed}_S{named:%Y%m%dT%H%M%S}_D{detector}_N{BASELINE}",
+                    f"{spec.platform}_OPER_MSI_L1B_GR_DPRM_{processed}_S{named:%Y%m%dT%H%M%S}_D{detector}_N{spec.baseline}",
                     detector,
                     position,
                     spec.granule_lines,
@@ -66,7 +64,8 @@ def _view(camera: MsiCamera, line: float) -> tuple[float, float]:
 
 def _sun(day: datetime, sensing: datetime, ring: Float64Array) -> tuple[float, float]:
     """Zenith angle and azimuth, in degrees, of the sun in the granule's middle."""
-    cosine, azimuth = Sunlight(day).direction(*ring[:4].mean(axis=0), (sensing - day) / timedelta(seconds=1))
+    lon, lat = ring[:4].mean(axis=0)
+    cosine, azimuth = Sunlight(day).direction(lon, lat, (sensing - day) / timedelta(seconds=1))
     return float(np.degrees(np.arccos(cosine))), float(azimuth)
 
 

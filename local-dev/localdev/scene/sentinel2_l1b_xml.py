@@ -12,7 +12,7 @@ import numpy as np
 from localdev.scene.ellipsoid import Float64Array
 from localdev.scene.flight import MadeFlight
 from localdev.scene.msi import LINE_PERIOD_S, MSI_BANDS, TDI_BANDS, Correction, Polynomial, Refining
-from localdev.scene.sunlight import COUNT_OF_NO_LIGHT, GAINS
+from localdev.scene.sunlight import GAINS
 from localdev.scene.xml import add, encode
 
 _PSD = "https://psd-15.sentinel2.eo.esa.int/PSD"
@@ -57,6 +57,8 @@ class DatastripNote:
     first_line_s : mapping of (band number, detector) to float
     gipp : sequence of str
         Names of parameter files, without ending.
+    offset : int
+        That is added to counts.
     """
 
     id: str
@@ -74,6 +76,7 @@ class DatastripNote:
     granules: Sequence[GranuleNote]
     gipp: Sequence[str]
     refining: Refining | None
+    offset: int
 
 
 def datastrip_xml(note: DatastripNote) -> bytes:
@@ -97,9 +100,10 @@ def datastrip_xml(note: DatastripNote) -> bytes:
     _sensor(SubElement(image, "Sensor_Configuration"), note)
     radiometric = SubElement(image, "Radiometric_Info", metadataLevel="Standard")
     add(radiometric, "SWIR_REARRANGEMENT_PROC", False)
-    offsets = SubElement(radiometric, "Radiometric_Offset_List")
-    for band in MSI_BANDS.values():
-        add(offsets, "RADIO_ADD_OFFSET", -COUNT_OF_NO_LIGHT, band_id=str(band.number))
+    if note.offset:
+        offsets = SubElement(radiometric, "Radiometric_Offset_List")
+        for band in MSI_BANDS.values():
+            add(offsets, "RADIO_ADD_OFFSET", note.offset, band_id=str(band.number))
     _refining(SubElement(image, "Geometric_Info", metadataLevel="Standard"), note.refining)
     ancillary = SubElement(root, "n1:Satellite_Ancillary_Data_Info")
     _ephemeris(ancillary, note)
@@ -108,8 +112,8 @@ def datastrip_xml(note: DatastripNote) -> bytes:
     return encode(root)
 
 
-def granule_xml(granule: GranuleNote, datastrip_id: str) -> bytes:
-    """``*_MTD_L1B_GR_*.xml``."""
+def granule_xml(granule: GranuleNote, datastrip_id: str, masks: Mapping[tuple[str, str], str]) -> bytes:
+    """``*_MTD_L1B_GR_*.xml``; ``masks`` are names by kind and band."""
     root = Element(
         "n1:Level-1B_Granule_ID",
         {
@@ -147,6 +151,10 @@ def granule_xml(granule: GranuleNote, datastrip_id: str) -> bytes:
     content = SubElement(quality, "Image_Content_QI")
     add(content, "CLOUDY_PIXEL_PERCENTAGE", 0)
     add(content, "DEGRADED_MSI_DATA_PERCENTAGE", 0)
+    pixels = SubElement(quality, "Pixel_Level_QI", geometry="FULL_RESOLUTION")
+    for (kind, band), name in masks.items():
+        number = str(MSI_BANDS[band].number)
+        add(pixels, "MASK_FILENAME", name, bandId=number, detectorId=granule.detector, type=kind)
     return encode(root)
 
 
@@ -177,7 +185,7 @@ def _sensor(sensor: Element, note: DatastripNote) -> None:
     spectral = SubElement(acquisition, "Spectral_Band_Info")
     for name, gain in GAINS.items():
         info = SubElement(spectral, "Spectral_Band_Information", bandId=str(MSI_BANDS[name].number))
-        add(info, "PHYSICAL_GAINS", gain, geometry="FULL_RESOLUTION", metadataLevel="Standard")
+        add(info, "PHYSICAL_GAINS", str(gain), geometry="FULL_RESOLUTION", metadataLevel="Standard")
     stamps = SubElement(sensor, "Time_Stamp", metadataLevel="Standard", usedModel="EXOGENEOUS")
     add(stamps, "LINE_PERIOD", f"{LINE_PERIOD_S * 1e3:.9f}", unit="ms")
     for number in sorted({number for number, _ in note.first_line_s}):

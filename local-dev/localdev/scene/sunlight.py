@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,7 +12,6 @@ from numpy.typing import ArrayLike
 from localdev.scene.ellipsoid import Float64Array
 from localdev.scene.msi import MSI_BANDS
 
-COUNT_OF_NO_LIGHT = 100
 GAINS = dict(
     zip(
         MSI_BANDS,
@@ -57,9 +57,12 @@ class Sunlight:
     def irradiance(self, platform: str, band: str) -> float:
         """Of the day, in W m-2 um-1: the Earth's distance as ESA reckons it."""
         days = (self.day - _YEAR_1950).days
-        return _IRRADIANCE[platform][MSI_BANDS[band].number] / (1.0 - 0.01673 * np.cos(0.0172 * (days - 2))) ** 2
+        near = 1.0 - 0.01673 * math.cos(0.0172 * (days - 2))
+        return _IRRADIANCE[platform][MSI_BANDS[band].number] / near**2
 
-    def counts(self, platform: str, band: str, reflectance: Float64Array, cosine: Float64Array) -> Float64Array:
-        """Of a band, before they are rounded."""
+    def counts(
+        self, platform: str, band: str, reflectance: Float64Array, cosine: Float64Array, offset: int
+    ) -> Float64Array:
+        """Of a band, before they are rounded; ``offset`` is what whoever reads them adds."""
         radiance = reflectance * self.irradiance(platform, band) * cosine / np.pi
-        return GAINS[band] * radiance + COUNT_OF_NO_LIGHT
+        return GAINS[band] * radiance - offset

@@ -20,6 +20,7 @@ from orthokernel.geolocation.solver import (
     contest_tiles,
     count_tiles,
     list_tiles,
+    overlap_tiles,
     place,
 )
 
@@ -33,8 +34,6 @@ _REACH_SPACINGS: Final = 1.5
 _BUCKET_QUADS: Final = 8.0
 _LINES_AT_ONCE: Final = 256
 _MOST_BUCKETS: Final = 2**26
-_TURN = 2.0 * np.pi * np.arange(64) / 64
-_SINES: Final = np.stack([np.sin(_TURN), np.cos(_TURN)])
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def build_index(
 
         over(n_lines, _LINES_AT_ONCE, lambda a, b: place(
             positions.lat, positions.lon, positions.scale_lat, positions.scale_lon, a, b, fill, plane.axes, plane.unit,
-            _SINES, xy,
+            xy,
         ))  # fmt: skip
         spacing = _spacing(xy, every_line, every_sample)
         if spacing is None:
@@ -130,8 +129,9 @@ def build_index(
         if counts[1] == 0:
             return None
         quads = _with_buckets(quads)
-        contested = np.empty_like(quads.contested)
-        over(n_tiles, at_once, lambda a, b: contest_tiles(quads, a, b, contested))
+        overlaps, contested = np.zeros_like(quads.contested), np.empty_like(quads.contested)
+        over(quads.n_rows, at_once, lambda a, b: overlap_tiles(quads, a, b, overlaps))
+        over(n_tiles, at_once, lambda a, b: contest_tiles(quads, overlaps, a, b, contested))
     quads = quads._replace(contested=contested)
     if further is not None and len(further.line):
         quads = _with_further(quads, plane, further)

@@ -49,10 +49,23 @@ _MOST_STEPS: Final = 24
 _FARTHEST_STEP: Final = 64
 _ALONG_EDGE: Final = 0.75
 _HALF_DIAGONAL_2: Final = 0.5
+_EXACT: Final = 2.0**25
+"""Sides of a quad whose products float64 has exactly, twice over."""
+_BIT_OF_KIND: Final = 2 << 2 * _NONE | 1 << 2 * _BAD
+"""What `box_tiles` notes of each kind of quad, two bits for each."""
+_ROUNDS: Final = 1.5 * 2.0**52
+_QUARTER, _QUARTER_REST = 1.57079632673412561417e00, 6.07710050650619224932e-11
+"""A quarter turn: its first 33 bits, times any small number exact, and the rest."""
+_S1, _S2, _S3 = -1.66666666666666324348e-01, 8.33333333332248946124e-03, -1.98412698298579493134e-04
+_S4, _S5, _S6 = 2.75573137070700676789e-06, -2.50507602534068634195e-08, 1.58969099521155010221e-10
+_C1, _C2, _C3 = 4.16666666666666019037e-02, -1.38888888888741095749e-03, 2.48015872894767294178e-05
+_C4, _C5, _C6 = -2.75573143513906633035e-07, 2.08757232129817482790e-09, -1.13596475577881948265e-11
 _FAR: Final = 2**31 - 1
+_1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
 
 # No fastmath: a contracted or reordered product would put a point on both sides of an edge, or on neither.
 _inner = njit(nogil=True, error_model="numpy")
+_fast = njit(nogil=True, error_model="numpy", forceinline=True)
 _outer = njit(nogil=True, error_model="numpy", cache=True)
 
 
@@ -95,21 +108,30 @@ class Quads(NamedTuple):
 
 
 @_inner
-def _sin_cos(angle_rad, table):
-    """Sine and cosine to 1e-16: those of the nearest of 64 angles of a turn, and a short series from there."""
-    k = math.floor(angle_rad * (32.0 / math.pi) + 0.5)
-    d = angle_rad - k * (math.pi / 32.0)
-    d2 = d * d
-    # Products with reciprocals: without fastmath a compiler keeps every division.
-    sin_d = d * (1.0 - d2 * (1 / 6 - d2 * (1 / 120 - d2 * (1 / 5040 - d2 * (1 / 362880)))))
-    cos_d = 1.0 - d2 * (1 / 2 - d2 * (1 / 24 - d2 * (1 / 720 - d2 * (1 / 40320))))
-    at = int(k) & 63
-    s, c = table[0, at], table[1, at]
-    return s * cos_d + c * sin_d, c * cos_d - s * sin_d
+def _rounded(x):
+    """To the nearest whole number, even of two; below 2e15. As vector code, which what numpy has for it is not."""
+    return (x + _ROUNDS) - _ROUNDS
+
+
+@_inner
+def _sin_cos(angle_rad):
+    """Sine and cosine to 2e-16, as vector code: of what is left of quarter turns, by short series.
+
+    Source of the series: fdlibm, k_sin.c and k_cos.c.
+    """
+    k = _rounded(angle_rad * (2.0 / math.pi))
+    d = angle_rad - k * _QUARTER - k * _QUARTER_REST
+    z = d * d
+    sine = d + d * z * (_S1 + z * (_S2 + z * (_S3 + z * (_S4 + z * (_S5 + z * _S6)))))
+    cosine = 1.0 - 0.5 * z + z * z * (_C1 + z * (_C2 + z * (_C3 + z * (_C4 + z * (_C5 + z * _C6)))))
+    half = _rounded(0.5 * k - 0.25)  # of whole numbers: rounded down
+    is_odd = k - 2.0 * half != 0.0
+    sign = 1.0 - 2.0 * abs(half - 2.0 * _rounded(0.5 * half))
+    return sign * (cosine if is_odd else sine), sign * (-sine if is_odd else cosine)
 
 
 @_outer
-def place(lat, lon, scale_lat, scale_lon, first, last, fill, axes, unit, table, xy):
+def place(lat, lon, scale_lat, scale_lon, first, last, fill, axes, unit, xy):
     """Positions of pixels on the plane; `NO_POSITION` where they have none, or none that can be.
 
     Parameters
@@ -124,8 +146,6 @@ def place(lat, lon, scale_lat, scale_lon, first, last, fill, axes, unit, table, 
         Unit vectors of the plane's x and y and of its middle.
     unit : float
         Of the plane, as a part of the sphere's radius.
-    table : (2, 64) float64
-        Sine and cosine of the 64 angles of a turn.
     xy : (L, S, 2) int32
         Written.
 
@@ -134,27 +154,36 @@ def place(lat, lon, scale_lat, scale_lon, first, last, fill, axes, unit, table, 
     The plane is the stereographic one of the unit sphere of geodetic normals: conformal, without seam at the
     antimeridian or the poles. Source: J. P. Snyder, Map Projections - A Working Manual, equations 21-2 to 21-4.
     """
-    to_rad = math.pi / 180.0
+    u, v = np.empty(lat.shape[1]), np.empty(lat.shape[1])
     for i in range(first, last):
-        for j in range(lat.shape[1]):
-            raw_lat, raw_lon = float(lat[i, j]), float(lon[i, j])
-            b, a = raw_lat * scale_lat, raw_lon * scale_lon
-            xy[i, j, 0] = NO_POSITION
-            xy[i, j, 1] = NO_POSITION
-            if raw_lat == fill or raw_lon == fill or not (abs(b) <= 90.0 and abs(a) <= 360.0):
-                continue
-            sin_b, cos_b = _sin_cos(b * to_rad, table)
-            sin_a, cos_a = _sin_cos(a * to_rad, table)
-            nx, ny = cos_b * cos_a, cos_b * sin_a
-            w = 1.0 + nx * axes[2, 0] + ny * axes[2, 1] + sin_b * axes[2, 2]
-            if w < 0.1:
-                continue
-            factor = 2.0 / (w * unit)
-            x = factor * (nx * axes[0, 0] + ny * axes[0, 1] + sin_b * axes[0, 2])
-            y = factor * (nx * axes[1, 0] + ny * axes[1, 1] + sin_b * axes[1, 2])
-            if abs(x) < 2147483647.0 and abs(y) < 2147483647.0:
-                xy[i, j, 0] = int(math.floor(x + 0.5))
-                xy[i, j, 1] = int(math.floor(y + 0.5))
+        _place_row(lat[i], lon[i], scale_lat, scale_lon, fill, axes, unit, u, v)
+        row = xy[i]
+        for j in range(u.size):
+            row[j, 0] = np.int32(u[j])
+            row[j, 1] = np.int32(v[j])
+
+
+@_inner
+def _place_row(lat, lon, scale_lat, scale_lon, fill, axes, unit, u, v):
+    """Vector code: no table, no branch, one array at a time."""
+    to_rad = math.pi / 180.0
+    x0, x1, x2 = axes[0, 0], axes[0, 1], axes[0, 2]
+    y0, y1, y2 = axes[1, 0], axes[1, 1], axes[1, 2]
+    z0, z1, z2 = axes[2, 0], axes[2, 1], axes[2, 2]
+    for j in range(u.size):
+        raw_lat, raw_lon = float(lat[j]), float(lon[j])
+        b, a = raw_lat * scale_lat, raw_lon * scale_lon
+        sin_b, cos_b = _sin_cos(b * to_rad)
+        sin_a, cos_a = _sin_cos(a * to_rad)
+        nx, ny = cos_b * cos_a, cos_b * sin_a
+        w = 1.0 + nx * z0 + ny * z1 + sin_b * z2
+        factor = 2.0 / (w * unit)
+        x = _rounded(factor * (nx * x0 + ny * x1 + sin_b * x2))
+        y = _rounded(factor * (nx * y0 + ny * y1 + sin_b * y2))
+        known = (raw_lat != fill) & (raw_lon != fill) & (abs(b) <= 90.0) & (abs(a) <= 360.0) & (w >= 0.1)
+        known &= (abs(x) < 2147483647.0) & (abs(y) < 2147483647.0)
+        u[j] = x if known else float(NO_POSITION)
+        v[j] = y if known else float(NO_POSITION)
 
 
 @_inner
@@ -211,7 +240,7 @@ def _way_out(xy, i, j, x, y):
     return di, dj
 
 
-@_inner
+@_fast
 def _parts(xy, i, j, x, y):
     """How far along a line and across lines a point is in a good quad, each 0 to 1.
 
@@ -244,48 +273,55 @@ def _parts(xy, i, j, x, y):
 
 
 @_inner
-def _has_area(xy, i, j):
-    """False for four pixels at one place, which have no outside."""
-    ux, uy = float(xy[i + 1, j + 1, 0]) - xy[i, j, 0], float(xy[i + 1, j + 1, 1]) - xy[i, j, 1]
-    vx, vy = float(xy[i + 1, j, 0]) - xy[i, j + 1, 0], float(xy[i + 1, j, 1]) - xy[i, j + 1, 1]
-    return _cross(ux, uy, vx, vy) > 0.0
-
-
-@_inner
 def _distance_2(xy, i, j, x, y):
     dx, dy = xy[i, j, 0] - x, xy[i, j, 1] - y
     return dx * dx + dy * dy
 
 
-@_inner
-def _walk(xy, i, j, x, y):
-    """From quad to quad towards a point: the quad it is in, or (-1, -1) where a gap or the edge is in the way."""
-    last_i, last_j = xy.shape[0] - 2, xy.shape[1] - 2
+@_fast
+def _walk(flat, width, last_i, last_j, i, j, x, y):
+    """From quad to quad towards a point: the quad it is in, or (-1, -1) where a gap or the edge is in the way.
+
+    ``flat`` (L * width,) are the positions, line after line. Sides are decided as `_way_out` does.
+
+    Returns
+    -------
+    i, j : int
+    p, q : float
+        About how far along lines and samples the point is in it, as if it were a parallelogram.
+    """
+    none = float(NO_POSITION)
     for _ in range(_MOST_STEPS):
-        if (
-            xy[i, j, 0] == NO_POSITION or xy[i, j + 1, 0] == NO_POSITION
-            or xy[i + 1, j, 0] == NO_POSITION or xy[i + 1, j + 1, 0] == NO_POSITION
-        ):  # fmt: skip
-            return -1, -1
-        di, dj = _way_out(xy, i, j, x, y)
+        a = np.uint64(i * width + 2 * j)  # of unsigned numbers none is taken to count from the end
+        d = a + np.uint64(width)
+        ax, ay, bx, by = float(flat[a]), float(flat[a + _1]), float(flat[a + _2]), float(flat[a + _3])
+        dx, dy, cx, cy = float(flat[d]), float(flat[d + _1]), float(flat[d + _2]), float(flat[d + _3])
+        if ax == none or bx == none or cx == none or dx == none:
+            return -1, -1, 0.0, 0.0
+        ex, ey, fx, fy = bx - ax, by - ay, dx - ax, dy - ay
+        gx, gy, hx, hy = cx - dx, cy - dy, cx - bx, cy - by
+        top, bottom = ex * (y - ay) - ey * (x - ax), gx * (y - dy) - gy * (x - dx)
+        left, right = fx * (y - ay) - fy * (x - ax), hx * (y - by) - hy * (x - bx)
+        di = -1 if top < 0.0 else 1 if bottom >= 0.0 and (gx != 0.0 or gy != 0.0) else 0
+        dj = -1 if left > 0.0 else 1 if right <= 0.0 and (hx != 0.0 or hy != 0.0) else 0
+        area = ex * fy - ey * fx
+        part = 1.0 / area if area > 0.0 else 0.0
+        p, q = top * part, -left * part
         if di == 0 and dj == 0:
-            return (i, j) if _has_area(xy, i, j) else (-1, -1)
-        ax, ay = float(xy[i, j, 0]), float(xy[i, j, 1])
-        ex, ey = xy[i, j + 1, 0] - ax, xy[i, j + 1, 1] - ay
-        fx, fy = xy[i + 1, j, 0] - ax, xy[i + 1, j, 1] - ay
-        area = _cross(ex, ey, fx, fy)
-        if area > 0.0:  # as far as the quad's own sides say, if that is farther
-            far_i = math.floor(_cross(ex, ey, x - ax, y - ay) / area)
-            far_j = math.floor(_cross(x - ax, y - ay, fx, fy) / area)
-            if abs(far_i) > 1.0:
-                di = int(min(max(far_i, -_FARTHEST_STEP), _FARTHEST_STEP))
-            if abs(far_j) > 1.0:
-                dj = int(min(max(far_j, -_FARTHEST_STEP), _FARTHEST_STEP))
+            if _cross(cx - ax, cy - ay, dx - bx, dy - by) > 0.0:
+                return i, j, p, q
+            return -1, -1, 0.0, 0.0  # four pixels at one place, which have no outside
+        # As far as the quad's own sides say, if that is farther.
+        far_i, far_j = math.floor(p), math.floor(q)
+        if abs(far_i) > 1.0:
+            di = int(min(max(far_i, -_FARTHEST_STEP), _FARTHEST_STEP))
+        if abs(far_j) > 1.0:
+            dj = int(min(max(far_j, -_FARTHEST_STEP), _FARTHEST_STEP))
         to_i, to_j = min(max(i + di, 0), last_i), min(max(j + dj, 0), last_j)
         if to_i == i and to_j == j:
-            return -1, -1
+            return -1, -1, 0.0, 0.0
         i, j = to_i, to_j
-    return -1, -1
+    return -1, -1, 0.0, 0.0
 
 
 @_inner
@@ -434,15 +470,17 @@ def _within_pixel(quads, i, j, x, y):
     return min(max(p, -0.5), 0.5), min(max(q, -0.5), 0.5), on_it or hx * hx + hy * hy < near * near
 
 
-@_inner
-def _nearest_corner(xy, i, j, x, y):
+@_fast
+def _nearest_corner(flat, width, i, j, x, y):
     """The pixel of a quad that is nearest to a point, the first of equals, and its distance squared."""
-    found_i, found_j, nearest = i, j, _distance_2(xy, i, j, x, y)
-    for n in range(1, 4):
-        d = _distance_2(xy, i + n // 2, j + n % 2, x, y)
-        if d < nearest:
-            found_i, found_j, nearest = i + n // 2, j + n % 2, d
-    return found_i, found_j, nearest
+    a = np.uint64(i * width + 2 * j)
+    d = a + np.uint64(width)
+    ax, ay, bx, by = flat[a] - x, flat[a + _1] - y, flat[a + _2] - x, flat[a + _3] - y
+    dx, dy, cx, cy = flat[d] - x, flat[d + _1] - y, flat[d + _2] - x, flat[d + _3] - y
+    at_a, at_b, at_c, at_d = ax * ax + ay * ay, bx * bx + by * by, cx * cx + cy * cy, dx * dx + dy * dy
+    upper, lower = min(at_a, at_b), min(at_d, at_c)
+    right = at_b < at_a if upper <= lower else at_c < at_d
+    return i + (0 if upper <= lower else 1), j + (1 if right else 0), min(upper, lower)
 
 
 @_inner
@@ -535,17 +573,19 @@ def _run(quads, x, y, guess, nearest, line, sample):
     f_rows, f_cols = quads.further_shape
     area = quads.spacing[0] * quads.spacing[1]
     last_i, last_j = xy.shape[0] - 2, xy.shape[1] - 2
+    flat, width = xy.reshape(-1), 2 * xy.shape[1]
     i, j = guess[0], guess[1]
     before_line, before_sample, is_known, is_first = 0.0, 0.0, False, True
     for n in range(x.shape[0]):
         u, v = x[n], y[n]
-        line[n], sample[n] = np.nan, np.nan
+        p, q = 0.0, 0.0
         if i >= 0:
-            i, j = _walk(xy, i, j, u, v)
+            i, j, p, q = _walk(flat, width, last_i, last_j, i, j, u, v)
             if i >= 0 and contested[i // TILE, j // TILE]:
                 i = -1
         if i < 0:
             is_known = False
+            line[n], sample[n] = np.nan, np.nan
             c, r = math.floor((u - x0) / side), math.floor((v - y0) / side)
             if not (0 <= c < n_cols and 0 <= r < n_rows):  # so for NaN
                 continue
@@ -560,18 +600,20 @@ def _run(quads, x, y, guess, nearest, line, sample):
                 continue
         if is_first:
             guess[0], guess[1], is_first = i, j, False
+        at_i, at_j = i, j
         if not nearest:
             p, q = _parts(xy, i, j, u, v)
-            at_line, at_sample = i + p, j + q
-            line[n], sample[n] = at_line, at_sample
-            if is_known:  # where the next will be, if it goes on like this
-                i = min(max(int(2.0 * at_line - before_line), 0), last_i)
-                j = min(max(int(2.0 * at_sample - before_sample), 0), last_j)
-            before_line, before_sample, is_known = at_line, at_sample, True
+            line[n], sample[n] = i + p, j + q
+        at_line, at_sample = i + p, j + q
+        if is_known:  # where the next will be, if it goes on like this
+            i = min(max(int(2.0 * at_line - before_line), 0), last_i)
+            j = min(max(int(2.0 * at_sample - before_sample), 0), last_j)
+        before_line, before_sample, is_known = at_line, at_sample, True
+        if not nearest:
             continue
-        near_i, near_j, d_pixel = _nearest_corner(xy, i, j, u, v)
+        near_i, near_j, d_pixel = _nearest_corner(flat, width, at_i, at_j, u, v)
         # Told by the place alone, not by how one came there: pixels must not depend on where a map is cut.
-        if f_xy.shape[0] > 0 or contested[i // TILE, j // TILE]:
+        if f_xy.shape[0] > 0 or contested[at_i // TILE, at_j // TILE]:
             near_i, near_j, d_pixel = _nearest_around(xy, marks, near_i, near_j, u, v)
         line[n], sample[n] = near_i, near_j
         if f_xy.shape[0] > 0:
@@ -646,25 +688,42 @@ def box_tiles(quads, first, last):
     xy, marks, box, contested = quads.xy, quads.marks, quads.box, quads.contested
     along, across = quads.most[0], quads.most[1]
     counts = np.zeros(4, np.int64)
+    n_quads = xy.shape[1] - 1
+    kinds = np.empty(n_quads, np.uint8)
+    bits = np.empty(n_quads, np.uint8)
+    ends = np.empty((4, xy.shape[1]), np.int32)
+    pixel, following = np.empty((2, xy.shape[1])), np.empty((2, xy.shape[1]))
     for tile_i in range(first, last):
+        i0, i1 = tile_i * TILE, min((tile_i + 1) * TILE, xy.shape[0] - 1)
+        bits[:] = 0
+        ends[0], ends[1], ends[2], ends[3] = _FAR, -_FAR, _FAR, -_FAR
+        _widen(xy[i0], pixel[0], pixel[1], ends[0], ends[1], ends[2], ends[3])
+        for i in range(i0, i1):
+            _widen(xy[i + 1], following[0], following[1], ends[0], ends[1], ends[2], ends[3])
+            if max(along, across) < _EXACT:
+                _kinds(pixel[0], pixel[1], following[0], following[1], along, across, kinds)
+                if marks.shape[0] > 0:
+                    _stand_apart(marks[i], marks[i + 1], kinds)
+            else:
+                for j in range(n_quads):
+                    kinds[j] = _kind(xy, marks, along, across, i, j)
+            for j in range(n_quads):
+                bits[j] |= _BIT_OF_KIND >> (2 * kinds[j]) & 3
+            for kind in range(4):
+                counts[kind] += _count(kinds, kind)
+            pixel, following = following, pixel
         for tile_j in range(box.shape[1]):
-            i0, i1 = tile_i * TILE, min((tile_i + 1) * TILE, xy.shape[0] - 1)
-            j0, j1 = tile_j * TILE, min((tile_j + 1) * TILE, xy.shape[1] - 1)
-            bits = 0
-            for i in range(i0, i1):
-                for j in range(j0, j1):
-                    kind = _kind(xy, marks, along, across, i, j)
-                    counts[kind] += 1
-                    bits |= 1 if kind == _BAD else 2 if kind == _NONE else 0
+            j0, j1 = tile_j * TILE, min((tile_j + 1) * TILE, n_quads)
+            found = 0
+            for j in range(j0, j1):
+                found |= bits[j]
             x0, x1, y0, y1 = _FAR, -_FAR, _FAR, -_FAR
-            for i in range(i0, i1 + 1):
-                for j in range(j0, j1 + 1):
-                    x, y = xy[i, j, 0], xy[i, j, 1]
-                    if x != NO_POSITION:
-                        x0, x1, y0, y1 = min(x0, x), max(x1, x), min(y0, y), max(y1, y)
+            for j in range(j0, j1 + 1):
+                x0, x1 = min(x0, ends[0, j]), max(x1, ends[1, j])
+                y0, y1 = min(y0, ends[2, j]), max(y1, ends[3, j])
             # Pixels without a quad count too, unless they are somewhere else altogether.
             most = (TILE + 1) * max(along, across)
-            if bits & 2 and (x1 - x0 > most or y1 - y0 > most):
+            if found & 2 and (x1 - x0 > most or y1 - y0 > most):
                 x0, x1, y0, y1 = _FAR, -_FAR, _FAR, -_FAR
                 for i in range(i0, i1):
                     for j in range(j0, j1):
@@ -677,8 +736,54 @@ def box_tiles(quads, first, last):
             box[tile_i, tile_j, 1] = x1
             box[tile_i, tile_j, 2] = y0
             box[tile_i, tile_j, 3] = y1
-            contested[tile_i, tile_j] = bits
+            contested[tile_i, tile_j] = found
     return counts
+
+
+@_inner
+def _widen(row, x, y, x0, x1, y0, y1):
+    """A line of pixels as ``x`` and ``y``, and the ends of what each column has, wider by it."""
+    for j in range(x.size):
+        a, b = row[j, 0], row[j, 1]
+        x[j], y[j] = a, b
+        x0[j] = min(x0[j], a if a != NO_POSITION else _FAR)
+        x1[j] = max(x1[j], a if a != NO_POSITION else -_FAR)
+        y0[j] = min(y0[j], b if a != NO_POSITION else _FAR)
+        y1[j] = max(y1[j], b if a != NO_POSITION else -_FAR)
+
+
+@_inner
+def _kinds(x, y, x_next, y_next, along, across, kinds):
+    """As `_kind`, of all quads between two lines: vector code, as exact while sides are shorter than `_EXACT`."""
+    none = float(NO_POSITION)
+    for j in range(kinds.size):
+        ax, ay, bx, by = x[j], y[j], x[j + 1], y[j + 1]
+        dx, dy, cx, cy = x_next[j], y_next[j], x_next[j + 1], y_next[j + 1]
+        apart = (abs(bx - ax) > along) | (abs(by - ay) > along) | (abs(cx - dx) > along) | (abs(cy - dy) > along)
+        apart |= (abs(dx - ax) > across) | (abs(dy - ay) > across) | (abs(cx - bx) > across) | (abs(cy - by) > across)
+        apart |= (ax == none) | (bx == none) | (cx == none) | (dx == none)
+        at_a = (bx - ax) * (dy - ay) - (by - ay) * (dx - ax)
+        at_b = (cx - bx) * (ay - by) - (cy - by) * (ax - bx)
+        at_c = (dx - cx) * (by - cy) - (dy - cy) * (bx - cx)
+        at_d = (ax - dx) * (cy - dy) - (ay - dy) * (cx - dx)
+        least, most = min(min(at_a, at_b), min(at_c, at_d)), max(max(at_a, at_b), max(at_c, at_d))
+        kind = _BAD if least < 0.0 else _GOOD if most > 0.0 else _FLAT
+        kinds[j] = _NONE if apart else kind
+
+
+@_inner
+def _stand_apart(marks, marks_next, kinds):
+    for j in range(kinds.size):
+        if kinds[j] == _GOOD and (marks[j] | marks[j + 1] | marks_next[j] | marks_next[j + 1]) & APART:
+            kinds[j] = _BAD
+
+
+@_inner
+def _count(kinds, kind):
+    n = 0
+    for j in range(kinds.size):
+        n += kinds[j] == kind
+    return n
 
 
 @_inner
@@ -724,43 +829,61 @@ def list_tiles(quads, at):
 
 
 @_outer
-def contest_tiles(quads, first, last, out):
+def overlap_tiles(quads, first, last, overlaps):
+    """Set ``overlaps`` (I, J) of tiles whose box meets that of a tile which is not beside them, pair by pair in the
+    buckets of rows ``first`` to before ``last``: boxes that meet share one."""
+    box, start, listed = quads.box, quads.start, quads.listed
+    n_tiles = box.shape[1]
+    most = 0
+    for k in range(first * quads.n_cols, last * quads.n_cols):
+        most = max(most, start[k + 1] - start[k])
+    tile, ends = np.empty((most, 2), np.int64), np.empty((most, 4), np.int32)
+    for r in range(first, last):
+        low, high = quads.y0 + r * quads.side, quads.y0 + (r + 1) * quads.side
+        for c in range(quads.n_cols):
+            k = r * quads.n_cols + c
+            left, right = quads.x0 + c * quads.side, quads.x0 + (c + 1) * quads.side
+            n = 0
+            for m in range(start[k], start[k + 1]):
+                i, j = listed[m] // n_tiles, listed[m] % n_tiles
+                # In the bucket itself, not only within reach of it.
+                if box[i, j, 0] <= right and left <= box[i, j, 1] and box[i, j, 2] <= high and low <= box[i, j, 3]:
+                    tile[n, 0], tile[n, 1] = i, j
+                    ends[n, 0], ends[n, 1], ends[n, 2], ends[n, 3] = (
+                        box[i, j, 0],
+                        box[i, j, 1],
+                        box[i, j, 2],
+                        box[i, j, 3],
+                    )
+                    n += 1
+            for a in range(n):
+                for b in range(a + 1, n):
+                    if (
+                        ends[b, 0] > ends[a, 1]
+                        or ends[a, 0] > ends[b, 1]
+                        or ends[b, 2] > ends[a, 3]
+                        or ends[a, 2] > ends[b, 3]
+                    ):
+                        continue
+                    if abs(tile[b, 0] - tile[a, 0]) > 1 or abs(tile[b, 1] - tile[a, 1]) > 1:
+                        overlaps[tile[a, 0], tile[a, 1]] = 1
+                        overlaps[tile[b, 0], tile[b, 1]] = 1
+
+
+@_outer
+def contest_tiles(quads, overlaps, first, last, out):
     """Which tiles of the rows ``first`` to before ``last`` are contested, into ``out``.
 
     They, or tiles beside them, have bad quads or gaps; or their box meets that of a tile which is not beside them.
     Where none of this is so, quads tile the plane around them: the number of times a point is covered by quads of
     one orientation is how often the outline of the tiles around goes round it, which is once.
     """
-    box, contested, start, listed = quads.box, quads.contested, quads.start, quads.listed
-    x0, y0, side, n_rows, n_cols, n_tiles = (
-        quads.x0, quads.y0, quads.side, quads.n_rows, quads.n_cols, quads.box.shape[1],
-    )  # fmt: skip
-    for tile_i in range(first, last):
-        for tile_j in range(n_tiles):
+    contested = quads.contested
+    n_rows, n_cols = contested.shape
+    for i in range(first, last):
+        for j in range(n_cols):
             found = 0
-            for i in range(max(tile_i - 1, 0), min(tile_i + 2, box.shape[0])):
-                for j in range(max(tile_j - 1, 0), min(tile_j + 2, n_tiles)):
-                    found |= contested[i, j]
-            out[tile_i, tile_j] = found
-            left, right, low, high = (
-                box[tile_i, tile_j, 0], box[tile_i, tile_j, 1], box[tile_i, tile_j, 2], box[tile_i, tile_j, 3],
-            )  # fmt: skip
-            if found != 0 or left > right:
-                continue
-            own, is_inner = tile_i * n_tiles + tile_j, 0 < tile_j < n_tiles - 1
-            c0, c1, r0, r1 = _bucket_range(box, 0.0, x0, y0, side, n_rows, n_cols, tile_i, tile_j)
-            for r in range(r0, r1 + 1):
-                for c in range(c0, c1 + 1):
-                    k = r * n_cols + c
-                    for n in range(start[k], start[k + 1]):
-                        away = abs(listed[n] - own)
-                        if is_inner and (away <= 1 or abs(away - n_tiles) <= 1):
-                            continue  # beside it, without a division
-                        i, j = listed[n] // n_tiles, listed[n] % n_tiles
-                        if abs(i - tile_i) <= 1 and abs(j - tile_j) <= 1:
-                            continue
-                        if (
-                            box[i, j, 0] <= right and left <= box[i, j, 1]
-                            and box[i, j, 2] <= high and low <= box[i, j, 3]
-                        ):  # fmt: skip
-                            out[tile_i, tile_j] = 4
+            for to_i in range(max(i - 1, 0), min(i + 2, n_rows)):
+                for to_j in range(max(j - 1, 0), min(j + 2, n_cols)):
+                    found |= contested[to_i, to_j]
+            out[i, j] = found if found else 4 * overlaps[i, j]

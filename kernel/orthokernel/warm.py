@@ -23,6 +23,7 @@ from orthokernel.geolocation.places import nodes_over
 from orthokernel.grid import Grid
 from orthokernel.ground import heights_over
 from orthokernel.lattice import break_table
+from orthokernel.light import LightNodes, under_light
 from orthokernel.loop import BILINEAR, locate_part
 from orthokernel.ortho import orthorectify
 from orthokernel.product import BandReader, open_product
@@ -30,6 +31,7 @@ from orthokernel.sensor import SensorModel
 from orthokernel.sentinel1.annotation import Annotation, GeolocationGrid, SlantToGroundRecords, StateVectors
 from orthokernel.sentinel1.border import BorderLevel
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
+from orthokernel.sentinel2.polygons import Polygons, mark_covered, mark_middles
 from orthokernel.sentinel3.flags import as_quality, blank, mark_apart
 from orthokernel.source import NoiseRows, SampleValues, SourceRing
 from orthokernel.storage import as_stored
@@ -60,6 +62,7 @@ def warm_up() -> None:
             _look(product.sensor_model(), grid, Terrain(dem, None))
         warm_writer(Path(folder))
     _look_up(grid)
+    _light_and_masks()
     model = RangeDopplerModel(_annotation())
     model.ground_to_smooth(LON_DEG, LAT_DEG, 0.0)
     model.image_to_ground(0.0, 0.0, 0.0)
@@ -85,6 +88,15 @@ def _look_up(grid: Grid) -> None:
         for nearest in (False, True):
             model.locate_window(nodes_over(grid, model.index.plane), nearest, 1)
         model.ground_to_image(lon, lat, 0.0)
+
+
+def _light_and_masks() -> None:
+    """What Sentinel-2's pixels are divided by, and its masks that are vectors."""
+    part = np.ones((1, 2, 2), np.float32)[:, :, :1]  # of a block: not one piece of memory
+    under_light(part, 0, 0, LightNodes(0, 0, 1, np.ones((3, 3))), 1.0, 0.0)
+    polygons, out = Polygons.of([[np.array([(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)])]], [1]), np.zeros((1, 1), np.uint8)
+    mark_middles(polygons, 0, 0, out)
+    mark_covered(polygons, 0, 0, out)
 
 
 def _look(model: SensorModel, grid: Grid, terrain: Terrain) -> None:

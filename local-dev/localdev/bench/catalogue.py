@@ -8,12 +8,13 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 import psutil
+from azure.core.exceptions import ServiceResponseError
 
 from localdev.bench._items import FIRST, Delivered, delivered
 from localdev.bench.case import Case
@@ -67,14 +68,25 @@ def fill(ports: Ports, n_items: int) -> list[str]:
         for row in indexed.rows(places):
             rows.setdefault(row.partition, []).append(row)
             if len(rows[row.partition]) == 100:
-                put_all(ports.tables, names.TABLE_ITEMS, rows.pop(row.partition))
+                _put(ports, rows.pop(row.partition))
         if number % max(1, n_items // 100) == 0:
             _put_in_catalogue(ports, made)
             digests.append(made.entry.digest)
     for of_partition in rows.values():
         for part in parts(of_partition, 100):
-            put_all(ports.tables, names.TABLE_ITEMS, part)
+            _put(ports, part)
     return digests
+
+
+def _put(ports: Ports, rows: Sequence[Row]) -> None:
+    for tries_left in (2, 1, 0):
+        try:
+            put_all(ports.tables, names.TABLE_ITEMS, rows)
+        except ServiceResponseError:  # the emulator closes a connection that was idle for 5 s, maybe as we use it
+            if not tries_left:
+                raise
+        else:
+            return
 
 
 @cache

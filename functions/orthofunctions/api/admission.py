@@ -22,10 +22,8 @@ def admit_requests(asked: Caller, requests: Sequence[Request]) -> None:
         400 where one is shared with a group the caller is not in, 429 where they have too much under way.
     """
     for number, request in enumerate(requests):
-        if strange := sorted(set(request.shared_with) - asked.principal.groups):
-            says = f"you are not in the group {strange[0]}; {_yours(asked)}"
-            at = "inputs.shared_with" if len(requests) == 1 else f"executions.{number}.inputs.shared_with"
-            raise invalid([error(at, says, found=strange[0])])
+        at = "inputs.shared_with" if len(requests) == 1 else f"executions.{number}.inputs.shared_with"
+        check_groups(asked, request.shared_with, at)
     ports, quota = asked.system.ports, caller_quota(asked)
     job_ids = [job_id_of(asked.user, request.request_id) for request in requests]
     try:
@@ -35,6 +33,12 @@ def admit_requests(asked: Caller, requests: Sequence[Request]) -> None:
         asked.headers["Retry-After"] = str(RETRY_AFTER_S)
         raise ProblemError(429, "Too many", str(exceeded), limit=exceeded.limit) from exceeded
     _tell(asked, quota, replace(usage, cloud_eur=cloud_eur_of(ports, asked.user, quota)))
+
+
+def check_groups(asked: Caller, groups: Sequence[str], at: str) -> None:
+    """Raises ProblemError: 400 where something is shared with a group that the caller is not in."""
+    if strange := sorted(set(groups) - asked.principal.groups):
+        raise invalid([error(at, f"you are not in the group {strange[0]}; {_yours(asked)}", found=strange[0])])
 
 
 def caller_quota(asked: Caller) -> Quota:

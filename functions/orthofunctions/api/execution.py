@@ -90,7 +90,7 @@ def request_of(document: Any, process: Process, user: str, hosts: AllowedHosts, 
             said = " or ".join(possible)
             errors.append(error(name, f"it must be {said}", found=document[name], expected=said))
     transmission = _transmission(document.get("outputs"), errors)
-    subscriber = _subscriber(document.get("subscriber"), hosts, errors)
+    subscriber = subscriber_in(document.get("subscriber"), hosts, errors)
     inputs = _inputs(document.get("inputs"), process, errors)
     if errors:
         raise invalid(errors)
@@ -152,7 +152,8 @@ def _transmission(outputs: Any, errors: list[Error]) -> Any:
     return mode
 
 
-def _subscriber(said: Any, hosts: AllowedHosts, errors: list[Error]) -> dict[str, str] | None:
+def subscriber_in(said: Any, hosts: AllowedHosts, errors: list[Error]) -> dict[str, str] | None:
+    """A subscriber of the standard, in our words; what is wrong with it is added to ``errors``."""
     if said is None:
         return None
     if not isinstance(said, dict):

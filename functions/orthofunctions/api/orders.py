@@ -2,26 +2,151 @@
 
 from __future__ import annotations
 
+import json
+import re
+import uuid
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from orthocontracts.orders import StandingOrder
-from orthofunctions.api.context import Caller, Reader
-from orthofunctions.api.problems import ProblemError
-from orthofunctions.usecases.orders import orders_of
+from orthofunctions.api.admission import check_groups
+from orthofunctions.api.context import Caller, Reader, Submitter
+from orthofunctions.api.documents import status_document
+from orthofunctions.api.execution import parse_json, read_body, subscriber_in
+from orthofunctions.api.problems import Error, ProblemError, error, errors_of, invalid
+from orthofunctions.api.queries import interval_of
+from orthofunctions.api.shapes import answer, ref
+from orthofunctions.usecases.backfill import back_fill
+from orthofunctions.usecases.orders import (
+    OrderExistsError,
+    OrderRefusedError,
+    add_order,
+    delete_order,
+    find_order,
+    orders_of,
+)
 from orthofunctions.usecases.upload import DefaultOrderError, default_order
+from orthofunctions.usecases.views import status_of
 
 router = APIRouter()
 
 _MISSIONS = ("sentinel1", "sentinel2", "sentinel3", "rpc")
 _AUXILIARY = ("terrain", "gipp", "iers")
+_NOT_SAID = {"version", "user", "created_at", "order_id"}
+"""Of an order: by whoever asks, and when."""
+_KEY = re.compile(r"\d{10}-[0-9a-f]{16}")
+_BODY = {"required": True, "content": {"application/json": {"schema": ref("NewOrder")}}}
+_PAST = {"required": True, "content": {"application/json": {"schema": ref("Backfill")}}}
 
 
-@router.get("/orders")
+@router.get("/orders", **answer("Orders"))
 def orders(asked: Reader) -> dict[str, Any]:
     """Your standing orders, after the site's default order, which is changed in ``settings/default_order.json``."""
     return {"orders": [*_default(asked), *(_document(one) for one in orders_of(asked.system.ports, asked.user))]}
+
+
+@router.post("/orders", status_code=201, openapi_extra={"requestBody": _BODY}, **answer("Order", status=201))
+async def order(request: Request, asked: Submitter) -> JSONResponse:
+    """Order images of every product to come that fits. The same order under the same id is harmless."""
+    body = await read_body(request, asked.system.settings.max_body_bytes)
+    return await run_in_threadpool(_order, body, asked)
+
+
+def _order(body: bytes, asked: Caller) -> JSONResponse:
+    wanted = _order_of(parse_json(body), asked)
+    check_groups(asked, wanted.shared_with, "shared_with")
+    try:
+        kept = add_order(asked.system.ports, wanted)
+    except OrderRefusedError as trouble:
+        raise ProblemError(400, "Not kept", str(trouble)) from trouble
+    except OrderExistsError as trouble:
+        raise ProblemError(409, "Another order has this id", str(trouble)) from trouble
+    return JSONResponse(_document(kept), 201, headers={"Location": f"{asked.base_url}/orders/{kept.order_id}"})
+
+
+@router.get("/orders/{order_id}", **answer("Order"))
+def one_order(order_id: str, asked: Reader) -> dict[str, Any]:
+    """One of your standing orders."""
+    return _document(_find(order_id, asked))
+
+
+@router.delete("/orders/{order_id}", **answer("Order"))
+def take_back(order_id: str, asked: Submitter) -> dict[str, Any]:
+    """Take an order back. What it has asked for already goes on."""
+    found = _find(order_id, asked)
+    delete_order(asked.system.ports, asked.user, order_id)
+    return _document(found)
+
+
+@router.post(
+    "/orders/{order_id}/backfill",
+    status_code=201,
+    openapi_extra={"requestBody": _PAST},
+    **answer("Backfilled", status=201),
+)
+async def backfill(order_id: str, request: Request, asked: Submitter) -> JSONResponse:
+    """Ask for an order's images of products that came before it, some fifty at a call: send ``token`` as ``after``."""
+    body = await read_body(request, asked.system.settings.max_body_bytes)
+    return await run_in_threadpool(_backfill, order_id, body, asked)
+
+
+def _backfill(order_id: str, body: bytes, asked: Caller) -> JSONResponse:
+    wanted, errors = parse_json(body), list[Error]()
+    if not isinstance(wanted, dict):
+        raise invalid([error("body", "it must be an object", found=wanted, expected="an object")])
+    for name, value in wanted.items():
+        if name not in ("datetime", "after"):
+            errors.append(error(name, "no member of a back-fill", expected="datetime, after"))
+        elif not isinstance(value, str) or (name == "after" and not _KEY.fullmatch(value)):
+            errors.append(
+                error(name, "it must be text", found=value, expected="of an answer" if name == "after" else "")
+            )
+    if errors:
+        raise invalid(errors)
+    start, stop = interval_of(wanted.get("datetime"))
+    system = asked.system
+    page = back_fill(system.ports, _find(order_id, asked), start, stop, wanted.get("after", ""))
+    jobs = [status_document(status_of(system.ports, job, {}), system.rules, asked) for job in page.jobs]
+    more = {} if page.more is None else {"token": page.more}
+    return JSONResponse({"products": page.n_products, "jobs": jobs, **more}, 201)
+
+
+def _find(order_id: str, asked: Caller) -> StandingOrder:
+    is_id = len(order_id) <= 63 and order_id.isascii() and order_id.replace("-", "").isalnum()
+    found = find_order(asked.system.ports, asked.user, order_id) if is_id else None
+    if found is None:
+        raise ProblemError(404, "No such order", f"you have no standing order {order_id[:100]}")
+    return found
+
+
+def _order_of(said: Any, asked: Caller) -> StandingOrder:
+    if not isinstance(said, dict):
+        raise invalid([error("body", "it must be an object", found=said, expected="an object")])
+    errors: list[Error] = [
+        error(name, "not said in an order", expected="id, for the order's own")
+        for name in sorted(_NOT_SAID & said.keys())
+    ]
+    subscriber = subscriber_in(said.get("subscriber"), asked.system.settings.allowed_hosts(), errors)
+    if errors:
+        raise invalid(errors)
+    named = {name: value for name, value in said.items() if name != "id"}
+    named |= {
+        "order_id": said.get("id", f"o{uuid.uuid4().hex[:15]}"),
+        "user": asked.user,
+        "created_at": asked.system.ports.clock.now().isoformat(),
+        "subscriber": subscriber,
+    }
+    try:
+        return StandingOrder.model_validate_json(json.dumps(named))
+    except ValidationError as trouble:
+        found = errors_of(trouble.errors(include_url=False))
+        raise invalid([{**one, "at": "id" if one["at"] == "order_id" else one["at"]} for one in found]) from trouble
+    except RecursionError as trouble:
+        raise invalid([error("body", "it is nested too deeply")]) from trouble
 
 
 def _document(order: StandingOrder) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+"""Standing orders over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+
+from fakes.asgi import AsgiClient
+from fakes.memory_ports import memory_ports
+from fakes.products import ROME, put_safe
+from orthofunctions.api.app import create_app
+from orthofunctions.bootstrap import System
+from orthofunctions.settings import Settings
+from orthofunctions.usecases.upload import take_upload
+
+ORDER: dict[str, Any] = {
+    "id": "rome",
+    "title": "Rome, always",
+    "products": {"missions": ["sentinel-1"], "orbit_direction": "descending"},
+    "options": {"radiometry": "gamma0"},
+    "terrain": {"height_m": 0},
+    "within_s": 3600,
+}
+
+
+@pytest.fixture
+def system() -> System:
+    settings = Settings.model_validate({"ORTHOBURST_STORAGE": "unused"})
+    return System(settings, memory_ports(), settings.rules(), settings.limits(), requests.Session())
+
+
+@pytest.fixture
+def client(system: System) -> AsgiClient:
+    return AsgiClient(create_app(lambda: system), base_url="http://127.0.0.1:7071")
+
+
+def arrive(system: System) -> int:
+    """How many jobs a new product makes."""
+    put_safe(system.ports.blobs)
+    return len(take_upload(system.ports, f"{ROME}.SAFE/manifest.safe"))
+
+
+def test_an_order_is_made_seen_followed_and_taken_back(client: AsgiClient, system: System) -> None:
+    made = client.post("/orders", json=ORDER)
+    assert made.status_code == 201, made.text
+    assert made.headers["location"] == "http://127.0.0.1:7071/orders/rome"
+    assert client.post("/orders", json=ORDER).json() == made.json()
+    document = made.json()
+    assert (document["id"], document["user"], document["created_at"]) == ("rome", "local", "2026-05-01T12:00:00Z")
+    assert client.get("/orders/rome").json() == document
+    assert client.get("/orders").json() == {"orders": [document]}
+    assert client.post("/orders", json={**ORDER, "title": "Roma"}).status_code == 409
+    assert arrive(system) == 0  # its manifest does not say that the satellite descended
+    assert client.post("/orders", json={**ORDER, "id": "all", "products": {}}).status_code == 201
+    assert arrive(system) == 1
+    (job,) = client.get("/jobs").json()["jobs"]
+    assert job["source"] == "order"
+    assert client.delete("/orders/all").json()["id"] == "all"
+    assert client.delete("/orders/all").status_code == client.get("/orders/all").status_code == 404
+    assert [one["id"] for one in client.get("/orders").json()["orders"]] == ["rome"]
+
+
+def test_an_order_over_what_came_before_it(client: AsgiClient, system: System) -> None:
+    arrive(system)
+    body = {name: value for name, value in ORDER.items() if name not in ("id", "products")}
+    order_id = client.post("/orders", json=body).json()["id"]
+    page = client.post(f"/orders/{order_id}/backfill", json={"datetime": "2021-12-01T00:00:00Z/.."})
+    assert page.status_code == 201
+    assert (page.json()["products"], len(page.json()["jobs"]), "token" in page.json()) == (1, 1, False)
+    again = client.post(f"/orders/{order_id}/backfill", json={})
+    assert [job["jobID"] for job in again.json()["jobs"]] == [job["jobID"] for job in page.json()["jobs"]]
+    none = client.post(f"/orders/{order_id}/backfill", json={"datetime": "../2021-12-01T00:00:00Z"})
+    assert (none.json()["products"], none.json()["jobs"]) == (0, [])
+    assert client.post("/orders/no-such/backfill", json={}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "at", "says"),
+    [
+        ([], "body", "must be an object"),
+        ({"user": "ana"}, "user", "not said in an order"),
+        ({"id": "Not An Id"}, "id", "pattern"),
+        ({"id": 3}, "id", "valid string"),
+        ({"products": {"missions": ["landsat"]}}, "products.missions.0", "sentinel-1"),
+        ({"products": {"area": {"type": "Point", "coordinates": [1, 2]}}}, "products.area", "Polygon"),
+        ({"grid": {"kind": "mgrs", "spacing_m": 7}}, "grid.mgrs.spacing_m", "does not divide"),
+        ({"subscriber": {"successUri": "https://example.com"}}, "subscriber.successUri", ""),
+        ({"shared_with": ["ocean"]}, "shared_with", "you are not in the group ocean"),
+        ({"within_s": -1}, "within_s", "greater than 0"),
+        ({"colour": "red"}, "colour", "Extra inputs"),
+    ],
+)
+def test_what_is_wrong_with_an_order_is_said_by_field(client: AsgiClient, body: Any, at: str, says: str) -> None:
+    refused = client.post("/orders", json=body)
+    assert refused.status_code == 400, refused.text
+    (fault,) = refused.json()["errors"]
+    assert (fault["at"], says in fault["message"]) == (at, True), fault
+    assert client.get("/orders").json() == {"orders": []}
+
+
+@pytest.mark.parametrize("body", [[], {"after": "x"}, {"datetime": 3}, {"datetime": "today"}, {"since": "x"}])
+def test_a_back_fill_that_means_nothing_is_refused(client: AsgiClient, body: Any) -> None:
+    client.post("/orders", json=ORDER)
+    assert client.post("/orders/rome/backfill", json=body).status_code == 400

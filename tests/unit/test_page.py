@@ -56,7 +56,7 @@ def test_browsers_get_the_page_and_programs_the_landing_page(accept: str, query:
 
 def test_the_page_is_public_and_what_it_asks_for_is_not(client: AsgiClient) -> None:
     assert client.get("/", headers={"Accept": BROWSER}).status_code == 200
-    for path in ("/jobs", "/pools", "/pools/history", "/orders", "/costs", "/?f=json"):
+    for path in ("/jobs", "/pools", "/pools/history", "/orders", "/costs"):
         assert client.get(path, headers={"Accept": BROWSER}).status_code == 401, path
 
 

@@ -102,9 +102,8 @@ def _backfill(order_id: str, body: bytes, asked: Caller) -> JSONResponse:
         if name not in ("datetime", "after"):
             errors.append(error(name, "no member of a back-fill", expected="datetime, after"))
         elif not isinstance(value, str) or (name == "after" and not _KEY.fullmatch(value)):
-            errors.append(
-                error(name, "it must be text", found=value, expected="of an answer" if name == "after" else "")
-            )
+            expected = "the token of an answer" if name == "after" else "a text"
+            errors.append(error(name, f"it must be {expected}", found=value, expected=expected))
     if errors:
         raise invalid(errors)
     start, stop = interval_of(wanted.get("datetime"))
@@ -127,8 +126,7 @@ def _order_of(said: Any, asked: Caller) -> StandingOrder:
     if not isinstance(said, dict):
         raise invalid([error("body", "it must be an object", found=said, expected="an object")])
     errors: list[Error] = [
-        error(name, "not said in an order", expected="id, for the order's own")
-        for name in sorted(_NOT_SAID & said.keys())
+        error(name, "not said in an order, leave it out", found=said[name]) for name in sorted(_NOT_SAID & said.keys())
     ]
     subscriber = subscriber_in(said.get("subscriber"), asked.system.settings.allowed_hosts(), errors)
     if errors:

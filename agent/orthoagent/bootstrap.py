@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Coroutine
 from importlib.metadata import version
 from typing import Any
+from urllib.request import getproxies
 
 import aiohttp
 
@@ -20,11 +21,15 @@ from orthoagent.adapters.fetch import Fetcher
 from orthoagent.adapters.inotify import Inotify
 from orthoagent.adapters.kept import KeptInputs
 from orthoagent.adapters.mqtt import BrokerLine
+from orthoagent.adapters.origins import Abroad, Origins, judged
+from orthoagent.adapters.pinned import JudgingResolver
 from orthoagent.adapters.process import ComputeChild, child_environment
 from orthoagent.adapters.products import ProductBlobs
 from orthoagent.adapters.scratch import own_scratch
 from orthoagent.adapters.sites import Sites
 from orthoagent.adapters.storage import Outbox, PoolQueue, Tickets
+from orthoagent.adapters.throttle import Throttle
+from orthoagent.adapters.transfer import Transfer
 from orthoagent.adapters.upload import Uploader
 from orthoagent.adapters.watch import SlotLimits
 from orthoagent.archive import watch
@@ -70,6 +75,7 @@ async def run_worker(settings: Settings) -> None:
         async with (
             open_storage(settings) as storage,
             aiohttp.ClientSession(timeout=_TRANSFER_TIMEOUT, auto_decompress=False, trust_env=True) as http,
+            open_abroad(settings) as abroad,
         ):
             place = Workplace(
                 agent=settings.agent,
@@ -78,7 +84,7 @@ async def run_worker(settings: Settings) -> None:
                 renew_every_s=settings.renew_every_s,
                 tickets=Tickets(storage.container(names.ticket_container(settings.pool))),
                 outbox=Outbox(storage.queue(names.QUEUE_RESULTS)),
-                fetcher=Fetcher(http, sites, _kept_inputs(settings), parallel=settings.fetch_parallel),
+                fetcher=_fetcher(settings, Origins(http, abroad), sites),
                 uploader=Uploader(http, sites),
                 board=board,
                 limits=limits,
@@ -184,6 +190,32 @@ def _limits(settings: Settings) -> SlotLimits:
 
 def _bytes(gigabytes: float | None) -> int | None:
     return None if gigabytes is None else int(gigabytes * 1e9)
+
+
+@contextlib.asynccontextmanager
+async def open_abroad(settings: Settings) -> AsyncIterator[Abroad]:
+    """What asks other people's servers. Behind a proxy it is the proxy that resolves their names."""
+    hosts = settings.allowed_hosts()
+    resolver = (
+        None if getproxies().keys() & {"http", "https", "all"} else JudgingResolver(judged(hosts, settings.buckets))
+    )
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(resolver=resolver),
+        timeout=_TRANSFER_TIMEOUT,
+        auto_decompress=False,
+        trust_env=True,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    ) as http:
+        yield Abroad(http, hosts, settings.buckets, settings.logins)
+
+
+def _fetcher(settings: Settings, origins: Origins, sites: Sites) -> Fetcher:
+    transfer = Transfer(
+        origins,
+        streams=settings.fetch_parallel * settings.slots,
+        throttle=Throttle(settings.fetch_mb_per_s * 1e6 if settings.fetch_mb_per_s else None),
+    )
+    return Fetcher(transfer, sites, _kept_inputs(settings), parallel=settings.fetch_parallel)
 
 
 def _kept_inputs(settings: Settings) -> KeptInputs | None:

@@ -97,6 +97,7 @@ def run_job(job: ComputeJob, compute: ComputeFunction, lines: IO[str]) -> None:
                     height_m=job.height_m,
                     gipp=job.gipp,
                     iers=job.iers,
+                    orbits=job.orbits,
                     grid=output.grid,
                     options=job.options,
                     out=out_folder / f"{output.digest}{FILE_SUFFIX['image']}",

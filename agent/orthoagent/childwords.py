@@ -23,6 +23,7 @@ class ComputeJob(Document):
     height_m: float | None = None
     gipp: Path | None = None
     iers: Path | None = None
+    orbits: Path | None = Field(default=None, description="folder of the orbit files that were planned")
     options: Options = Options()
     outputs: tuple[OutputSpec, ...]
 
@@ -36,6 +37,7 @@ class OutputOrder(Document):
     height_m: float | None
     gipp: Path | None = None
     iers: Path | None = None
+    orbits: Path | None = Field(default=None, description="folder of the orbit files that were planned")
     grid: GridSpec
     options: Options
     out: Path = Field(description="the image to write; the other files go beside it")

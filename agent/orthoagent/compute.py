@@ -24,10 +24,11 @@ class _Opened:
         self._products: list[Product] = []
 
     def products(self, order: OutputOrder) -> list[Product]:
-        files = (order.products, order.gipp, order.iers)
+        files = (order.products, order.orbits, order.gipp, order.iers)
         if files != self._files:
             self.close()
-            opened = (open_product(path, gipp=order.gipp, iers=order.iers) for path in order.products)
+            auxiliary = (order.orbits, order.gipp, order.iers)
+            opened = (open_product(path, *auxiliary) for path in order.products)
             self._products = [self._stack.enter_context(product) for product in opened]
             self._files = files
         return self._products

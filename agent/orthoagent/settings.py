@@ -15,6 +15,8 @@ from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orthocontracts.brokers import BrokerAddress
+from orthocontracts.buckets import Bucket, Login
+from orthocontracts.hosts import Hosts
 from orthocontracts.model import Identifier
 from orthocontracts.version import KERNEL_RESULT_VERSION
 
@@ -176,10 +178,41 @@ class Settings(StorageSettings):
         description="seconds until the batch scheduler ends this process; it drains in time. Asked of Slurm or PBS by "
         "default, where it runs under one",
     )
-    fetch_parallel: int = Field(default=4, ge=1, le=64, description="files fetched at a time, per task")
+    fetch_parallel: int = Field(
+        default=4, ge=1, le=64, description="files, and parts of large ones, fetched at a time, per slot"
+    )
+    fetch_mb_per_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="most megabytes a second that all its fetches together take; no limit by default",
+    )
+    hosts: str = Field(
+        default="",
+        description="hosts of others that products are fetched from, separated by commas: data.example.org, "
+        "*.example.org, with :8443 for another port than 443; name those too that they send on to. None by default",
+    )
+    hosts_internal: str = Field(
+        default="",
+        description="the same for hosts of one's own network: they may have private addresses and plain http",
+    )
+    logins: dict[str, Login] = Field(
+        default_factory=dict,
+        description='what opens these hosts, as JSON: {"HOST": {"token": "..."}}, or user and password; also the '
+        "entries of a netrc file (~/.netrc, or where NETRC points)",
+    )
+    buckets: dict[str, Bucket] = Field(
+        default_factory=dict,
+        description='buckets that products are fetched from, as JSON: {"BUCKET": {"endpoint": '
+        '"https://s3.example.org", "region": "eu", "key_id": "...", "secret": "..."}}; without key what everybody '
+        "may read",
+    )
 
     until_empty: bool = Field(default=False, description="leave when the queue has been empty for the linger time")
     linger_s: float = Field(default=60, ge=0, description="linger time: seconds of empty queue before leaving")
+
+    def allowed_hosts(self) -> Hosts:
+        """Whose servers it asks."""
+        return Hosts.of(self.hosts, self.hosts_internal, ("ORTHOAGENT_HOSTS", "ORTHOAGENT_HOSTS_INTERNAL"))
 
     @property
     def renew_every_s(self) -> float:

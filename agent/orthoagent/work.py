@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from orthoagent.adapters.watch import SlotLimits
 from orthoagent.childwords import ComputeJob, Failed, Made, OutputMade, Progress
 from orthoagent.errors import FaultError, TicketUnreadableError
 from orthoagent.logs import log
+from orthoagent.needs import needed_inputs
 from orthoagent.patience import patiently
 from orthoagent.session import Event, State
 from orthoagent.status import Phase, StatusBoard
@@ -27,7 +29,8 @@ from orthoagent.vitals import Vitals
 from orthoagent.walltime import Walltime
 from orthocontracts.messages import Fault, Report, Verdict
 from orthocontracts.outputs import FILE_SUFFIX, FileFacts, FileKind, OutputSpec, file_kinds
-from orthocontracts.tasks import COPY
+from orthocontracts.references import path_on_worker
+from orthocontracts.tasks import COPY, TaskSpec
 from orthocontracts.tickets import MAX_DELIVERIES, Delivery, Ticket
 from orthocontracts.version import KERNEL_RESULT_VERSION
 
@@ -123,7 +126,8 @@ class Work:
 
     async def fetch(self) -> Event:
         ticket = self._known_ticket()
-        total_bytes = max(1, sum(file.size_bytes for file in ticket.inputs))
+        inputs = needed_inputs(ticket)
+        total_bytes = max(1, sum(file.size_bytes for file in inputs))
         got_bytes = 0
 
         def on_bytes(count: int) -> None:
@@ -135,7 +139,11 @@ class Work:
         try:
             await asyncio.to_thread(self.tidy)
             fetched = await self._place.fetcher.fetch(
-                ticket.inputs, self._folder / "in", on_bytes, limit_bytes=self._place.limits.scratch_bytes
+                inputs,
+                self._folder / "in",
+                on_bytes,
+                limit_bytes=self._place.limits.scratch_bytes,
+                bands=ticket.spec.options.bands,
             )
         except FaultError as error:
             self._fault = error.fault
@@ -158,7 +166,7 @@ class Work:
         if self._known_ticket().spec.process == COPY:
             self._made = dict(self._copies())
             return Event.CHILD_ENDED
-        job = self._job()
+        job = job_of(self._known_ticket().spec, self._folder, self._wanted())
         total = sum(output.grid.megapixels for output in job.outputs)
         shares = {output.digest: output.grid.megapixels / total for output in job.outputs}
         done: dict[str, float] = {}
@@ -192,20 +200,6 @@ class Work:
             if output.digest in self._known_ticket().wanted:
                 files = {kind: inputs / f"{source.ref}{FILE_SUFFIX[kind]}" for kind in file_kinds(spec.options)}
                 yield output.digest, OutputMade(files=files)
-
-    def _job(self) -> ComputeJob:
-        spec, inputs = self._known_ticket().spec, self._folder / "in"
-        return ComputeJob(
-            folder=self._folder,
-            products=tuple(inputs / source.ref for source in spec.products),
-            dem=inputs / spec.terrain.dem.ref if spec.terrain.dem else None,
-            geoid=inputs / spec.terrain.geoid.ref if spec.terrain.geoid else None,
-            height_m=spec.terrain.height_m,
-            gipp=inputs / spec.instrument.gipp.ref if spec.instrument else None,
-            iers=inputs / spec.instrument.iers.ref if spec.instrument and spec.instrument.iers else None,
-            options=spec.options,
-            outputs=self._wanted(),
-        )
 
     async def deliver(self) -> Event:
         began_s = time.monotonic()
@@ -276,6 +270,24 @@ class Work:
 
     def _log(self, action: str, level: int = logging.INFO, **fields: str | float | None) -> None:
         log(action, level=level, **self._of.for_logs, **fields)
+
+
+def job_of(spec: TaskSpec, folder: Path, outputs: tuple[OutputSpec, ...]) -> ComputeJob:
+    """What a child is to make of a task whose inputs lie below ``folder/in``."""
+    inputs = folder / "in"
+    orbits = [inputs / source.ref for source in spec.orbits or ()]
+    return ComputeJob(
+        folder=folder,
+        products=tuple(inputs / path_on_worker(source.ref) for source in spec.products),
+        dem=inputs / path_on_worker(spec.terrain.dem.ref) if spec.terrain.dem else None,
+        geoid=inputs / spec.terrain.geoid.ref if spec.terrain.geoid else None,
+        height_m=spec.terrain.height_m,
+        gipp=inputs / spec.instrument.gipp.ref if spec.instrument else None,
+        iers=inputs / spec.instrument.iers.ref if spec.instrument and spec.instrument.iers else None,
+        orbits=Path(os.path.commonpath(path.parent for path in orbits)) if orbits else None,
+        options=spec.options,
+        outputs=outputs,
+    )
 
 
 def _since(began_s: float) -> float:

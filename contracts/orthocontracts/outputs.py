@@ -39,9 +39,13 @@ class Source(Document):
 
 
 class ResolvedTerrain(Document):
-    """Where heights come from; nothing for products that need none."""
+    """Where heights come from; nothing for products that need none.
+
+    Of a folder of tiles ``tiles`` are those that are needed; ``dem`` is then the folder, without what it holds besides.
+    """
 
     dem: Source | None = None
+    tiles: tuple[Source, ...] | None = None
     geoid: Source | None = None
     height_m: float | None = None
 
@@ -62,6 +66,7 @@ class OutputIdentity(Document):
     options: Options
     terrain: ResolvedTerrain
     instrument: Instrument | None = None
+    orbits: tuple[Source, ...] | None = Field(default=None, description="orbit files; None: the products' own orbits")
     trust: str = Field(description="who may read the sources: outputs are shared only within one scope")
     result_version: int
 

@@ -9,17 +9,21 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator, 
 from orthocontracts import tiles
 from orthocontracts.areas import Area
 from orthocontracts.model import Document, Identifier, UtcTime
+from orthocontracts.references import AUX_PATTERN, DEM_PATTERN, PRODUCT_PATTERN, plain_reference
 
 MAX_PRODUCTS = 16
 MAX_TILES = 200
 
-ProductRef = Annotated[
-    str, StringConstraints(pattern=r"^(products/[A-Za-z0-9][A-Za-z0-9._/-]{0,240}|catalogue/[0-9a-f]{64})$")
-]
-"""A blob, or a SAFE or SEN3 folder, in the container ``products``; for process ``copy`` an image, by its digest."""
+ProductRef = Annotated[str, StringConstraints(pattern=PRODUCT_PATTERN)]
+"""A blob, or a SAFE or SEN3 folder, in the container ``products``, on a server (``https://``, ``s3://``) or in a store
+of a site (``site://``); for process ``copy`` an image, by its digest."""
 
-AuxRef = Annotated[str, StringConstraints(pattern=r"^aux/[A-Za-z0-9][A-Za-z0-9._/-]{0,240}$")]
-"""A blob in the container ``aux``: DEM, geoid, orbit, Earth's orientation; or a folder: instrument parameters."""
+AuxRef = Annotated[str, StringConstraints(pattern=AUX_PATTERN)]
+"""A blob in the container ``aux``: DEM, geoid, Earth's orientation; or a folder: instrument parameters, orbit files,
+tiles of a DEM."""
+
+DemRef = Annotated[str, StringConstraints(pattern=DEM_PATTERN)]
+"""As `AuxRef`; a folder of tiles may lie where products may: ``https://``, ``s3://``, ``site://``."""
 
 CallbackUri = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2000)]
 
@@ -157,7 +161,10 @@ GridRequest = Annotated[TileGrid | BoundsGrid | FootprintGrid | AreaGrid, Field(
 class TerrainRequest(Document):
     """Where heights come from: a DEM (with the geoid its heights stand on, if they do), or one constant height."""
 
-    dem: AuxRef | None = None
+    dem: DemRef | None = Field(
+        default=None,
+        description="a file, or a folder of Copernicus DEM tiles, of which each image takes those it touches",
+    )
     geoid: AuxRef | None = None
     height_m: float | None = Field(default=None, ge=-500, le=9000, description="metres above the ellipsoid")
 
@@ -266,6 +273,11 @@ class Request(Document):
         default=None,
         description="Sentinel-2 L1B: an IERS Bulletin A; None takes the site's default, or what the datastrip has",
     )
+    orbits: AuxRef | None = Field(
+        default=None,
+        description="Sentinel-1: folder of orbit files, of which each pass takes the best: precise before restituted; "
+        "where none is of its time, the orbit in the product. None takes the site's default, or the product's own",
+    )
     deadline: UtcTime | None = None
     patience_s: float | None = Field(default=None, ge=0, le=30 * 86_400)
     urgent: bool = False
@@ -284,28 +296,30 @@ class Request(Document):
 
     @model_validator(mode="after")
     def _products_fit_the_process(self) -> Self:
-        wanted = "catalogue/" if self.process == "copy" else "products/"
-        wrong = next((ref for ref in self.products if not ref.startswith(wanted)), None)
+        if self.process == "copy":
+            wrong = next((ref for ref in self.products if not ref.startswith("catalogue/")), None)
+            wanted = "catalogue/…"
+        else:
+            wrong = next((ref for ref in self.products if ref.startswith("catalogue/")), None)
+            wanted = "products/…, https://…, s3://… or site://…"
         if wrong is not None:
-            raise ValueError(f"process {self.process} takes {wanted}…, not {wrong}")
+            raise ValueError(f"process {self.process} takes {wanted}, not {wrong}")
         return self
 
     @field_validator("products")
     @classmethod
     def _no_way_out_of_the_container(cls, refs: tuple[str, ...]) -> tuple[str, ...]:
-        for ref in refs:
-            if any(part in ("", ".", "..") for part in ref.rstrip("/").split("/")):
-                raise ValueError(f"{ref!r} is not a plain path below products/")
-        if len(set(refs)) != len(refs):
+        plain = tuple(plain_reference(ref) for ref in refs)
+        if len(set(plain)) != len(plain):
             raise ValueError("the same product is named twice")
-        return tuple(ref.rstrip("/") for ref in refs)
+        return plain
 
 
 class StandingDefault(Document):
     """``settings/default_order.json``: what is made of an upload that no standing order matches.
 
     A mission without a template is not ordered. ``terrain``, and for Sentinel-2 L1B ``gipp`` and ``iers``, are for
-    products that need them, where a request has none.
+    products that need them, where a request has none; ``orbits`` are for Sentinel-1.
     """
 
     version: Literal[1] = 1
@@ -316,6 +330,7 @@ class StandingDefault(Document):
     terrain: TerrainRequest | None = None
     gipp: AuxRef | None = None
     iers: AuxRef | None = None
+    orbits: AuxRef | None = None
     user: Identifier = "local"
 
 

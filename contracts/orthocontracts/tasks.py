@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from orthocontracts.inputs import InputFile
 from orthocontracts.model import Document, Identifier, UtcTime
 from orthocontracts.outputs import Instrument, OutputSpec, ResolvedTerrain, Source
 from orthocontracts.requests import Options
@@ -23,6 +24,7 @@ class TaskSpec(Document):
     products: tuple[Source, ...] = Field(min_length=1)
     terrain: ResolvedTerrain
     instrument: Instrument | None = None
+    orbits: tuple[Source, ...] | None = None
     options: Options
     outputs: tuple[OutputSpec, ...] = Field(min_length=1)
     created_at: UtcTime
@@ -32,11 +34,15 @@ class TaskSpec(Document):
     input_bytes_at: dict[str, int] = Field(
         default_factory=dict, description="of its products, by the store they lie in where that is not blob storage"
     )
+    elsewhere: tuple[InputFile, ...] | None = Field(
+        default=None, description="files of sources that are not in blob storage, as the plan found them"
+    )
 
     @property
     def sources(self) -> tuple[Source, ...]:
         """All that a worker has to fetch."""
-        beside = [self.terrain.dem, self.terrain.geoid]
+        tiles = self.terrain.tiles
+        beside = [*(tiles if tiles is not None else (self.terrain.dem,)), self.terrain.geoid, *(self.orbits or ())]
         if self.instrument is not None:
             beside += [self.instrument.gipp, self.instrument.iers]
         return (*self.products, *(one for one in beside if one is not None))

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from orthocontracts.inputs import InputFile
 from orthocontracts.model import Digest, Document, UtcTime
 from orthocontracts.outputs import FileKind
 from orthocontracts.tasks import TaskSpec
@@ -13,21 +14,6 @@ from orthocontracts.tasks import TaskSpec
 MAX_TICKET_BYTES = 64 * 1024 * 1024
 MAX_DELIVERIES = 8
 """How often one release's queue message may be delivered: each delivery has a folder of its own."""
-
-
-class InputFile(Document):
-    """One file to fetch.
-
-    ``path`` is where it goes below the task's scratch folder: ``products/NAME.SAFE/manifest.safe``.
-    """
-
-    path: str
-    url: str = Field(
-        description="read-only, expiring; a secret: never logged. site://store/path: a file the worker has at hand"
-    )
-    size_bytes: int = Field(ge=0)
-    md5: str | None = None
-    etag: str | None = Field(default=None, description="of the version that is meant, where its server has one")
 
 
 class OutputFile(Document):

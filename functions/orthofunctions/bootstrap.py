@@ -18,6 +18,7 @@ from orthofunctions.adapters.links import AccountKeyLinks
 from orthofunctions.adapters.pages import HttpPages
 from orthofunctions.adapters.pinned import PinnedPoster
 from orthofunctions.adapters.queues import AzureQueues
+from orthofunctions.adapters.servers import Servers
 from orthofunctions.adapters.tables import AzureTables
 from orthofunctions.adapters.transport import new_session
 from orthofunctions.domain.planning import Limits
@@ -71,6 +72,7 @@ def build(settings: Settings) -> System:
             links=AccountKeyLinks(storage),
             bell=_bell(settings),
             clock=SystemClock(),
+            remote=Servers(settings.hosts(), settings.product_buckets, settings.product_logins),
         ),
         rules=settings.rules(),
         limits=settings.limits(),

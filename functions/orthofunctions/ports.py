@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -12,7 +12,10 @@ Value = str | int | float | bool | datetime
 
 @dataclass(frozen=True)
 class BlobFacts:
-    """A blob's properties. ``md5`` is the stored Content-MD5 as hex, where there is one."""
+    """A blob's properties. ``md5`` is the stored Content-MD5 as hex, where there is one.
+
+    Of a file on a server ``etag`` is "" where it has none, and begins with ``W/`` where it is weak.
+    """
 
     container: str
     name: str
@@ -31,6 +34,46 @@ class BlobMissingError(Exception):
         self.name = name
 
 
+class RemoteRefusedError(Exception):
+    """A place that is not read: the site does not allow it, or its server lets nobody in. Says which setting."""
+
+
+class RemoteDownError(Exception):
+    """A server that does not answer, cannot now, or says nothing of use. The message says what."""
+
+
+class Reader(Protocol):
+    """What can be looked at in a place: a container, or a server."""
+
+    def facts(self, container: str, name: str) -> BlobFacts | None: ...
+
+    def read(
+        self, container: str, name: str, *, offset: int = 0, length: int | None = None, etag: str | None = None
+    ) -> bytes:
+        """Bytes of a file or a range of it. Raises BlobMissingError, and BlobChangedError where its ETag is another."""
+        ...
+
+    def list(self, container: str, prefix: str = "") -> Iterator[BlobFacts]: ...
+
+
+class Remote(Reader, Protocol):
+    """Files on servers that a site allows. Its containers are ``https://HOST``, ``http://HOST`` and ``s3://BUCKET``.
+
+    All of it raises RemoteRefusedError and RemoteDownError too; ``list`` is for buckets only.
+    """
+
+    def check(self, container: str) -> None:
+        """Raises RemoteRefusedError where the site does not allow it. Asks nobody."""
+        ...
+
+
+class BlobChangedError(Exception):
+    """A blob is there in another version than the one that was asked for."""
+
+    def __init__(self, container: str, name: str) -> None:
+        super().__init__(f"{container}/{name} has changed meanwhile")
+
+
 class LeaseHeldError(Exception):
     """Someone else holds the lease."""
 
@@ -42,8 +85,10 @@ class LeaseLostError(Exception):
 class Blobs(Protocol):
     def facts(self, container: str, name: str) -> BlobFacts | None: ...
 
-    def read(self, container: str, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
-        """Bytes of a blob or a range of it. Raises BlobMissingError."""
+    def read(
+        self, container: str, name: str, *, offset: int = 0, length: int | None = None, etag: str | None = None
+    ) -> bytes:
+        """Bytes of a blob or a range of it. Raises BlobMissingError, and BlobChangedError where its ETag is another."""
         ...
 
     def create(self, container: str, name: str, data: bytes) -> bool:
@@ -229,6 +274,30 @@ class SigningKeys(Protocol):
         ...
 
 
+class Nowhere:
+    """No server at all: what a site has that allows none."""
+
+    def check(self, container: str) -> None:
+        raise RemoteRefusedError(
+            f"{container} is not read from: this site allows no servers (ORTHOBURST_PRODUCT_HOSTS, "
+            "ORTHOBURST_PRODUCT_BUCKETS)"
+        )
+
+    def facts(self, container: str, name: str) -> BlobFacts | None:
+        self.check(container)
+        return None
+
+    def read(
+        self, container: str, name: str, *, offset: int = 0, length: int | None = None, etag: str | None = None
+    ) -> bytes:
+        self.check(container)
+        raise BlobMissingError(container, name)
+
+    def list(self, container: str, prefix: str = "") -> Iterator[BlobFacts]:
+        self.check(container)
+        return iter(())
+
+
 @dataclass(frozen=True)
 class Ports:
     """All a use case is given of the world, in one hand: ``bootstrap`` fills it once per process."""
@@ -239,3 +308,4 @@ class Ports:
     links: Links
     bell: Bell
     clock: Clock
+    remote: Remote = field(default_factory=Nowhere)

@@ -7,6 +7,8 @@ from typing import Self
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orthocontracts.buckets import Bucket, Login
+from orthocontracts.hosts import Hosts
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.principals import Scope
 from orthofunctions.domain.rules import Rules
@@ -108,6 +110,26 @@ class Settings(BaseSettings):
         default=None, min_length=16, description="Its password (NotificationEpPassword)."
     )
 
+    product_hosts: str = Field(
+        default="",
+        description="Hosts whose https addresses requests may name as products, separated by commas: "
+        "data.example.org, *.example.org, with :8443 for another port than 443. None where not set.",
+    )
+    product_hosts_internal: str = Field(
+        default="",
+        description="The same for hosts of one's own network: they may have private addresses and plain http.",
+    )
+    product_logins: dict[str, Login] = Field(
+        default_factory=dict,
+        description='What opens these hosts for planning, as JSON: {"HOST": {"token": "..."}}, or user and password.',
+    )
+    product_buckets: dict[str, Bucket] = Field(
+        default_factory=dict,
+        description="Buckets that requests may name as s3://BUCKET/..., as JSON: "
+        '{"BUCKET": {"endpoint": "https://s3.example.org", "region": "eu", "key_id": "...", "secret": "..."}}; '
+        "without key what everybody may read.",
+    )
+
     max_outputs_per_task: int = Field(
         default=_LIMITS.max_outputs_per_task, ge=1, description="Most images that one task makes."
     )
@@ -187,6 +209,10 @@ class Settings(BaseSettings):
 
     def allowed_hosts(self) -> AllowedHosts:
         return AllowedHosts.of(self.callback_hosts, loopback=self.callback_loopback)
+
+    def hosts(self) -> Hosts:
+        names = ("ORTHOBURST_PRODUCT_HOSTS", "ORTHOBURST_PRODUCT_HOSTS_INTERNAL")
+        return Hosts.of(self.product_hosts, self.product_hosts_internal, names)
 
     def rules(self) -> Rules:
         return Rules(**{name: getattr(self, name) for name in Rules.__dataclass_fields__})

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from orthokernel.errors import KernelError  # noqa: PLC0415 (`--help` loads nothing)
 
     try:
-        return _info(options) if options.command == "info" else _ortho(options)
+        return {"info": _info, "ortho": _ortho, "dem": _dem}[options.command](options)
     except KernelError as error:
         _say(f"orthokernel: {_one_line(error)}")
         return 2 if error.permanent else 1
@@ -106,6 +106,16 @@ def _parser() -> argparse.ArgumentParser:
     image.add_argument("--facility", metavar="TEXT", help="where this runs, for the STAC Item of gamma0_rtc")
     image.add_argument("--threads", type=int, help="default: all cores this process may use")
     ortho.add_argument("--json", action="store_true", help="a JSON object on what was made, on standard output")
+
+    dem = commands.add_parser(
+        "dem",
+        help="fetch the tiles of the Copernicus DEM that an area needs",
+        description="Fetch the tiles of the Copernicus DEM that an area, with half a degree around it, needs.",
+    )
+    dem.add_argument("area", help="a Sentinel-2 tile (33TTG), LEFT,BOTTOM,RIGHT,TOP in degrees, or a GeoJSON file")
+    dem.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="where the tiles go")
+    dem.add_argument("--glo90", action="store_true", help="90 m instead of 30 m")
+    dem.add_argument("--source", metavar="URL", help="https address of other tiles than those of the public buckets")
     return parser
 
 
@@ -203,6 +213,28 @@ def _ortho(options: argparse.Namespace) -> int:
             )
     if options.json:
         _write(json.dumps(_summary(result)))
+    return 0
+
+
+def _dem(options: argparse.Namespace) -> int:
+    from orthocontracts.demtiles import AREA_MARGIN_DEG, cells_under, points_of  # noqa: PLC0415
+    from orthokernel.demfetch import fetch_tiles  # noqa: PLC0415
+    from orthokernel.errors import OptionError  # noqa: PLC0415
+
+    file = Path(options.area)
+    try:
+        points = points_of(file.read_text() if file.is_file() else options.area)
+    except ValueError as error:
+        raise OptionError(f"area {options.area}: {error}") from error
+    with _Bar() as bar:
+        found = fetch_tiles(
+            cells_under(points, AREA_MARGIN_DEG),
+            options.out,
+            spacing="30" if options.glo90 else "10",
+            source=options.source,
+            progress=lambda part: bar.show(part, "fetch"),
+        )
+    _say(f"{options.out}: {found.came} tiles came, {found.there} were there, {found.sea} are sea")
     return 0
 
 

@@ -65,6 +65,12 @@ class GeolocationError(ProductError):
     """Latitudes and longitudes of pixels that are all missing, or of which no neighbours belong together."""
 
 
+class DemFetchError(ProductError):
+    """A source of DEM tiles that does not answer, or sends something else."""
+
+    permanent = False
+
+
 class UnknownBandError(ProductError):
     """A band that the product does not have."""
 

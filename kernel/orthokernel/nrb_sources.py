@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orthokernel.sentinel1.orbit_file import KINDS, ORBIT_NAME
+from orthocontracts.orbits import KINDS, ORBIT_NAME
 
 _RESOLUTION_M = {
     ("IW", "high"): (20.0, 22.0),

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from orthofunctions.ports import (
     ANY_ETAG,
+    BlobChangedError,
     BlobFacts,
     BlobMissingError,
     Change,
@@ -54,10 +55,14 @@ class MemoryBlobs:
         found = self._blobs.get((container, name))
         return found[1] if found else None
 
-    def read(self, container: str, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
+    def read(
+        self, container: str, name: str, *, offset: int = 0, length: int | None = None, etag: str | None = None
+    ) -> bytes:
         if (container, name) not in self._blobs:
             raise BlobMissingError(container, name)
-        data = self._blobs[container, name][0]
+        data, facts = self._blobs[container, name]
+        if etag is not None and etag != facts.etag:
+            raise BlobChangedError(container, name)
         return data[offset:] if length is None else data[offset : offset + length]
 
     def create(self, container: str, name: str, data: bytes) -> bool:

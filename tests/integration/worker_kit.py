@@ -24,11 +24,12 @@ from azure.storage.queue import QueueServiceClient
 from localdev.servers import Azurite
 from localdev.servers.azurite import ACCOUNT, KEY
 from orthocontracts import names
+from orthocontracts.inputs import InputFile
 from orthocontracts.messages import Fault, Release, Report
 from orthocontracts.outputs import GridSpec, OutputSpec, ResolvedTerrain, Source, file_kinds
 from orthocontracts.requests import Options
 from orthocontracts.tasks import TaskSpec
-from orthocontracts.tickets import Delivery, InputFile, OutputFile, Ticket
+from orthocontracts.tickets import Delivery, OutputFile, Ticket
 from orthocontracts.version import KERNEL_RESULT_VERSION
 
 T = TypeVar("T")

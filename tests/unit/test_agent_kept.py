@@ -17,9 +17,11 @@ from aiohttp import web
 from orthoagent.adapters import fetch as fetch_module
 from orthoagent.adapters.fetch import Fetched, Fetcher
 from orthoagent.adapters.kept import KeptInputs, name_of
+from orthoagent.adapters.origins import Origins
 from orthoagent.adapters.sites import Sites
+from orthoagent.adapters.transfer import Transfer
 from orthoagent.errors import FaultError
-from orthocontracts.tickets import InputFile
+from orthocontracts.inputs import InputFile
 
 SIZE = 1_000_000
 
@@ -63,7 +65,7 @@ class Server:
 async def bring(kept: KeptInputs, server: Server, folder: Path, *names: str) -> Fetched:
     async with aiohttp.ClientSession() as http:
         files = [input_file(name, server.url) for name in names]
-        return await Fetcher(http, Sites({}), kept, parallel=4).fetch(files, folder, lambda _: None)
+        return await Fetcher(Transfer(Origins(http)), Sites({}), kept, parallel=4).fetch(files, folder, lambda _: None)
 
 
 @pytest.fixture

@@ -12,15 +12,18 @@ import pytest
 
 from fakes.products import ROME, manifest, members
 from orthoagent.adapters.fetch import Fetcher
+from orthoagent.adapters.origins import Origins
 from orthoagent.adapters.sites import Sites
+from orthoagent.adapters.transfer import Transfer
 from orthoagent.adapters.upload import Uploader
 from orthoagent.errors import FaultError
 from orthoburst.cli import main
 from orthoburst.errors import OrthoburstError
 from orthoburst.stub import make_stub
+from orthocontracts.inputs import InputFile
 from orthocontracts.outputs import FileFacts
 from orthocontracts.stores import Elsewhere
-from orthocontracts.tickets import InputFile, OutputFile
+from orthocontracts.tickets import OutputFile
 
 
 def fetch(sites: Sites, url: str, into: Path, size_bytes: int = 6) -> list[int]:
@@ -29,7 +32,7 @@ def fetch(sites: Sites, url: str, into: Path, size_bytes: int = 6) -> list[int]:
     async def run() -> None:
         async with aiohttp.ClientSession() as http:
             file = InputFile(path="products/a/b.tiff", url=url, size_bytes=size_bytes)
-            await Fetcher(http, sites, None, parallel=1).fetch([file], into, told.append)
+            await Fetcher(Transfer(Origins(http)), sites, None, parallel=1).fetch([file], into, told.append)
 
     asyncio.run(run())
     return told

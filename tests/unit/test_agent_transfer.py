@@ -14,11 +14,14 @@ import pytest
 from aiohttp import web
 
 from orthoagent.adapters.fetch import Fetcher
+from orthoagent.adapters.origins import Origins
 from orthoagent.adapters.sites import Sites
+from orthoagent.adapters.transfer import Transfer
 from orthoagent.adapters.upload import Uploader
 from orthoagent.errors import FaultError
+from orthocontracts.inputs import InputFile
 from orthocontracts.outputs import FileFacts
-from orthocontracts.tickets import InputFile, OutputFile
+from orthocontracts.tickets import OutputFile
 
 BODY = bytes(range(256)) * 8192  # 2 MiB
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -52,7 +55,8 @@ def fetch(handler: Handler, folder: Path, *files: dict[str, object], limit_s: fl
             InputFile.model_validate({"size_bytes": len(BODY), "url": f"{address}/{file['path']}?sig=SECRET", **file})
             for file in files
         ]
-        await Fetcher(http, Sites({}), None, parallel=2, no_progress_limit_s=limit_s).fetch(inputs, folder, told.append)
+        transfer = Transfer(Origins(http), streams=2, no_progress_limit_s=limit_s)
+        await Fetcher(transfer, Sites({}), None, parallel=2).fetch(inputs, folder, told.append)
 
     asyncio.run(serving(handler, use))
     return told

@@ -10,9 +10,10 @@ import pytest
 
 from figures import tell
 from localdev.scene import SceneSpec, make_sentinel1
+from orthocontracts.orbits import MARGIN_S
 from orthokernel import errors, open_product
 from orthokernel.sentinel1.annotation import StateVectors
-from orthokernel.sentinel1.orbit import MARGIN_S, fit_orbit
+from orthokernel.sentinel1.orbit import fit_orbit
 from orthokernel.sentinel1.orbit_file import read_orbit_file
 from orthokernel.sentinel1.orbit_folder import take_orbit
 from realdata import real_data

@@ -1,35 +1,35 @@
-"""Inputs from their links to the scratch folder: streamed, resumed after a cut, size and MD5 checked."""
+"""The inputs of a task, from where they lie to its scratch folder: what is at hand is linked, the rest is brought."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import hashlib
-import logging
 import shutil
-import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
-
-import aiohttp
 
 from orthoagent.adapters.kept import KeptInputs
 from orthoagent.adapters.scratch import SPARE_BYTES, is_full
 from orthoagent.adapters.sites import Sites, lend, unpack
+from orthoagent.adapters.transfer import OnBytes, Transfer
+from orthoagent.adapters.zipparts import (
+    GAP_BYTES,
+    TAIL_BYTES,
+    WORTH_IT,
+    Entry,
+    NotAZipError,
+    check_members,
+    directory_at,
+    entries_of,
+    spans_of,
+    write_directory,
+)
 from orthoagent.errors import FaultError
 from orthoagent.logs import log
-from orthoagent.patience import pauses_s
+from orthocontracts.inputs import InputFile
+from orthocontracts.members import needed_members
 from orthocontracts.stores import split_member
-from orthocontracts.tickets import InputFile
-
-CHUNK_BYTES = 1 << 20
-NO_PROGRESS_LIMIT_S = 300.0
-"""How long a source may give nothing at all before the task is given up for now."""
-
-OnBytes = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -43,32 +43,33 @@ class Fetched:
         return Fetched(self.fetched_bytes + other.fetched_bytes, self.local_bytes + other.local_bytes)
 
 
-class _Cut(Exception):  # noqa: N818
-    """The transfer broke off; what arrived is kept and the rest is asked for."""
-
-
 class Fetcher:
     """Fetches the inputs of a task, a few files at a time."""
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
+        transfer: Transfer,
         sites: Sites,
         kept: KeptInputs | None,
         *,
         parallel: int,
-        no_progress_limit_s: float = NO_PROGRESS_LIMIT_S,
+        gap_bytes: int = GAP_BYTES,
     ) -> None:
-        self._http = http
-        self._sites = sites
-        self._kept = kept
-        self._parallel = parallel
-        self._no_progress_limit_s = no_progress_limit_s
+        self._transfer, self._sites, self._kept = transfer, sites, kept
+        self._parallel, self._gap_bytes = parallel, gap_bytes
 
     async def fetch(
-        self, files: Sequence[InputFile], folder: Path, on_bytes: OnBytes, *, limit_bytes: int | None = None
+        self,
+        files: Sequence[InputFile],
+        folder: Path,
+        on_bytes: OnBytes,
+        *,
+        limit_bytes: int | None = None,
+        bands: Collection[str] | None = None,
     ) -> Fetched:
         """Bring every file below ``folder``; what lies in a store of the site, or is kept, is linked, not copied.
+
+        Of a zip on somebody else's server only the members that these bands need are brought, where that is less.
 
         Raises
         ------
@@ -87,7 +88,7 @@ class Fetcher:
             async with turns:
                 source = lent[file.path]
                 if source is None:
-                    return await self._bring(file, path, on_bytes)
+                    return await self._bring(file, path, on_bytes, bands)
                 member = packed_in[file.path]
                 if member is None:
                     await asyncio.to_thread(lend, source, path, file.size_bytes, file.path)
@@ -130,108 +131,75 @@ class Fetcher:
                 f"the inputs need {needed_bytes / 1e6:.0f} MB of scratch, {free_bytes / 1e6:.0f} MB are free",
             )
 
-    async def _bring(self, file: InputFile, path: Path, on_bytes: OnBytes) -> Fetched:
+    async def _bring(self, file: InputFile, path: Path, on_bytes: OnBytes, bands: Collection[str] | None) -> Fetched:
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        part = ",".join(sorted(bands)) if bands and file.foreign and file.path.lower().endswith(".zip") else ""
         if self._kept is None:
-            await self._fetch_one(file, path, on_bytes)
-            return Fetched(fetched_bytes=file.size_bytes)
+            return Fetched(fetched_bytes=await self._fetch_one(file, path, on_bytes, bands if part else None))
         async with self._kept.turn(file):
-            if await asyncio.to_thread(self._kept.lend, file, path):
-                on_bytes(file.size_bytes)
-                return Fetched(local_bytes=file.size_bytes)
-            await self._fetch_one(file, path, on_bytes)
-            await asyncio.to_thread(self._kept.keep, file, path)
-        return Fetched(fetched_bytes=file.size_bytes)
+            for kept_part in dict.fromkeys(["", part]):
+                if await asyncio.to_thread(self._kept.lend, file, path, kept_part):
+                    on_bytes(file.size_bytes)
+                    return Fetched(local_bytes=file.size_bytes)
+            fetched_bytes = await self._fetch_one(file, path, on_bytes, bands if part else None)
+            is_whole = fetched_bytes >= file.size_bytes
+            await asyncio.to_thread(self._kept.keep, file, path, "" if is_whole else part)
+        return Fetched(fetched_bytes=fetched_bytes)
 
-    async def _fetch_one(self, file: InputFile, path: Path, on_bytes: OnBytes) -> None:
-        for attempt in (1, 2):
-            md5 = await self._download(file, path, on_bytes)
-            if file.md5 is None or md5 == file.md5.lower():
-                return
-            log("input_damaged", level=logging.WARNING, path=file.path, attempt=attempt, md5=md5, expected=file.md5)
-            on_bytes(-file.size_bytes)
-        raise FaultError("InputDamaged", f"{file.path}: its MD5 is {md5}, the plan says {file.md5}, twice in a row")
+    async def _fetch_one(self, file: InputFile, path: Path, on_bytes: OnBytes, bands: Collection[str] | None) -> int:
+        """Bytes that came."""
+        if bands:
+            try:
+                found = await self._directory(file, path)
+            except NotAZipError as error:
+                log("zip_fetched_whole", path=file.path, why=str(error))
+            else:
+                came = await self._members(file, path, *found, bands, on_bytes)
+                if came is not None:
+                    return came
+        await self._transfer.whole(file, path, on_bytes)
+        return file.size_bytes
 
-    async def _download(self, file: InputFile, path: Path, on_bytes: OnBytes) -> str:
-        """Hex MD5 of the complete file."""
-        digest = hashlib.md5(usedforsecurity=False)
-        got, last_byte_at, pauses = 0, time.monotonic(), pauses_s()
-        etag = f'"{file.etag}"' if file.etag else None
-        with await asyncio.to_thread(path.open, "wb") as out:
-            while True:
-                before = got
-                try:
-                    async with contextlib.aclosing(self._chunks(file, got, etag)) as chunks:
-                        async for chunk, etag_seen in chunks:
-                            etag = etag_seen
-                            await asyncio.to_thread(_store, out, digest.update, chunk)
-                            got += len(chunk)
-                            on_bytes(len(chunk))
-                            if got > file.size_bytes:
-                                raise _wrong_size(file, f"at least {got}")
-                    if got == file.size_bytes:
-                        return digest.hexdigest()
-                    why = f"ended after {got} of {file.size_bytes} bytes"
-                except _Cut as cut:
-                    why = str(cut)
-                if got > before:
-                    last_byte_at, pauses = time.monotonic(), pauses_s()
-                elif time.monotonic() - last_byte_at > self._no_progress_limit_s:
-                    raise FaultError(
-                        "InputUnreachable",
-                        f"{file.path}: nothing arrived for {self._no_progress_limit_s:.0f} s; last: {why}",
-                    )
-                log("fetch_resumes", level=logging.WARNING, path=file.path, at_byte=got, why=why)
-                await asyncio.sleep(next(pauses))
+    async def _directory(self, file: InputFile, path: Path) -> tuple[list[Entry], int]:
+        """The zip's members, and where its directory begins."""
+        tail = await self._bytes(file, path, max(0, file.size_bytes - TAIL_BYTES), file.size_bytes)
+        start, stop = directory_at(tail, file.size_bytes)
+        within = start - (file.size_bytes - len(tail))
+        directory = tail[within : within + stop - start] if within >= 0 else await self._bytes(file, path, start, stop)
+        return entries_of(directory), start
 
-    async def _chunks(
-        self, file: InputFile, start: int, etag: str | None
-    ) -> AsyncGenerator[tuple[bytes, str | None], None]:
-        headers = {"Accept-Encoding": "identity"}
-        if start:
-            headers["Range"] = f"bytes={start}-"
-        if etag is not None:
-            headers["If-Match"] = etag
-        try:
-            async with self._http.get(file.url, headers=headers) as answer:
-                _check_answer(file, answer, start)
-                async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-                    yield chunk, answer.headers.get("ETag")
-        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            # Its own text may quote the link.
-            raise _Cut(type(error).__name__) from None
+    async def _bytes(self, file: InputFile, path: Path, start: int, stop: int) -> bytes:
+        await self._transfer.spans(file, path, [(start, stop)], lambda _: None)
 
+        def read() -> bytes:
+            with path.open("rb") as part:
+                part.seek(start)
+                return part.read(stop - start)
 
-def _check_answer(file: InputFile, answer: aiohttp.ClientResponse, start: int) -> None:
-    """Raise for what is not the rest of the file; _Cut where another try may bring it."""
-    status = answer.status
-    if status in {404, 410}:
-        raise FaultError("InputMissing", f"{file.path}: it is no longer there (status {status})", permanent=True)
-    if status == 412:
-        raise FaultError("InputChanged", f"{file.path}: it was replaced since the task was released")
-    if status in {401, 403}:
-        raise FaultError("InputRefused", f"{file.path}: the link is refused (status {status}): it may have expired")
-    if status == 416 or (status == 206 and not start):
-        raise _wrong_size(file, f"under {start}")
-    if start and status == 200:
-        raise FaultError("InputNotResumable", f"{file.path}: its server ignores ranges, and the transfer was cut")
-    if status not in {200, 206}:
-        raise _Cut(f"status {status}")
-    if answer.content_length is not None and start + answer.content_length != file.size_bytes:
-        raise _wrong_size(file, str(start + answer.content_length))
+        return await asyncio.to_thread(read)
 
-
-def _wrong_size(file: InputFile, found: str) -> FaultError:
-    return FaultError(
-        "InputChanged",
-        f"{file.path}: it has {found} bytes, the plan says {file.size_bytes}: it was replaced since; ask again",
-        permanent=True,
-    )
-
-
-def _store(out: IO[bytes], update: Callable[[bytes], None], chunk: bytes) -> None:
-    out.write(chunk)
-    update(chunk)
+    async def _members(
+        self,
+        file: InputFile,
+        path: Path,
+        entries: Sequence[Entry],
+        directory_start: int,
+        bands: Collection[str],
+        on_bytes: OnBytes,
+    ) -> int | None:
+        """Bring the members that the bands need. None where that is not worth it."""
+        wanted = needed_members(file.path, [entry.name for entry in entries], bands)
+        spans = spans_of(entries, wanted, directory_start, self._gap_bytes)
+        n_bytes = sum(stop - start for start, stop in spans)
+        if not spans or n_bytes > WORTH_IT * file.size_bytes:
+            return None
+        here = [entry for entry in entries if entry.name in wanted]
+        await self._transfer.spans(file, path, spans, on_bytes)
+        await asyncio.to_thread(check_members, path, here, file.path)
+        await asyncio.to_thread(write_directory, path, here)
+        on_bytes(file.size_bytes - n_bytes)
+        log("zip_fetched_in_part", path=file.path, members=len(here), of=len(entries), bytes=n_bytes)
+        return n_bytes
 
 
 def _inside(folder: Path, path: str) -> Path:

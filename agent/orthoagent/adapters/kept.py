@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from orthocontracts.tickets import InputFile
+from orthocontracts.inputs import InputFile
 
 TURN_POLL_S = 0.1
 TURN_LIMIT_S = 300.0
@@ -60,9 +60,9 @@ class KeptInputs:
         name = name_of(file)
         return name is not None and (self._folder / name).exists()
 
-    def lend(self, file: InputFile, path: Path) -> bool:
-        """Let ``path`` be the kept file. False where it is not kept. Blocks."""
-        name = name_of(file)
+    def lend(self, file: InputFile, path: Path, part: str = "") -> bool:
+        """Let ``path`` be the kept file, or a part of it. False where it is not kept. Blocks."""
+        name = name_of(file, part)
         if name is None:
             return False
         kept = self._folder / name
@@ -75,9 +75,9 @@ class KeptInputs:
             os.utime(kept)
         return True
 
-    def keep(self, file: InputFile, path: Path) -> None:
+    def keep(self, file: InputFile, path: Path, part: str = "") -> None:
         """Keep what was fetched to ``path``, if there is room for it. Blocks."""
-        name = name_of(file)
+        name = name_of(file, part)
         if name is None or file.size_bytes > self._limit_bytes:
             return
         with self._tidying():
@@ -117,12 +117,15 @@ class KeptInputs:
                 yield facts.st_mtime, facts.st_size, Path(entry.path)
 
 
-def name_of(file: InputFile) -> str | None:
-    """What a file is kept under: its content, or its place and version. None where neither is known."""
+def name_of(file: InputFile, part: str = "") -> str | None:
+    """What a file is kept under: its content, or its place and version; and which part it is, where it is not whole.
+    None where neither is known."""
     if file.md5 is not None:
-        return f"md5-{file.md5.lower()}-{file.size_bytes}"
-    if file.etag is not None:
+        name = f"md5-{file.md5.lower()}-{file.size_bytes}"
+    elif version := file.etag or file.modified:
         place = urlsplit(file.url)
-        what = f"{place.netloc}{place.path} {file.etag} {file.size_bytes}"
-        return f"etag-{hashlib.sha256(what.encode()).hexdigest()}"
-    return None
+        what = f"{place.netloc}{place.path} {version} {file.size_bytes}"
+        name = f"etag-{hashlib.sha256(what.encode()).hexdigest()}"
+    else:
+        return None
+    return f"{name}-{hashlib.sha256(part.encode()).hexdigest()[:16]}" if part else name

@@ -215,7 +215,8 @@ def child_environment(
     base: Mapping[str, str], *, numba_cache: Path, threads: int, facility: str | None = None
 ) -> dict[str, str]:
     """The worker's environment without its secrets, with the threads and the compile cache of a slot."""
-    hidden = {"ORTHOAGENT_STORAGE", "ORTHOAGENT_GRANT", "ORTHOAGENT_BROKER", "ORTHOAGENT_BROKER_KEY_FILE"}
+    secrets = ("STORAGE", "GRANT", "BROKER", "BROKER_KEY_FILE", "LOGINS", "BUCKETS")
+    hidden = {f"ORTHOAGENT_{name}" for name in secrets}
     return {
         **{name: value for name, value in base.items() if name not in hidden},
         "NUMBA_CACHE_DIR": str(numba_cache),

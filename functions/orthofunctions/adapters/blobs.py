@@ -21,10 +21,11 @@ from azure.storage.blob import (
     BlobServiceClient,
     ContainerClient,
     ContentSettings,
+    StorageStreamDownloader,
 )
 
 from orthofunctions.adapters.transport import client_options
-from orthofunctions.ports import BlobFacts, BlobMissingError, LeaseHeldError, LeaseLostError
+from orthofunctions.ports import BlobChangedError, BlobFacts, BlobMissingError, LeaseHeldError, LeaseLostError
 
 _CONTENT_TYPES = {".json": "application/json", ".png": "image/png", ".tif": "image/tiff", ".xml": "application/xml"}
 
@@ -51,13 +52,23 @@ class AzureBlobs:
         except ResourceNotFoundError:
             return None
 
-    def read(self, container: str, name: str, *, offset: int = 0, length: int | None = None) -> bytes:
+    def read(
+        self, container: str, name: str, *, offset: int = 0, length: int | None = None, etag: str | None = None
+    ) -> bytes:
         if length == 0:
             return b""
+        condition: dict[str, Any] = (
+            {} if etag is None else {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified}
+        )
         try:
-            return self._blob(container, name).download_blob(offset=offset, length=length).readall()
+            reader: StorageStreamDownloader[bytes] = self._blob(container, name).download_blob(
+                offset, length, **condition
+            )
+            return reader.readall()
         except ResourceNotFoundError as error:
             raise BlobMissingError(container, name) from error
+        except ResourceModifiedError as error:
+            raise BlobChangedError(container, name) from error
         except HttpResponseError as error:
             if error.status_code == 416:  # the range starts at or beyond the end
                 return b""

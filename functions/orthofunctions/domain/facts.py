@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from orthocontracts.inputs import InputFile
 from orthocontracts.manifests import OrbitDirection
 from orthocontracts.outputs import Source
 from orthocontracts.products import Mission
@@ -30,6 +32,11 @@ class ProductFacts:
     """``L1C``, ``OL_1_EFR``, ...: a key of `suits.TRAITS`, where the mission has more than one."""
     own_tile: str | None = None
     """The MGRS tile that its pixels lie on already."""
+    elsewhere: tuple[InputFile, ...] = ()
+    """What a worker fetches, where it is not in blob storage."""
+    start: datetime | None = None
+    stop: datetime | None = None
+    """Of its first and last line, where a plan wants to know: Sentinel-1's."""
 
     orbit_direction: OrbitDirection | None = None
     relative_orbit: int | None = None

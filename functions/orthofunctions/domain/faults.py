@@ -31,6 +31,18 @@ class UnknownProductError(PlanError):
     kind = "UnknownProduct"
 
 
+class NotAllowedError(PlanError):
+    """A server or bucket that the site does not read from, or that lets nobody in."""
+
+    kind = "NotAllowed"
+
+
+class UnreachableError(PlanError):
+    """A server that did not answer when the request was planned: the same request may fare better later."""
+
+    kind = "Unreachable"
+
+
 class BrokenProductError(PlanError):
     """A product that is there but cannot be read: a cut zip, a manifest without footprint, members missing."""
 

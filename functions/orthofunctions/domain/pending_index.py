@@ -19,7 +19,7 @@ from enum import StrEnum
 
 from orthocontracts.states import TaskState
 from orthofunctions.domain.offers import PendingTask
-from orthofunctions.domain.pools import BLOB_STORE
+from orthofunctions.domain.pools import BLOB_STORE, REMOTE_STORE
 from orthofunctions.domain.records import TaskRecord
 from orthofunctions.ports import Row, Value
 
@@ -103,7 +103,7 @@ def pending_task(row: Row, patience_s: float) -> PendingTask:
         process=str(values.get("process", "")),
         megapixels=megapixels,
         inputs=((BLOB_STORE, in_blobs), *there.items()),
-        sites=frozenset(there),
+        sites=frozenset(there) - {REMOTE_STORE},
         output_bytes=int(megapixels * 1e6 * BYTES_PER_PIXEL),
         result_version=int(number("result_version")),
         urgent=bool(values.get("urgent", False)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,11 +12,14 @@ from orthocontracts.requests import AreaGrid, BoundsGrid, FootprintGrid, Request
 from orthocontracts.tasks import TaskSpec, task_id_of
 from orthocontracts.tiles import parse_tile
 from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthofunctions.domain.beside import Beside, bytes_at, files_elsewhere
 from orthofunctions.domain.drawn import touches_tile
 from orthofunctions.domain.facts import ProductFacts
-from orthofunctions.domain.faults import AuxiliaryMissingError, OffProductError, TooLargeError
+from orthofunctions.domain.faults import OffProductError, TooLargeError
 from orthofunctions.domain.footprints import may_touch, tiles_called_for, tiles_touched
 from orthofunctions.domain.grids import area_grid, bounds_grid, footprint_grid, suitable_grid, tile_grid
+from orthofunctions.domain.heights import TiledDem
+from orthofunctions.domain.orbits import Shelf, orbits_of_pass
 from orthofunctions.domain.plans import Plan, PlannedOutput
 from orthofunctions.domain.suits import check_options
 
@@ -45,17 +48,19 @@ def make_plan(
     job_id: str,
     request: Request,
     products: Sequence[ProductFacts],
-    terrain: ResolvedTerrain | None,
+    terrain: ResolvedTerrain | TiledDem | None,
     *,
     instrument: Instrument | None = None,
+    orbits: Shelf | None = None,
     trust: str,
     limits: Limits,
     now: datetime,
 ) -> Plan:
     """The plan of a request: one output per pass and grid, tasks of neighbouring outputs of one pass.
 
-    ``terrain`` and ``instrument`` go to the passes that need them: the names of the others' images do not depend on
-    them. ``trust`` is the scope in which the outputs are shared, see `access`.
+    ``terrain``, ``instrument`` and ``orbits`` go to the passes that need them: the names of the others' images do not
+    depend on them; of a DEM's tiles each image has those it touches. ``trust`` is the scope in which the outputs are
+    shared, see `access`.
 
     Raises
     ------
@@ -80,14 +85,15 @@ def make_plan(
 
     outputs: list[PlannedOutput] = []
     tasks: list[TaskSpec] = []
-    for of_pass in wanted:
+    for of_pass, slices in zip(wanted, passes.values(), strict=True):
+        own_orbits = orbits_of_pass(slices, orbits) if orbits else None
         for group in _grouped(of_pass, limits):
             task_id = task_id_of(job_id, len(tasks) + 1)
-            heights = _heights(group[0].products[0], terrain)
-            seen_with = _instrument(group[0].products[0], instrument)
-            planned = [_planned(request, one, heights, seen_with, task_id, trust) for one in group]
+            beside = [Beside.of(one.products, terrain, instrument, own_orbits) for one in group]
+            planned = [_planned(request, one, with_, task_id, trust) for one, with_ in zip(group, beside, strict=True)]
             outputs += planned
             needed = {product.source.ref: product for one in group for product in one.products}
+            with_all = Beside.together(beside)
             tasks.append(
                 TaskSpec(
                     task_id=task_id,
@@ -96,8 +102,9 @@ def make_plan(
                     process=request.process,
                     result_version=KERNEL_RESULT_VERSION,
                     products=tuple(needed[ref].source for ref in sorted(needed)),
-                    terrain=heights,
-                    instrument=seen_with,
+                    terrain=with_all.terrain,
+                    instrument=with_all.instrument,
+                    orbits=with_all.orbits,
                     options=request.options,
                     outputs=tuple(
                         OutputSpec(digest=each.digest, grid=each.identity.grid, title=each.title) for each in planned
@@ -106,26 +113,11 @@ def make_plan(
                     deadline=request.deadline,
                     patience_s=request.patience_s,
                     urgent=request.urgent,
-                    input_bytes_at=_bytes_at(needed.values()),
+                    input_bytes_at=bytes_at(needed.values(), with_all, terrain),
+                    elsewhere=files_elsewhere(needed.values(), with_all, terrain),
                 )
             )
     return Plan(job_id=job_id, request=request, made_at=now, outputs=tuple(outputs), tasks=tuple(tasks))
-
-
-def _heights(product: ProductFacts, terrain: ResolvedTerrain | None) -> ResolvedTerrain:
-    if not product.traits.needs_terrain:
-        return ResolvedTerrain()
-    if terrain is None:
-        raise AuxiliaryMissingError(f"{product.name} needs heights: name a dem or height_m")
-    return terrain
-
-
-def _instrument(product: ProductFacts, instrument: Instrument | None) -> Instrument | None:
-    if not product.traits.needs_instrument:
-        return None
-    if instrument is None:
-        raise AuxiliaryMissingError(f"{product.name} needs the parameters of its instrument: name their folder as gipp")
-    return instrument
 
 
 def _outputs_of_pass(request: Request, slices: Sequence[ProductFacts]) -> Iterator[_Wanted]:
@@ -205,19 +197,10 @@ def _grouped(of_pass: Sequence[_Wanted], limits: Limits) -> Iterator[list[_Wante
         yield group
 
 
-def _bytes_at(products: Iterable[ProductFacts]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for product in products:
-        for store, n_bytes in product.bytes_at.items():
-            found[store] = found.get(store, 0) + n_bytes
-    return found
-
-
 def _planned(
     request: Request,
     one: _Wanted,
-    terrain: ResolvedTerrain,
-    instrument: Instrument | None,
+    beside: Beside,
     task_id: str,
     trust: str,
 ) -> PlannedOutput:
@@ -226,8 +209,9 @@ def _planned(
         products=tuple(product.source for product in one.products),
         grid=one.grid,
         options=request.options,
-        terrain=terrain,
-        instrument=instrument,
+        terrain=beside.terrain,
+        instrument=beside.instrument,
+        orbits=beside.orbits,
         trust=trust,
         result_version=KERNEL_RESULT_VERSION,
     )

@@ -15,6 +15,8 @@ PoolName = Annotated[Identifier, Field(max_length=40)]
 
 BLOB_STORE = "blobs"
 """The pipeline's own storage account: where products land and results live unless a site says otherwise."""
+REMOTE_STORE = "remote"
+"""Servers that requests name. Every pool may read from them."""
 _BYTES_PER_GB = 1e9
 _DEFAULT_RUN_TIMES = RunTimes()
 
@@ -23,9 +25,12 @@ class StoreSpec(Document):
     """A place where data lies. ``egress_eur_per_gb`` is what it costs to carry a gigabyte out of it.
 
     ``blobs`` is read from everywhere; any other is a folder of a site, which only pools that have it in ``local`` read.
+    Where a server shows the same folder, ``address`` is that: the planner reads of it what a plan needs. ``remote`` are
+    the servers that requests name; pools with it in ``local`` are near to them.
     """
 
     name: Identifier
+    address: str | None = Field(default=None, pattern=r"^(https?|s3)://[^\s?#@]+$")
     egress_eur_per_gb: float = Field(default=0.0, ge=0)
 
 
@@ -89,7 +94,7 @@ class RestrictedSpec(Document):
     What is made of them is shared with nobody: two readers who want the same have it made twice.
     """
 
-    prefix: str = Field(pattern=r"^products/[A-Za-z0-9._/-]*$")
+    prefix: str = Field(pattern=r"^(products|https?:/|s3:/|site:/)/[A-Za-z0-9._~+=,@():/-]*$")
     readers: tuple[str, ...] = ()
 
 

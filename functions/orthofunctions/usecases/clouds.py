@@ -9,11 +9,12 @@ from typing import IO, Final, cast
 
 from orthocontracts import names
 from orthofunctions.domain.facts import ProductFacts
-from orthofunctions.ports import BlobMissingError, Blobs
+from orthofunctions.ports import BlobChangedError, BlobMissingError, Blobs
 from orthofunctions.usecases.ranged import RangedBlob
 
 _MEMBER: Final = {"L1C": "MTD_MSIL1C.xml", "L2A": "MTD_MSIL2A.xml"}
 _MOST_BYTES: Final = 4 * 1024 * 1024
+_UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError)
 _ASSESSMENT: Final = re.compile(rb"<Cloud_Coverage_Assessment>\s*([0-9.]+)\s*</Cloud_Coverage_Assessment>")
 
 
@@ -24,7 +25,16 @@ def cloud_cover_percent(blobs: Blobs, product: ProductFacts) -> float | None:
         return None
     try:
         data = _read(blobs, product, member)
-    except (BlobMissingError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError):
+    except (
+        BlobMissingError,
+        BlobChangedError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        KeyError,
+        NotImplementedError,
+        RuntimeError,
+    ):
         return None
     found = _ASSESSMENT.search(data)
     try:
@@ -37,10 +47,10 @@ def _read(blobs: Blobs, product: ProductFacts, member: str) -> bytes:
     path = product.source.ref.removeprefix("products/")
     if product.source.kind == "folder":
         return blobs.read(names.CONTAINER_PRODUCTS, f"{path}/{member}", length=_MOST_BYTES)
-    with (
-        RangedBlob(blobs, names.CONTAINER_PRODUCTS, path, product.source.size_bytes) as file,
-        zipfile.ZipFile(cast(IO[bytes], file)) as archive,
-    ):
+    facts = blobs.facts(names.CONTAINER_PRODUCTS, path)
+    if facts is None:
+        raise BlobMissingError(names.CONTAINER_PRODUCTS, path)
+    with RangedBlob(blobs, facts) as file, zipfile.ZipFile(cast(IO[bytes], file)) as archive:
         inside = next(one for one in archive.namelist() if one.count("/") <= 1 and one.endswith(member))
         with archive.open(inside) as opened:
             return opened.read(_MOST_BYTES)

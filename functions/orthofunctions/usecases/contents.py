@@ -9,8 +9,13 @@ from orthofunctions.ports import BlobFacts
 
 
 def content_of(blob: BlobFacts) -> str:
-    """Its MD5 where the store has one; blobs uploaded in blocks have none, and their ETag changes with every write."""
-    return blob.md5 or f"etag-{blob.etag}"
+    """Its MD5 where the store has one; blobs uploaded in blocks have none, and their ETag changes with every write.
+
+    Of a file on a server that has no ETag: when it was written, and its size.
+    """
+    if blob.md5 or blob.etag:
+        return blob.md5 or f"etag-{blob.etag}"
+    return f"written-{blob.last_modified.isoformat()}-{blob.size_bytes}"
 
 
 def content_of_folder(blobs: Iterable[BlobFacts]) -> str:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from orthocontracts.stores import ELSEWHERE, Elsewhere, site_url
 from orthofunctions.domain.faults import BrokenProductError
-from orthofunctions.ports import BlobFacts, Blobs
+from orthofunctions.ports import BlobFacts, Reader
 
 _MOST_BYTES = 1 << 20
 
@@ -29,7 +29,7 @@ class SiteMember:
         return site_url(self.store, self.path, self.member)
 
 
-def members_of_folder(blobs: Blobs, container: str, folder: str) -> dict[str, BlobFacts | SiteMember]:
+def members_of_folder(blobs: Reader, container: str, folder: str) -> dict[str, BlobFacts | SiteMember]:
     """By path inside the folder; what is uploaded counts before what is said to lie elsewhere.
 
     Raises

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orthocontracts import names
+from orthocontracts.inputs import InputFile
 from orthocontracts.outputs import FILE_SUFFIX, Source
+from orthocontracts.references import scheme_of
 from orthocontracts.stores import split_site_url
 from orthocontracts.tasks import TaskSpec
-from orthocontracts.tickets import InputFile
 from orthofunctions.domain.faults import BrokenProductError, PlanError
 from orthofunctions.ports import BlobFacts, BlobMissingError, Ports
 from orthofunctions.usecases.catalogue import read_entry
@@ -51,6 +52,9 @@ Known = MutableMapping[str, tuple[_Member, ...]]
 def input_files(ports: Ports, spec: TaskSpec, expires_at: datetime, known: Known) -> tuple[InputFile, ...]:
     """Links to every file of the task's products, DEM, geoid and instrument. ``known`` is asked first, and told.
 
+    What lies on servers is as the plan found it: a slow one must not hold up a round, and the worker asks for that
+    version and no other.
+
     Raises
     ------
     InputMissingError
@@ -58,8 +62,10 @@ def input_files(ports: Ports, spec: TaskSpec, expires_at: datetime, known: Known
     InputReplacedError
         Where one is not what was planned.
     """
-    files = {}
+    files = {file.path: file for file in spec.elsewhere or ()}
     for source in spec.sources:
+        if scheme_of(source.ref) is not None:
+            continue
         if source.ref not in known:
             known[source.ref] = tuple(_members(ports, source))
         _check_unchanged(ports, source, known[source.ref], spec.created_at)

@@ -1,85 +1,60 @@
-"""What a request's products and terrain are, from their metadata."""
+"""What a request's products are, from their metadata."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from orthocontracts import names
-from orthocontracts.outputs import Instrument, ResolvedTerrain, Source
 from orthocontracts.products import ProductNameError
-from orthocontracts.requests import TerrainRequest
 from orthofunctions.domain.facts import ProductFacts
-from orthofunctions.domain.faults import AuxiliaryMissingError, ProductMissingError, UnknownProductError
-from orthofunctions.ports import BlobFacts, Blobs
-from orthofunctions.usecases.contents import content_of, content_of_folder
+from orthofunctions.domain.faults import (
+    BrokenProductError,
+    NotAllowedError,
+    ProductMissingError,
+    UnknownProductError,
+    UnreachableError,
+)
+from orthofunctions.ports import BlobChangedError, BlobFacts, Blobs, RemoteDownError, RemoteRefusedError
 from orthofunctions.usecases.inspect_rpc import inspect_rpc_image
 from orthofunctions.usecases.inspect_safe import inspect_safe_folder, inspect_safe_zip
 from orthofunctions.usecases.packagings import packaging_of
+from orthofunctions.usecases.places import Place, Places
+from orthofunctions.usecases.stubs import stub_of
 
 
-def inspect_product(blobs: Blobs, ref: str) -> ProductFacts:
-    """Facts of one product.
+def inspect_product(blobs: Blobs, ref: str, places: Places | None = None) -> ProductFacts:
+    """Facts of one product; without ``places`` of one that lies in blob storage.
 
     Raises
     ------
     PlanError
-        Where it is missing, unknown, broken or unsafe.
+        Where it is missing, unknown, broken or unsafe, or lies where the site does not read.
     """
+    places = places or Places(blobs)
+    stub = stub_of(places, ref)
+    if stub is not None:
+        return inspect_product(blobs, stub)
+    try:
+        return _inspect(places, ref)
+    except RemoteRefusedError as error:
+        raise NotAllowedError(f"{ref}: {error}") from error
+    except RemoteDownError as error:
+        raise UnreachableError(f"{ref}: {error}; ask again later") from error
+    except BlobChangedError as error:
+        raise BrokenProductError(f"{ref} changed while it was read: ask again when it is complete") from error
+
+
+def _inspect(places: Places, ref: str) -> ProductFacts:
     lower = ref.lower()
     if lower.endswith((".safe", ".sen3")):
-        return inspect_safe_folder(blobs, ref)
+        return inspect_safe_folder(places.find(ref))
     if lower.endswith(".zip"):
         packaging_of(ref)  # an unknown name is told of before a missing blob
-        return _file(blobs, ref, inspect_safe_zip)
+        return inspect_safe_zip(*_file(places.find(ref)))
     if lower.endswith((".tif", ".tiff")):
-        return _file(blobs, ref, inspect_rpc_image)
+        return inspect_rpc_image(*_file(places.find(ref)))
     raise UnknownProductError(str(ProductNameError(ref.removeprefix("products/"))))
 
 
-def resolve_terrain(blobs: Blobs, terrain: TerrainRequest) -> ResolvedTerrain:
-    """The terrain's files as they are now.
-
-    Raises
-    ------
-    AuxiliaryMissingError
-        Where one is not there.
-    """
-    return ResolvedTerrain(
-        dem=_auxiliary(blobs, terrain.dem), geoid=_auxiliary(blobs, terrain.geoid), height_m=terrain.height_m
-    )
-
-
-def resolve_instrument(blobs: Blobs, gipp: str, iers: str | None) -> Instrument:
-    """The instrument's files as they are now.
-
-    Raises
-    ------
-    AuxiliaryMissingError
-        Where one is not there.
-    """
-    folder = gipp.rstrip("/")
-    files = list(blobs.list(names.CONTAINER_AUX, f"{folder.removeprefix('aux/')}/"))
-    if not files:
-        raise AuxiliaryMissingError(
-            f"{folder} holds nothing: upload the instrument's parameters, or name another folder"
-        )
-    source = Source(
-        ref=folder, content=content_of_folder(files), size_bytes=sum(file.size_bytes for file in files), kind="folder"
-    )
-    return Instrument(gipp=source, iers=_auxiliary(blobs, iers))
-
-
-def _auxiliary(blobs: Blobs, ref: str | None) -> Source | None:
-    if ref is None:
-        return None
-    facts = blobs.facts(names.CONTAINER_AUX, ref.removeprefix("aux/"))
+def _file(place: Place) -> tuple[Place, BlobFacts]:
+    facts = place.facts()
     if facts is None:
-        raise AuxiliaryMissingError(f"{ref} is not there: upload it, or name another")
-    return Source(ref=ref, content=content_of(facts), size_bytes=facts.size_bytes)
-
-
-def _file(blobs: Blobs, ref: str, inspect: Callable[[Blobs, str, BlobFacts], ProductFacts]) -> ProductFacts:
-    facts = blobs.facts(names.CONTAINER_PRODUCTS, ref.removeprefix("products/"))
-    if facts is None:
-        raise ProductMissingError(f"{ref} is not there: upload it first")
-    return inspect(blobs, ref, facts)
+        raise ProductMissingError(f"{place.ref} is not there" + (": upload it first" if place.is_near else ""))
+    return place, facts

@@ -16,8 +16,10 @@ from orthofunctions.domain.rpc_header import (
     rpc_of_dimap,
     rpc_of_text,
 )
-from orthofunctions.ports import BlobFacts, Blobs
+from orthofunctions.ports import BlobFacts
 from orthofunctions.usecases.contents import content_of
+from orthofunctions.usecases.inspect_safe import lying_at
+from orthofunctions.usecases.places import Place
 from orthofunctions.usecases.ranged import RangedBlob
 from orthofunctions.usecases.safexml import parse_xml
 from orthofunctions.usecases.sidecars import named_sidecar, only_dimap
@@ -25,18 +27,17 @@ from orthofunctions.usecases.sidecars import named_sidecar, only_dimap
 MAX_SIDECAR_BYTES = 1024 * 1024
 
 
-def inspect_rpc_image(blobs: Blobs, ref: str, blob: BlobFacts) -> ProductFacts:
-    """Facts of ``products/….tif``. Its RPC are in its tags or in a sidecar beside it, which takes precedence."""
-    with RangedBlob(blobs, blob.container, blob.name, blob.size_bytes) as file:
+def inspect_rpc_image(place: Place, blob: BlobFacts) -> ProductFacts:
+    """Facts of a ``….tif``. Its RPC are in its tags or in a sidecar beside it, which takes precedence."""
+    ref = place.ref
+    with RangedBlob(place.reader, blob) as file:
         try:
             header = read_tiff_header(file.read_at)
         except RpcHeaderError as error:
             raise BrokenProductError(f"{ref}: {error}; upload it again") from error
-    sidecar = named_sidecar(blobs, blob.container, blob.name)
-    if sidecar is None and header.rpc is None:
-        sidecar = only_dimap(blobs, blob.container, blob.name)
+    sidecar = _sidecar(place, blob, needed=header.rpc is None)
     try:
-        rpc = _read_sidecar(blobs, sidecar) if sidecar else header.rpc
+        rpc = _read_sidecar(place, sidecar) if sidecar else header.rpc
         if rpc is None:
             raise BrokenProductError(
                 f"{ref} has no RPC in its tags and no {rpc_sidecars(blob.name)[0]} beside it: upload that first"
@@ -50,7 +51,7 @@ def inspect_rpc_image(blobs: Blobs, ref: str, blob: BlobFacts) -> ProductFacts:
     if sidecar:
         content = hashlib.sha256(f"{content}|{content_of(sidecar)}".encode()).hexdigest()
     stem = ref.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    return ProductFacts(
+    facts = ProductFacts(
         source=Source(ref=ref, content=content, size_bytes=blob.size_bytes),
         mission="rpc",
         name=stem,
@@ -58,10 +59,23 @@ def inspect_rpc_image(blobs: Blobs, ref: str, blob: BlobFacts) -> ProductFacts:
         footprint_lonlat=footprint,
         reach_lonlat=reach,
     )
+    return lying_at(place, facts, [blob, sidecar] if sidecar else [blob])
 
 
-def _read_sidecar(blobs: Blobs, sidecar: BlobFacts) -> Rpc:
-    data = blobs.read(sidecar.container, sidecar.name, length=MAX_SIDECAR_BYTES)
+def _sidecar(place: Place, blob: BlobFacts, *, needed: bool) -> BlobFacts | None:
+    if not place.lists:
+        folder = blob.name.rpartition("/")[0]
+        names = (f"{folder}/{name}" if folder else name for name in rpc_sidecars(blob.name))
+        found = (place.reader.facts(blob.container, name) for name in names)
+        return next((facts for facts in found if facts is not None), None)
+    sidecar = named_sidecar(place.reader, blob.container, blob.name)
+    if sidecar is None and needed:
+        return only_dimap(place.reader, blob.container, blob.name)
+    return sidecar
+
+
+def _read_sidecar(place: Place, sidecar: BlobFacts) -> Rpc:
+    data = place.reader.read(sidecar.container, sidecar.name, length=MAX_SIDECAR_BYTES, etag=sidecar.etag or None)
     if sidecar.name.lower().endswith(".xml"):
         return rpc_of_dimap(parse_xml(data, sidecar.name))
     return rpc_of_text(data.decode("utf-8", errors="replace"))

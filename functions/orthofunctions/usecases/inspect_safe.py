@@ -3,43 +3,55 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import IO, cast
 
-from orthocontracts import names
 from orthocontracts.manifests import ManifestError, SafeManifest
 from orthocontracts.outputs import Source
 from orthofunctions.domain.facts import ProductFacts
-from orthofunctions.domain.faults import BrokenProductError, ProductMissingError, UnsafeProductError
-from orthofunctions.ports import BlobFacts, BlobMissingError, Blobs
+from orthofunctions.domain.faults import (
+    BrokenProductError,
+    ProductMissingError,
+    UnknownProductError,
+    UnsafeProductError,
+)
+from orthofunctions.domain.pools import REMOTE_STORE
+from orthofunctions.ports import BlobFacts, BlobMissingError
 from orthofunctions.usecases.folders import SiteMember, members_of_folder
 from orthofunctions.usecases.packagings import Packaging, packaging_of
+from orthofunctions.usecases.places import Place
 from orthofunctions.usecases.ranged import RangedBlob
 from orthofunctions.usecases.safexml import MAX_XML_BYTES, parse_xml
 
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
-def inspect_safe_folder(blobs: Blobs, ref: str) -> ProductFacts:
-    """Facts of ``products/….SAFE`` or ``.SEN3``. Reads the manifest and lists the folder.
+
+def inspect_safe_folder(place: Place) -> ProductFacts:
+    """Facts of a ``….SAFE`` or ``.SEN3``. Reads the manifest and lists the folder, where it can be listed.
 
     Raises
     ------
     PlanError
         Where it is unknown, has not arrived, or lacks what its manifest lists.
     """
+    ref = place.ref
     packaging = packaging_of(ref)
-    folder = ref.removeprefix("products/")
+    if not place.lists and place.store == REMOTE_STORE:
+        raise UnknownProductError(f"{ref}: a folder cannot be listed over https: name a zip of it, or a bucket")
     try:
-        data = blobs.read(names.CONTAINER_PRODUCTS, f"{folder}/{packaging.manifest}", length=MAX_XML_BYTES + 1)
+        data = place.reader.read(place.container, f"{place.name}/{packaging.manifest}", length=MAX_XML_BYTES + 1)
     except BlobMissingError as error:
         raise ProductMissingError(
             f"{ref} has no {packaging.manifest}: it has not arrived (the manifest is uploaded last)"
         ) from error
     manifest = _manifest(data, ref, packaging)
-    there, bytes_at = _sizes(blobs, ref)
+    there, bytes_at = _members(place, manifest, packaging, len(data))
     for member in manifest.files:
         if not packaging.decides_pixels.match(member.path):
             continue
@@ -48,34 +60,65 @@ def inspect_safe_folder(blobs: Blobs, ref: str) -> ProductFacts:
             raise BrokenProductError(
                 f"{ref} lacks {member.path}, which its manifest lists: upload it, then the manifest"
             )
-        if found != member.size_bytes:
-            wrong = f"{found} bytes, not the {member.size_bytes} of its manifest"
+        if found.size_bytes != member.size_bytes:
+            wrong = f"{found.size_bytes} bytes, not the {member.size_bytes} of its manifest"
             raise BrokenProductError(f"{ref}/{member.path} has {wrong}: upload it again")
     content = _hash(f"{member.path}|{member.size_bytes}|{member.checksum}" for member in manifest.files)
-    source = Source(ref=ref, content=content, size_bytes=sum(there.values()), kind="folder")
-    return replace(packaging.facts(source, manifest), bytes_at=bytes_at)
+    size_bytes = sum(member.size_bytes for member in there.values())
+    facts = packaging.facts(Source(ref=ref, content=content, size_bytes=size_bytes, kind="folder"), manifest)
+    if place.is_near:
+        return replace(facts, bytes_at=bytes_at)
+    checksums = {member.path: member.checksum for member in manifest.files}
+    return replace(
+        facts,
+        bytes_at={str(place.store): size_bytes},
+        elsewhere=tuple(
+            place.input_file(found, _checksum(checksums.get(path)))
+            for path, found in there.items()
+            if isinstance(found, BlobFacts)
+        ),
+    )
 
 
-def _sizes(blobs: Blobs, ref: str) -> tuple[dict[str, int], dict[str, int]]:
-    """Bytes of a folder's members by path, and of those that lie in stores of a site, by store."""
-    members = members_of_folder(blobs, names.CONTAINER_PRODUCTS, ref.removeprefix("products/"))
+def _members(
+    place: Place, manifest: SafeManifest, packaging: Packaging, manifest_bytes: int
+) -> tuple[dict[str, BlobFacts | SiteMember], dict[str, int]]:
+    """A folder's members by path, and bytes of those that lie in stores of a site, by store.
+
+    A server that cannot list is believed to have what decides pixels, as the manifest says: its worker will see.
+    """
+    if not place.lists:
+        sizes = {file.path: file.size_bytes for file in manifest.files if packaging.decides_pixels.match(file.path)}
+        return {
+            path: BlobFacts(place.container, f"{place.name}/{path}", size, "", None, NEVER)
+            for path, size in {**sizes, packaging.manifest: manifest_bytes}.items()
+        }, {}
+    members = members_of_folder(place.reader, place.container, place.name)
     bytes_at: dict[str, int] = {}
     for member in members.values():
         if isinstance(member, SiteMember):
             bytes_at[member.store] = bytes_at.get(member.store, 0) + member.size_bytes
-    return {path: member.size_bytes for path, member in members.items()}, bytes_at
+    return members, bytes_at
 
 
-def inspect_safe_zip(blobs: Blobs, ref: str, blob: BlobFacts) -> ProductFacts:
-    """Facts of ``products/….zip``. Reads the central directory and the manifest, by range.
+def _checksum(in_manifest: str | None) -> str | None:
+    """Of a manifest, which does not always say by which method: MD5 or, in newer Sentinel-2 products, SHA3-256."""
+    if in_manifest and re.fullmatch("[0-9a-f]{32}|[0-9a-f]{64}", in_manifest):
+        return f"{'md5' if len(in_manifest) == 32 else 'sha3-256'}:{in_manifest}"
+    return None
+
+
+def inspect_safe_zip(place: Place, blob: BlobFacts) -> ProductFacts:
+    """Facts of a ``….zip``. Reads the central directory and the manifest, by range.
 
     Raises
     ------
     PlanError
         Where it is unknown, no whole zip, or unsafe.
     """
+    ref = place.ref
     packaging = packaging_of(ref)
-    with RangedBlob(blobs, blob.container, blob.name, blob.size_bytes) as file:
+    with RangedBlob(place.reader, blob) as file:
         try:
             # zipfile asks for no more than RawIOBase has
             with zipfile.ZipFile(cast(IO[bytes], file)) as archive:
@@ -86,7 +129,18 @@ def inspect_safe_zip(blobs: Blobs, ref: str, blob: BlobFacts) -> ProductFacts:
             raise BrokenProductError(f"{ref} is not a whole zip ({error}): upload it again") from error
     content = _hash(f"{member.filename}|{member.file_size}|{member.CRC:08x}" for member in members)
     source = Source(ref=ref, content=content, size_bytes=blob.size_bytes, kind="file")
-    return packaging.facts(source, _manifest(data, ref, packaging))
+    return lying_at(place, packaging.facts(source, _manifest(data, ref, packaging)), [blob])
+
+
+def lying_at(place: Place, facts: ProductFacts, files: Sequence[BlobFacts]) -> ProductFacts:
+    """The facts of a product of these files, with where they lie if that is not in blob storage."""
+    if place.is_near:
+        return facts
+    return replace(
+        facts,
+        bytes_at={str(place.store): sum(file.size_bytes for file in files)},
+        elsewhere=tuple(place.input_file(file) for file in files),
+    )
 
 
 def _read_manifest(archive: zipfile.ZipFile, members: Iterable[zipfile.ZipInfo], ref: str, manifest: str) -> bytes:

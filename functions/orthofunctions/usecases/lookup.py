@@ -9,12 +9,16 @@ from threading import Lock
 from typing import TypeVar
 
 from orthocontracts.outputs import Instrument, ResolvedTerrain
-from orthocontracts.requests import Request, StandingDefault, TerrainRequest
+from orthocontracts.requests import Request, StandingDefault
 from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import AuxiliaryMissingError, PlanError
+from orthofunctions.domain.heights import TiledDem, cells_of
+from orthofunctions.domain.orbits import Shelf
 from orthofunctions.domain.pools import SiteSpec
 from orthofunctions.ports import Ports
-from orthofunctions.usecases.inspect import inspect_product, resolve_instrument, resolve_terrain
+from orthofunctions.usecases.auxiliaries import orbit_shelf, resolve_instrument, resolve_terrain
+from orthofunctions.usecases.inspect import inspect_product
+from orthofunctions.usecases.places import Places
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.upload import default_order
 
@@ -41,6 +45,10 @@ class Lookup:
     def order(self) -> StandingDefault | None:
         return default_order(self._ports)
 
+    @cached_property
+    def places(self) -> Places:
+        return Places.of_site(self._ports.blobs, self._ports.remote, self.site)
+
     def learn(self, refs: Iterable[str]) -> None:
         """Inspect products that are not known yet, many at a time."""
         unknown = [ref for ref in dict.fromkeys(refs) if ("product", ref) not in self._known]
@@ -53,8 +61,8 @@ class Lookup:
         self.learn(refs)
         return [self._product(ref) for ref in refs]
 
-    def terrain(self, request: Request) -> ResolvedTerrain:
-        """Heights for a request: its own, or the site's.
+    def terrain(self, request: Request, products: Sequence[ProductFacts]) -> ResolvedTerrain | TiledDem:
+        """Heights for a request's products: its own, or the site's.
 
         Raises
         ------
@@ -65,7 +73,11 @@ class Lookup:
             raise AuxiliaryMissingError(
                 "the request names no terrain, and the site has no default: name a dem or height_m"
             )
-        return self._once(("terrain", wanted), lambda: self._resolved(wanted))
+        cells = frozenset(cell for product in products if product.traits.needs_terrain for cell in cells_of(product))
+        found = self._once(("terrain", wanted), lambda: resolve_terrain(self.places, wanted))
+        return (
+            found if isinstance(found, ResolvedTerrain) else self._once(("tiles", wanted, cells), lambda: found(cells))
+        )
 
     def instrument(self, request: Request) -> Instrument | None:
         """The instrument's parameters for a request: its own, or the site's; None where there are none.
@@ -81,11 +93,26 @@ class Lookup:
             return None
         return self._once(("instrument", gipp, iers), lambda: resolve_instrument(self._ports.blobs, gipp, iers))
 
-    def _resolved(self, wanted: TerrainRequest) -> ResolvedTerrain:
-        return resolve_terrain(self._ports.blobs, wanted)
+    def orbits(self, request: Request) -> Shelf | None:
+        """Orbit files for a request: those of the folder it names, or of the site's; None where there are none.
+
+        Raises
+        ------
+        AuxiliaryMissingError
+            Where the request names a folder without any.
+        """
+        folder = request.orbits or (self.order.orbits if self.order else None)
+        if folder is None:
+            return None
+        shelf = self._once(("orbits", folder), lambda: orbit_shelf(self._ports.blobs, folder))
+        if not shelf and request.orbits is not None:
+            raise AuxiliaryMissingError(
+                f"{request.orbits} holds no precise or restituted orbit files: upload some, or leave orbits out"
+            )
+        return shelf
 
     def _product(self, ref: str) -> ProductFacts:
-        return self._once(("product", ref), lambda: inspect_product(self._ports.blobs, ref))
+        return self._once(("product", ref), lambda: inspect_product(self._ports.blobs, ref, self.places))
 
     def _try_product(self, ref: str) -> None:
         try:

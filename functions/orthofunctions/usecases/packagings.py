@@ -86,6 +86,8 @@ def _sentinel1(source: Source, manifest: SafeManifest) -> ProductFacts:
         pass_key=f"{name.pass_key}-{name.mode}",
         footprint_lonlat=manifest.footprint_lonlat,
         reach_lonlat=tuple(widened(manifest.footprint_lonlat, STEEP_REACH_M.get(name.mode, SLIVER_M))),
+        start=manifest.start,
+        stop=manifest.stop,
         orbit_direction=manifest.orbit_direction,
         relative_orbit=manifest.relative_orbit,
     )

@@ -129,9 +129,15 @@ def images(job_id: str, request: Request, limits: Limits, look: Lookup, now: dat
         job_id,
         request,
         products,
-        look.terrain(request) if needs_terrain else None,
+        look.terrain(request, products) if needs_terrain else None,
         instrument=look.instrument(request) if needs_instrument else None,
-        trust=trust_scope(look.site, request.user, request.products, request.shared_with),
+        orbits=look.orbits(request) if any(one.mission == "sentinel-1" for one in products) else None,
+        trust=trust_scope(
+            look.site,
+            request.user,
+            [*request.products, *(one.source.ref for one in products)],
+            request.shared_with,
+        ),
         limits=limits,
         now=now,
     )

@@ -7,18 +7,25 @@ import io
 import os
 from collections import OrderedDict
 
-from orthofunctions.ports import Blobs
+from orthofunctions.domain.faults import UnsafeProductError
+from orthofunctions.ports import BlobFacts, Reader
 
 BLOCK_BYTES = 256 * 1024  # one request's latency costs about what this takes to arrive
 KEPT_BLOCKS = 16
+MOST_BYTES = 96 * 1024 * 1024
+"""No product's directory and manifest come near; a zip may claim any number of members."""
 
 
 class RangedBlob(io.RawIOBase):
-    """A read-only, seekable view of a blob of known size. Raises BlobMissingError where the blob has gone."""
+    """A read-only, seekable view of one version of a file.
 
-    def __init__(self, blobs: Blobs, container: str, name: str, size_bytes: int) -> None:
-        self._blobs, self._container, self._name = blobs, container, name
-        self._size = size_bytes
+    Reading raises BlobMissingError or BlobChangedError where that version has gone, UnsafeProductError where more is
+    read than any product's metadata.
+    """
+
+    def __init__(self, reader: Reader, file: BlobFacts) -> None:
+        self._reader, self._file = reader, file
+        self._size = file.size_bytes
         self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self.fetched_bytes = 0
@@ -59,7 +66,17 @@ class RangedBlob(io.RawIOBase):
         if number in self._blocks:
             self._blocks.move_to_end(number)
             return self._blocks[number]
-        data = self._blobs.read(self._container, self._name, offset=number * BLOCK_BYTES, length=BLOCK_BYTES)
+        if self.fetched_bytes > MOST_BYTES:
+            raise UnsafeProductError(
+                f"{self._file.name}: more than {MOST_BYTES >> 20} MB of metadata; no product has that"
+            )
+        data = self._reader.read(
+            self._file.container,
+            self._file.name,
+            offset=number * BLOCK_BYTES,
+            length=BLOCK_BYTES,
+            etag=self._file.etag or None,
+        )
         self.fetched_bytes += len(data)
         self._blocks[number] = data
         if len(self._blocks) > KEPT_BLOCKS:

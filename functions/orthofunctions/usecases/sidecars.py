@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from orthocontracts.products import rpc_sidecars
-from orthofunctions.ports import BlobFacts, Blobs
+from orthofunctions.ports import BlobFacts, Reader
 
 
-def named_sidecar(blobs: Blobs, container: str, image: str) -> BlobFacts | None:
+def named_sidecar(blobs: Reader, container: str, image: str) -> BlobFacts | None:
     """The best of the files named after the image. It wins over tags: that is where corrected coefficients are put."""
     folder, name = _folder(image), image.rsplit("/", 1)[-1]
     stem = name.rsplit(".", 1)[0]
@@ -17,7 +17,7 @@ def named_sidecar(blobs: Blobs, container: str, image: str) -> BlobFacts | None:
     return next((facts for facts in found if facts is not None), None)
 
 
-def only_dimap(blobs: Blobs, container: str, image: str) -> BlobFacts | None:
+def only_dimap(blobs: Reader, container: str, image: str) -> BlobFacts | None:
     """The folder's only ``RPC_*.XML``, for an image with neither tags nor a file of its name. None where more are."""
     folder = _folder(image)
     found = [

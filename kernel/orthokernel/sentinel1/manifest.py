@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from orthocontracts.orbits import ORBIT_NAME
 from orthokernel.safexml import XmlDocument
-from orthokernel.sentinel1.orbit_file import ORBIT_NAME
 
 _SAFE = "{http://www.esa.int/safe/sentinel-1.0}"
 _S1SARL1 = "{http://www.esa.int/safe/sentinel-1.0/sentinel-1/sar/level-1}"

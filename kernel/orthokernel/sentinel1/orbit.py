@@ -7,13 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from orthocontracts.orbits import MARGIN_S
 from orthokernel.sentinel1.annotation import StateVectors
 
 Float64Array = NDArray[np.float64]
 
 MAX_DEGREE = 7
-MARGIN_S = 100.0
-"""Vectors further than this from the scene are left out: a precise orbit file covers a day."""
 
 
 class Orbit(NamedTuple):

@@ -15,31 +15,19 @@ import zlib
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from orthocontracts.orbits import KINDS, MARGIN_S, ORBIT_NAME, OrbitKind
 from orthokernel.container import MAX_METADATA_BYTES
 from orthokernel.errors import OrbitError
 from orthokernel.safexml import XmlDocument
 from orthokernel.sentinel1.annotation import StateVectors
-from orthokernel.sentinel1.orbit import MARGIN_S
 
 Float64Array = NDArray[np.float64]
-OrbitKind = Literal["precise", "restituted", "predicted"]
-
-KINDS: dict[str, OrbitKind] = {"POEORB": "precise", "RESORB": "restituted", "PREORB": "predicted"}
-"""By the file type's ending, best first."""
-
 LONGEST_GAP_S = 30.0
 """Between vectors that are used. They come every 10 s; a gap that a polynomial bridges blindly is an error."""
-
-ORBIT_NAME = re.compile(
-    r"(?P<platform>S1[A-D])_[A-Z]{4}_AUX_(?P<kind>POEORB|RESORB|PREORB)_[A-Z0-9]{4}_(?P<created>\d{8}T\d{6})_"
-    r"V(?P<start>\d{8}T\d{6})_(?P<stop>\d{8}T\d{6})(\.EOF)?(\.zip)?",
-    re.IGNORECASE,
-)
 
 _OPENS = re.compile(rb"<(?:\w+:)?OSV[ >]")
 _CLOSE = re.compile(rb"</(?:\w+:)?OSV\s*>")

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from orthocontracts.orbits import MARGIN_S, best_orbit, orbit_of
 from orthokernel.errors import OrbitError
-from orthokernel.sentinel1.orbit import MARGIN_S
-from orthokernel.sentinel1.orbit_file import KINDS, ORBIT_NAME, OrbitFile, read_orbit_file
-
-
-@dataclass(frozen=True)
-class _Named:
-    """What the name of an orbit file says."""
-
-    path: Path
-    platform: str
-    rank: int
-    created: str
-    start_utc: np.datetime64
-    stop_utc: np.datetime64
+from orthokernel.sentinel1.orbit_file import OrbitFile, read_orbit_file
 
 
 def take_orbit(
@@ -54,15 +41,10 @@ def take_orbit(
         return read_orbit_file(path, platform, start_utc, stop_utc)
     if not path.is_dir():
         raise OrbitError(path, "no such file or folder", "an orbit file (.EOF), or a folder with some")
-    margin = np.timedelta64(round(MARGIN_S * 1e6), "us")
-    named = list(_orbit_files(path))
-    fitting = [
-        file
-        for file in named
-        if file.platform == platform and file.start_utc <= start_utc - margin and file.stop_utc >= stop_utc + margin
-    ]
-    if not fitting:
-        own = sum(file.platform == platform for file in named)
+    named = [orbit for file in path.rglob("*") if (orbit := orbit_of(str(file))) is not None and file.is_file()]
+    best = best_orbit(named, platform, _datetime(start_utc), _datetime(stop_utc))
+    if best is None:
+        own = sum(orbit.platform == platform for orbit in named)
         raise OrbitError(
             path,
             f"{len(named)} orbit files, {own} of them of {platform}, none valid from {start_utc} to {stop_utc} with "
@@ -70,25 +52,9 @@ def take_orbit(
             "the AUX_POEORB or AUX_RESORB file of that time; put it there, or leave the option out to use the "
             "annotated orbit",
         )
-    best = max(fitting, key=lambda file: (-file.rank, file.created, file.path.name))
-    return read_orbit_file(best.path, platform, start_utc, stop_utc)
+    return read_orbit_file(Path(best.path), platform, start_utc, stop_utc)
 
 
-def _orbit_files(folder: Path) -> Iterator[_Named]:
-    ranks = list(KINDS)
-    for file in folder.rglob("*"):
-        name = ORBIT_NAME.fullmatch(file.name)
-        if name is None or not file.is_file():
-            continue
-        start, stop = _moment(name["start"]), _moment(name["stop"])
-        if start is None or stop is None:
-            continue
-        yield _Named(file, name["platform"].upper(), ranks.index(name["kind"].upper()), name["created"], start, stop)
-
-
-def _moment(text: str) -> np.datetime64 | None:
-    day, time = text.upper().split("T")
-    try:
-        return np.datetime64(f"{day[:4]}-{day[4:6]}-{day[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}", "us")
-    except ValueError:
-        return None
+def _datetime(moment: np.datetime64) -> datetime:
+    found: datetime = moment.astype("datetime64[us]").item()
+    return found.replace(tzinfo=UTC)

@@ -20,9 +20,11 @@ from azure.storage.queue.aio import QueueServiceClient
 from orthoagent.adapters.clients import PATIENCE, AccountStorage
 from orthoagent.adapters.fetch import Fetcher
 from orthoagent.adapters.mqtt import BrokerLine
+from orthoagent.adapters.origins import Origins
 from orthoagent.adapters.process import ComputeChild, OnLine
 from orthoagent.adapters.sites import Sites
 from orthoagent.adapters.storage import Outbox, PoolQueue, Tickets
+from orthoagent.adapters.transfer import Transfer
 from orthoagent.adapters.upload import Uploader
 from orthoagent.adapters.watch import SlotLimits
 from orthoagent.childwords import ComputeJob, Made, OutputMade
@@ -92,7 +94,8 @@ async def run(options: argparse.Namespace) -> None:
             place = Workplace(
                 agent=f"load-{number:04d}", pool=POOL, scratch=options.scratch / str(number), renew_every_s=LEASE_S / 3,
                 tickets=Tickets(storage.container(names.ticket_container(POOL))),
-                outbox=Outbox(storage.queue(names.QUEUE_RESULTS)), fetcher=Fetcher(http, Sites({}), None, parallel=4),
+                outbox=Outbox(storage.queue(names.QUEUE_RESULTS)),
+                fetcher=Fetcher(Transfer(Origins(http)), Sites({}), None, parallel=4),
                 uploader=Uploader(http, Sites({})), board=board, limits=SlotLimits(), vitals=Vitals(),
                 walltime=Walltime.lasting(None),
             )  # fmt: skip

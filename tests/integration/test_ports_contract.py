@@ -13,6 +13,7 @@ from fakes.memory_ports import memory_ports
 from integration.storage import azure_ports
 from localdev.servers import Azurite
 from orthofunctions.ports import (
+    BlobChangedError,
     BlobMissingError,
     Change,
     LeaseHeldError,
@@ -62,6 +63,15 @@ class TestBlobs:
         assert ports.blobs.read(name, "x", offset=3) == b"3456789"
         assert ports.blobs.read(name, "x", offset=10, length=5) == b""
         assert ports.blobs.read(name, "x", offset=3, length=0) == b""
+
+    def test_one_version_is_read_or_none(self, ports: Ports, name: str) -> None:
+        ports.blobs.write(name, "x", b"0123456789")
+        facts = ports.blobs.facts(name, "x")
+        assert facts is not None
+        assert ports.blobs.read(name, "x", offset=3, length=4, etag=facts.etag) == b"3456"
+        ports.blobs.write(name, "x", b"9876543210")
+        with pytest.raises(BlobChangedError):
+            ports.blobs.read(name, "x", offset=3, length=4, etag=facts.etag)
 
     def test_what_is_missing(self, ports: Ports, name: str) -> None:
         assert ports.blobs.facts(name, "x") is None

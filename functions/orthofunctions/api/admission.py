@@ -11,6 +11,7 @@ from orthofunctions.api.context import Caller
 from orthofunctions.api.problems import ProblemError, error, invalid
 from orthofunctions.domain.quotas import Quota, QuotaExceededError, Usage
 from orthofunctions.usecases.quotas import RETRY_AFTER_S, admit, cloud_eur_of, quota_of
+from orthofunctions.usecases.references import refused_references
 
 
 def admit_requests(asked: Caller, requests: Sequence[Request]) -> None:
@@ -19,12 +20,17 @@ def admit_requests(asked: Caller, requests: Sequence[Request]) -> None:
     Raises
     ------
     ProblemError
-        400 where one is shared with a group the caller is not in, 429 where they have too much under way.
+        400 where one is shared with a group the caller is not in, or names a server that the site does not read from,
+        429 where they have too much under way.
     """
+    ports = asked.system.ports
     for number, request in enumerate(requests):
         at = "inputs.shared_with" if len(requests) == 1 else f"executions.{number}.inputs.shared_with"
         check_groups(asked, request.shared_with, at)
-    ports, quota = asked.system.ports, caller_quota(asked)
+        inputs = at.removesuffix(".shared_with")
+        if refused := [error(f"{inputs}.{where}", why) for where, why in refused_references(ports, request)]:
+            raise invalid(refused)
+    quota = caller_quota(asked)
     job_ids = [job_id_of(asked.user, request.request_id) for request in requests]
     try:
         usage = admit(ports, asked.user, job_ids, quota)

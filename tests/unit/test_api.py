@@ -375,7 +375,7 @@ def test_settings_hide_their_secrets() -> None:
 def test_the_process_describes_its_inputs_in_the_words_of_openapi_3_0(client: AsgiClient) -> None:
     description = client.get("/processes/orthorectify").json()
     inputs = description["inputs"]
-    how = {"grid", "terrain", "gipp", "iers", "options"}
+    how = {"grid", "terrain", "gipp", "iers", "orbits", "options"}
     assert {
         "products",
         "deadline",

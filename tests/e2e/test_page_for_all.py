@@ -119,7 +119,7 @@ def test_a_key_is_asked_for_kept_in_the_tab_and_never_in_an_address(
     seen = visit(site.stack.api_url)
     page = seen.page
     dialog = page.get_by_role("dialog", name="API key")
-    expect(dialog).to_be_visible(timeout=20_000)
+    expect(dialog).to_be_visible(timeout=90_000)  # the host looks for a first key once a minute
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(page.locator("#pulse")).to_have_text("an API key is needed", timeout=20_000)
@@ -196,15 +196,17 @@ def test_all_controls_are_reached_by_tab_and_have_names(quiet_site: Site, visit:
     expect(page.locator("#pools-cards .pool")).to_have_count(2)
     wanted = seen.audit("controls")
     assert len(wanted) > 20
-    reached, seen_focus = set(), set()
+    reached, outlined = set(), set()
     for _ in range(len(wanted) + 10):
         page.keyboard.press("Tab")
         name, outline = seen.audit("focused")
         reached.add(name)
-        if outline == "none":
-            seen_focus.add(name)
+        if outline != "none":
+            outlined.add(
+                name
+            )  # within a date's field Tab stops several times, at its button the browser draws the line
     assert [name for name in wanted if name not in reached] == []
-    assert seen_focus <= {""}
+    assert reached - outlined <= {""}
     assert seen.audit("nameless") == []
     assert [one.inner_text() for one in page.locator("h1").all()] == ["orthoburst"]
     assert page.locator("main").count() == page.locator("nav[aria-label]").count() == 1

@@ -14,6 +14,8 @@ from orthofunctions.ports import Ports
 from orthofunctions.usecases.arrivals import ask_for
 from orthofunctions.usecases.inspect import inspect_product
 from orthofunctions.usecases.inventory import Search, find_products
+from orthofunctions.usecases.places import Places
+from orthofunctions.usecases.site import load_site
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +40,11 @@ def back_fill(ports: Ports, order: StandingOrder, start: datetime | None, stop: 
     """
     book = OrderBook.of([order.model_copy(update={"within_s": None, "urgent": False})])
     found, more = find_products(ports, order.user, Search(start=start, stop=stop, after=after), PRODUCTS_A_PAGE)
+    places = Places.of_site(ports.blobs, ports.remote, load_site(ports))
     jobs: list[JobRecord] = []
     for record in found:
         try:
-            product = inspect_product(ports.blobs, record.ref)
+            product = inspect_product(ports.blobs, record.ref, places)
         except PlanError as error:  # it has changed, or gone, since it was listed
             logger.info("%s is left out: %s", record.ref, error, extra={"action": "backfill_unreadable"})
             continue

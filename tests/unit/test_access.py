@@ -523,6 +523,13 @@ class TestLimits:
             client.post("/processes/orthorectify/execution", json=order(), headers=key_of(system, "ben")).status_code
             == 201
         )
+        plan_all(system)  # of a product that is not there: they fail
+        jobs = client.get("/jobs", headers=ana).json()["jobs"]
+        failed = next(one["jobID"] for one in jobs if one["status"] == "failed")
+        for request_id in ("r8", "r9"):
+            assert ask(request_id).status_code == 201
+        # a retry is work under way like any other
+        assert client.post(f"/jobs/{failed}/retry", headers=ana).status_code == 429
 
     def test_a_row_whose_job_never_came_does_not_count_for_ever(self) -> None:
         system = make_system(max_open_jobs_per_user=1)

@@ -12,6 +12,7 @@ from orthofunctions.api.problems import ProblemError, error, invalid
 from orthofunctions.domain.quotas import Quota, QuotaExceededError, Usage
 from orthofunctions.usecases.quotas import RETRY_AFTER_S, admit, cloud_eur_of, quota_of
 from orthofunctions.usecases.references import refused_references
+from orthofunctions.usecases.retry import again_id
 
 
 def admit_requests(asked: Caller, requests: Sequence[Request]) -> None:
@@ -30,10 +31,18 @@ def admit_requests(asked: Caller, requests: Sequence[Request]) -> None:
         inputs = at.removesuffix(".shared_with")
         if refused := [error(f"{inputs}.{where}", why) for where, why in refused_references(ports, request)]:
             raise invalid(refused)
-    quota = caller_quota(asked)
-    job_ids = [job_id_of(asked.user, request.request_id) for request in requests]
+    _admit(asked, [request.request_id for request in requests])
+
+
+def admit_retries(asked: Caller, job_ids: Sequence[str]) -> None:
+    """Let failed jobs of the caller be tried again, all or none. Raises ProblemError: 429."""
+    _admit(asked, [again_id(job_id) for job_id in job_ids])
+
+
+def _admit(asked: Caller, request_ids: Sequence[str]) -> None:
+    ports, quota = asked.system.ports, caller_quota(asked)
     try:
-        usage = admit(ports, asked.user, job_ids, quota)
+        usage = admit(ports, asked.user, [job_id_of(asked.user, one) for one in request_ids], quota)
     except QuotaExceededError as exceeded:
         _tell(asked, quota, exceeded.usage)
         asked.headers["Retry-After"] = str(RETRY_AFTER_S)

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from orthocontracts.batches import MAX_EXECUTIONS, BatchOrder
 from orthocontracts.requests import Request
 from orthocontracts.states import JobState
-from orthofunctions.api.admission import admit_requests
+from orthofunctions.api.admission import admit_requests, admit_retries
 from orthofunctions.api.batch_body import AskedBatch, parse_batch
 from orthofunctions.api.context import Caller, Reader, Submitter
 from orthofunctions.api.estimates import estimate_document
@@ -112,7 +112,9 @@ def dismiss(batch: str, asked: Submitter) -> dict[str, Any]:
 @router.post("/batches/{batch}/retry", status_code=201, **answer("Batch", status=201))
 def retry(batch: str, asked: Submitter) -> dict[str, Any]:
     """Try every failed job of a batch again, as a new job in its place. Images that are there are not made again."""
-    record = retry_failed(asked.system.ports, _view(_find(batch, asked), asked))
+    view = _view(_find(batch, asked), asked)
+    admit_retries(asked, [job.job_id for job in view.jobs if job.state is JobState.FAILED])
+    record = retry_failed(asked.system.ports, view)
     return _document(_view(record, asked), asked, limit=MAX_EXECUTIONS)
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from orthocontracts.states import JobState
+from orthofunctions.api.admission import admit_retries
 from orthofunctions.api.context import Caller, Reader, Submitter
 from orthofunctions.api.documents import fault_document, status_document, task_document
 from orthofunctions.api.joblist import AskedJobs, place_of
@@ -84,6 +85,8 @@ def retry(job_id: str, asked: Submitter) -> dict[str, Any]:
     status = status_of(ports, record, {})
     if status.state not in (JobState.FAILED, JobState.DISMISSED):
         raise ProblemError(409, "Nothing to retry", f"job {job_id} is {status.state}: only a failed one is tried again")
+    if record.user == asked.user:
+        admit_retries(asked, [record.job_id])
     try:
         return status_answer(retry_job(ports, record), asked)
     except NothingToRetryError as error:

@@ -50,6 +50,7 @@ def test_browsers_get_the_page_and_programs_the_landing_page(accept: str, query:
     client = AsgiClient(create_app(make_system), base_url="http://127.0.0.1:7071")
     answer = client.get(f"/{query}", headers={"Accept": accept})
     assert answer.status_code == 200
+    assert "Accept" in answer.headers["vary"]
     kind = "text/html; charset=utf-8" if is_html else "application/json"
     assert answer.headers["content-type"] == kind
 

@@ -23,6 +23,7 @@ CONFORMS_TO = tuple(
 
 @router.get("/", **answer("LandingPage"))
 def landing(asked: Anyone) -> dict[str, Any]:
+    asked.headers["Vary"] = "Accept"  # browsers get the page
     return {
         "title": "orthoburst",
         "description": "Sentinel and very-high-resolution products into orthorectified, analysis-ready images",
@@ -32,6 +33,8 @@ def landing(asked: Anyone) -> dict[str, Any]:
             asked.link("/conformance", "http://www.opengis.net/def/rel/ogc/1.0/conformance", "conformance classes"),
             asked.link("/processes", "http://www.opengis.net/def/rel/ogc/1.0/processes", "processes"),
             asked.link("/jobs", "http://www.opengis.net/def/rel/ogc/1.0/job-list", "your jobs"),
+            asked.link("/stac", "related", "STAC API of what has been made"),
+            asked.link("/orders", "related", "your standing orders"),
             asked.link("/products", "related", "products in the store", "application/geo+json"),
             asked.link("/pools", "related", "pools, workers and queues"),
         ],

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-_AZURE_WIRE_SERVER = "168.63.129.16"
-"""Public by its number, and answered by the host of every virtual machine in Azure."""
 _NAT64 = IPv6Network("64:ff9b::/96")
+_AZURE = IPv4Address("168.63.129.16")
+"""What every machine in Azure is spoken to by; it looks public."""
 _NOT_PUBLIC = {
     IPv6Network("64:ff9b:1::/48"): "local translation",
     IPv6Network("2001::/23"): "reserved for protocols",
@@ -57,13 +57,12 @@ def _inner(ip: IPv6Address) -> IPv4Address | None:
 
 def _of_family(ip: IPv4Address | IPv6Address) -> str | None:
     kinds = {
-        "the cloud's own": str(ip) == _AZURE_WIRE_SERVER,
         "unspecified": ip.is_unspecified,
         "loopback": ip.is_loopback,
         "link-local": ip.is_link_local,
         "multicast": ip.is_multicast,
         "private": ip.is_private,
         "reserved": ip.is_reserved,
-        "not public": not ip.is_global,  # what is left: CGNAT, benchmarks
+        "not public": not ip.is_global or ip == _AZURE,  # what is left: CGNAT
     }
     return next((kind for kind, holds in kinds.items() if holds), None)

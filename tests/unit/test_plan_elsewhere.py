@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fakes.certificates import certificate
 from fakes.file_server import FileServer, Trouble, cut, lying, moved, replaced, slow, status, whole
 from fakes.memory_ports import memory_ports
 from fakes.products import ROME, affine_rpc, manifest, members, rpc_tiff, safe_zip
@@ -214,6 +217,24 @@ class TestWhatIsRefused:
             assert server.asked[0][1]["Authorization"] == "Bearer s3cret"
             assert "Authorization" not in other.asked[0][1]
         assert "s3cret" not in repr(remote)
+
+
+@pytest.mark.parametrize(("name", "good"), [("data.example.org", True), ("other.example.org", False)])
+def test_over_tls_the_certificate_is_the_names_not_the_addresss(tmp_path: Path, name: str, good: bool) -> None:
+    file = certificate(tmp_path, name)
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(file)
+    theirs = ssl.create_default_context(cafile=str(file))
+    with FileServer(files={"/a.tif": rpc_tiff(affine_rpc())}, tls=ours) as server:
+        host = f"data.example.org:{server.port}"
+        hosts = Hosts(internal=(host,), settings=SETTINGS)
+        remote = Servers(hosts, resolver=lambda host, port: ["127.0.0.1"], tls=theirs)
+        if good:
+            assert remote.facts(f"https://{host}", "a.tif") is not None
+            assert server.asked[0][1]["Host"] == host
+        else:
+            with pytest.raises(RemoteDownError, match="CERTIFICATE_VERIFY_FAILED"):
+                remote.facts(f"https://{host}", "a.tif")
 
 
 class TestServersInTrouble:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orthofunctions.domain.addresses import refusal
+from orthocontracts.addresses import refusal
 from orthofunctions.domain.targets import AllowedHosts, TargetError
 
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from orthofunctions.domain.addresses import is_loopback, refusal
+from orthocontracts.addresses import is_loopback, refusal
 from orthofunctions.domain.targets import AllowedHosts, Target, TargetError
 from orthofunctions.ports import NotToldError
 

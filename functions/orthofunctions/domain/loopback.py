@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orthofunctions.domain.addresses import is_loopback
+from orthocontracts.addresses import is_loopback
 
 
 def is_this_machine(host: str) -> bool:

@@ -1,6 +1,6 @@
 """Addresses that users name and we call: whether a site allows them, by their text alone.
 
-What the host's name resolves to is looked at when we connect, see ``domain.addresses``.
+What the host's name resolves to is looked at when we connect, see ``orthocontracts.addresses``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from orthofunctions.domain.addresses import is_loopback
+from orthocontracts.addresses import is_loopback
 
 _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*\.?|\[[0-9a-f:.]+\]")
 _PORTS = {"https": 443, "http": 80}

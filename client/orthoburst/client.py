@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -256,6 +257,29 @@ class Client:
         """Standing orders: what is made of every product that lands in the store."""
         orders: list[dict[str, Any]] = self._session.call("GET", "/orders")["orders"]
         return orders
+
+    def add_order(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Order images of every product to come that fits, as ``docs/orders.md`` says; the order as it is kept.
+
+        The same order under the same ``id`` is harmless; an id is made where it has none.
+        """
+        named = {"id": f"o{uuid.uuid4().hex[:15]}", **order}
+        kept: dict[str, Any] = self._session.call("POST", "/orders", named)
+        return kept
+
+    def delete_order(self, order_id: str) -> None:
+        """Take a standing order back. What it has asked for goes on."""
+        self._session.call("DELETE", f"/orders/{quote(order_id, safe='')}")
+
+    def back_fill(self, order_id: str, datetime: Interval | None = None) -> Iterator[Job]:
+        """The jobs of an order over products that came before it, newest first, asked for as they are gone through."""
+        asked = {} if datetime is None else {"datetime": _interval(datetime)}
+        while True:
+            page = self._session.call("POST", f"/orders/{quote(order_id, safe='')}/backfill", asked)
+            yield from (Job(self._session, status) for status in page["jobs"])
+            if "token" not in page:
+                return
+            asked["after"] = page["token"]
 
     # Who you are ---------------------------------------------------------------------------------------------------
 

@@ -52,6 +52,8 @@ class Wishes(TypedDict, total=False):
     gipp, iers : str
         ``aux/…`` for Sentinel-2 L1B: the folder of the instrument's parameters, and an IERS Bulletin A; the site's
         defaults without them.
+    orbits : str
+        ``aux/…``, a folder of orbit files: each Sentinel-1 pass takes the best; the site's default without it.
     deadline : datetime
         With a zone. The work goes to the cloud just in time when the HPC centre would miss it.
     patience_s : float
@@ -84,6 +86,7 @@ class Wishes(TypedDict, total=False):
     terrain: Mapping[str, Any] | None
     gipp: str | None
     iers: str | None
+    orbits: str | None
     deadline: datetime | None
     patience_s: float | None
     urgent: bool
@@ -95,7 +98,7 @@ class Wishes(TypedDict, total=False):
 
 _OPTIONS = ("bands", "radiometry", "resampling", "noise_removal", "scale", "extras")
 _LISTS = ("bands", "extras", "shared_with")
-_AS_THEY_ARE = ("terrain", "gipp", "iers", "patience_s", "request_id", "shared_with", "keep_days")
+_AS_THEY_ARE = ("terrain", "gipp", "iers", "orbits", "patience_s", "request_id", "shared_with", "keep_days")
 
 
 def execution(products: str | Sequence[str], **wishes: Unpack[Wishes]) -> Execution:

@@ -63,7 +63,8 @@ class Service:
         """Note a product that was put into the store without anybody being told."""
         arrived = self.ports.blobs.facts("products", f"{ref.removeprefix('products/')}/manifest.safe")
         assert arrived is not None
-        take_stock(self.ports, inspect_product(self.ports.blobs, ref), arrived)
+        facts = inspect_product(self.ports.blobs, ref)
+        take_stock(self.ports, facts, at=arrived.last_modified, completed_by=arrived.name)
 
     def _deliver(self, digest: str, kind: FileKind) -> FileFacts:
         data = PNG if kind == "browse" else f"{kind} of {digest}".encode()

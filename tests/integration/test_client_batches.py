@@ -215,6 +215,28 @@ def test_a_key_opens_what_it_may_until_it_is_revoked(
     assert all(key.get("revoked") for key in keys)
 
 
+def test_a_standing_order_by_the_command(service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    order = {"id": "far", "title": "Far away", "products": {"missions": ["sentinel-3"]}}
+    file = tmp_path / "order.json"
+    file.write_text(json.dumps(order))
+    for _ in range(2):
+        code, out, _ = run(service, capsys, "orders", "add", str(file))
+        assert (code, out.strip()) == (0, "far")
+    code, out, _ = run(service, capsys, "orders", "--json")
+    assert [one["title"] for one in json.loads(out) if one["id"] == "far"] == ["Far away"]
+    code, out, _ = run(service, capsys, "orders", "backfill", "far", "--since", "2020-01-01T00:00:00Z")
+    assert (code, out.strip()) == (0, "no product fits")
+    assert run(service, capsys, "orders", "delete", "far")[0] == 0
+    code, _, err = run(service, capsys, "orders", "delete", "far")
+    assert code == 1
+    assert "you have no standing order far" in err
+    file.write_text("[")
+    code, _, err = run(service, capsys, "orders", "add", str(file))
+    assert code == 2
+    assert "order.json: not JSON" in err
+    assert run(service, capsys, "orders", "add")[0] == 2
+
+
 def test_products_of_the_store_are_found_by_the_command(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     service.take_stock(REF)
     code, out, _ = run(service, capsys, "products", "--bbox", "12,41,13,42", "--mission", "sentinel-1", "--json")

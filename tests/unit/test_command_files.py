@@ -182,7 +182,8 @@ def test_every_wish_can_be_typed_and_written_into_a_file() -> None:
         "submit products/x.zip --process radar-backscatter "
         "--area 12,41,13,42 --spacing 20 --bands vv --radiometry sigma0 --resampling cubic "
         "--no-noise-removal --scale db --extras acquisition --dem aux/d.tif --geoid aux/g.tif --gipp aux/g "
-        "--iers aux/i --patience 9 --deadline 2026-05-01T12:00:00Z --urgent --share gis --keep-days 3 --notify https://x.example/y"
+        "--iers aux/i --orbits aux/o "
+        "--patience 9 --deadline 2026-05-01T12:00:00Z --urgent --share gis --keep-days 3 --notify https://x.example/y"
     )
     typed = wishes_of(make_parser().parse_args(words.split()))
     assert wishes - typed.keys() == {"tiles", "request_id"}

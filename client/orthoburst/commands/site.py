@@ -1,9 +1,8 @@
-"""The site: its pools, what they cost, what is made of uploads, what was given up."""
+"""The site: its pools, what they cost, what was given up."""
 
 from __future__ import annotations
 
 import argparse
-import json
 
 from rich.table import Table
 
@@ -21,7 +20,6 @@ def add_to(commands: Subcommands) -> None:
     pools.add_argument("pool", nargs="?")
     costs = commands.add("costs", _costs, "what a month has cost, by user")
     costs.add_argument("month", nargs="?", metavar="YYYY-MM", help="default: this one")
-    commands.add("orders", _orders, "what is made of every product that lands in the store")
     commands.add("failed", _failed, "tasks that have been given up, and why")
 
 
@@ -58,17 +56,6 @@ def _costs(client: Client, arguments: argparse.Namespace) -> int:
     forecast = "" if costs["forecast_eur"] is None else f"; at this rate {costs['forecast_eur']:.2f} EUR by its end"
     table.caption = f"budget {budget}{forecast}"
     show(arguments, costs, table)
-    return OK
-
-
-def _orders(client: Client, arguments: argparse.Namespace) -> int:
-    orders = client.orders()
-    table = Table("order", "for", "of", "what")
-    for order in orders:
-        said = {name: value for name, value in order.items() if name not in ("id", "user", "missions")}
-        for mission, template in order.get("missions", {"": said}).items():
-            table.add_row(order["id"], order.get("user", ""), mission, json.dumps(template))
-    show(arguments, orders, table if orders else "nothing is made of uploads")
     return OK
 
 

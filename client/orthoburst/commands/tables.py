@@ -180,6 +180,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "height_m": ("terrain", _part("height_m", float)),
     "gipp": ("gipp", _text),
     "iers": ("iers", _text),
+    "orbits": ("orbits", _text),
     "deadline": ("deadline", _moment),
     "patience_s": ("patience_s", float),
     "urgent": ("urgent", _switch),

@@ -57,6 +57,7 @@ def add_wishes(command: argparse.ArgumentParser) -> None:
     how.add_argument("--height", type=float, metavar="M", help="one height above the ellipsoid instead of a DEM")
     how.add_argument("--gipp", metavar="aux/FOLDER", help="Sentinel-2 L1B: the instrument's parameters")
     how.add_argument("--iers", metavar="aux/NAME", help="Sentinel-2 L1B: an IERS Bulletin A")
+    how.add_argument("--orbits", metavar="aux/FOLDER", help="Sentinel-1: orbit files, of which the best is taken")
     when = command.add_argument_group("when, and for whom")
     when.add_argument("--patience", type=float, metavar="S", help="seconds to wait for the HPC centre")
     when.add_argument("--deadline", type=moment, metavar="TIME", help="2026-05-01T12:00:00Z; go to the cloud in time")
@@ -94,6 +95,7 @@ def wishes_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "terrain": _terrain(arguments),
         "gipp": arguments.gipp,
         "iers": arguments.iers,
+        "orbits": arguments.orbits,
         "patience_s": arguments.patience,
         "deadline": arguments.deadline,
         "urgent": arguments.urgent or None,

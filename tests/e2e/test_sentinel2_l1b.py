@@ -55,7 +55,7 @@ def test_l1b_from_request_to_catalogue(
         site.store.upload_aux(path, f"{GIPP_REF}/{path.name}")
     site.store.upload_product(folder)  # no default order for it: it waits to be asked for
     asked = ["submit", f"products/{NAME}", "--footprint", "--spacing", "10", "--bands", "b02", "b05"]
-    asked += ["--extras", "detector", "quality", "--gipp", GIPP_REF, "--request-id", "l1b"]
+    asked += ["--extras", "detector,quality", "--gipp", GIPP_REF, "--request-id", "l1b"]
     assert main(["--url", site.stack.api_url, *asked, "--watch", "--json"]) == 0
     job_id = json.loads(capsys.readouterr().out)["jobID"]
     (job,) = [job for job in site.wait_until_over(1).jobs if job.id == job_id]

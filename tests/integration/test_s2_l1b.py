@@ -376,7 +376,9 @@ def test_twelve_real_detectors_make_one_image(
     grid = Grid.from_bounds(32628, (90_000.0, 3_600_000.0, 420_000.0, 3_660_000.0), 240.0)
     bands = ["b01", "b10"]
     with open_product(folder, gipp=madeira / "gipp") as painted:
-        result = orthorectify(painted, grid, terrain, bands=bands, extras=["detector"], resampling="nearest")
+        result = orthorectify(
+            painted, grid, terrain, bands=bands, extras=["detector"], resampling="nearest", radiometry="dn"
+        )
     assert result.data is not None
     number = result.extras["detector"]
     assert set(np.unique(number)) == set(range(13))

@@ -199,7 +199,7 @@ class Stack:
             [_script("orthoagent"), "run", *(["--until-empty"] if in_cloud else [])],
             log=self.logs / f"{name}.log",
             ready=r"worker_ready",
-            ready_timeout_s=180.0,  # the first start on a machine compiles the kernel
+            ready_timeout_s=300.0,  # the first start on a machine compiles the kernel
             env={
                 **self._worker_environment(),
                 "ORTHOAGENT_AGENT": name,

@@ -21,7 +21,7 @@ from orthokernel.scale import Scale, to_decibels
 from orthokernel.tally import Tally
 from orthokernel.terrain import Terrain
 
-RESULT_VERSION = 2
+RESULT_VERSION = 3
 """Raised whenever the same input gives other pixels: results of different versions are never mixed."""
 
 

@@ -12,7 +12,7 @@ import pytest
 from fakes.world import Delivery, World, run_to_the_end
 from orthocontracts import names
 from orthocontracts.messages import AgentStatus, Control, Statuses
-from orthocontracts.outputs import file_kinds
+from orthocontracts.outputs import CatalogueEntry, FileFacts, file_kinds
 from orthocontracts.requests import Options, Request, RequestEnvelope
 from orthocontracts.states import OutputState, TaskState
 from orthocontracts.version import KERNEL_RESULT_VERSION
@@ -22,6 +22,7 @@ from orthofunctions.ports import Ports
 from orthofunctions.usecases import capacity
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.capacity import note_status
+from orthofunctions.usecases.plan import read_plan
 from orthofunctions.usecases.poison import CHANCES, reconcile_poison
 from orthofunctions.usecases.repair import repair, repair_outputs, repair_rows, sweep_agents, sweep_results
 from orthofunctions.usecases.roster import all_agents
@@ -265,7 +266,21 @@ class TestRepair:
     def test_outputs_left_waiting(self, world: World) -> None:
         task_id = world.job("one", "AB")
         a = min(world.outputs(), key=lambda output: output.title)
-        world.ports.blobs.write(names.CONTAINER_CATALOGUE, names.catalogue_blob(a.digest), b"{}")
+        plan = read_plan(world.ports, a.job_id)
+        assert plan is not None
+        entry = CatalogueEntry(
+            digest=a.digest,
+            identity=next(one.identity for one in plan.outputs if one.digest == a.digest),
+            files={"image": FileFacts(blob="results/a.tif", size_bytes=1, md5="0" * 32)},
+            task_id=task_id,
+            release=1,
+            delivery=1,
+            pool="hpc",
+            agent="node-1",
+            committed_at=world.clock.now().isoformat(),
+        )
+        there = names.CONTAINER_CATALOGUE, names.catalogue_blob(a.digest)
+        world.ports.blobs.write(*there, entry.to_json().encode())
         task = world.task(task_id)
         world.ports.tables.replace(names.TABLE_TASKS, task.changed(state=TaskState.FAILED).to_row())
         assert repair_outputs(world.ports, ALL) == 2

@@ -66,7 +66,9 @@ def test_a_turn_of_the_globe_changes_nothing(one: Any, other: Any, turn_deg: int
 @settings(max_examples=300, deadline=None)
 @given(st.lists(places, min_size=3, max_size=7))
 def test_a_ring_that_crosses_itself_is_refused(points: list[tuple[float, float]]) -> None:
-    points = [point for point, _ in itertools.groupby(points)]
+    # to a tenth of a metre: whether slivers of 1e-71 degree touch is a matter of rounding
+    rounded = [(round(x, 6), round(y, 6)) for x, y in points]
+    points = [point for point, _ in itertools.groupby(rounded)]
     assume(len(points) >= 3 and points[0] != points[-1])
     ring = [*points, points[0]]
     valid = bool(shapely.Polygon(ring).is_valid)

@@ -30,17 +30,16 @@ def near_polygons_touch(a: Sequence[tuple[float, float]], b: Sequence[tuple[floa
     """The same of rings that are known to lie near each other: the boxes around them are not compared."""
     if _inside(a[0], b) or _inside(b[0], a):  # first: it costs an edge each, not every pair of them
         return True
-    return any(segments_touch(p, q, r, s) for p, q in pairwise(a) for r, s in pairwise(b))
+    return any(_segments_touch(p, q, r, s) for p, q in pairwise(a) for r, s in pairwise(b))
 
 
 def _turn(p: tuple[float, float], q: tuple[float, float], r: tuple[float, float]) -> float:
     return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
 
 
-def segments_touch(
+def _segments_touch(
     p: tuple[float, float], q: tuple[float, float], r: tuple[float, float], s: tuple[float, float]
 ) -> bool:
-    """Whether two edges share a point, ends included."""
     if (
         max(p[0], q[0]) < min(r[0], s[0])
         or max(r[0], s[0]) < min(p[0], q[0])

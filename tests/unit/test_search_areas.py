@@ -12,7 +12,7 @@ import shapely
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from orthofunctions.domain.planar import turn
+from orthocontracts.planar import turn
 from orthofunctions.domain.search_areas import MOST_POINTS, Area, AreaError, area_box, box_area, parse_area
 
 # A coarse raster, so that corners meet corners and edges lie on edges.

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from orthocontracts.planar import Bounds
 from orthocontracts.tiles import tiles_intersecting
 from orthofunctions.domain.cells import cells_in
-from orthofunctions.domain.planar import Bounds
 from orthofunctions.domain.search_areas import Area
 
 CELL_DEG: Final = 10

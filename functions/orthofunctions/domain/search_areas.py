@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from orthofunctions.domain.planar import Bounds, Part, Point, TooIntricateError, boxes_meet, crossing, touch
+from orthocontracts.planar import MOST_TESTS, Bounds, Part, Point, TooIntricateError, boxes_meet, crossing, touch
 
 MOST_POINTS = 20_000
 _MOST_NESTED = 4
@@ -94,8 +94,9 @@ def parse_area(document: object, *, strict: bool = True) -> Area:
     if area.n_points > MOST_POINTS:
         raise AreaError(f"the geometry has {area.n_points} points; {MOST_POINTS} are possible: simplify it")
     if strict:
+        budget = iter(range(MOST_TESTS))
         for part in area.parts:
-            _check_rings(part)
+            _check_rings(part, budget)
     return area
 
 
@@ -219,14 +220,14 @@ def _unwrapped(points: Sequence[Point]) -> list[Point]:
     return out
 
 
-def _check_rings(part: Part) -> None:
+def _check_rings(part: Part, budget: Iterator[int]) -> None:
     if not part.is_polygon:
         return
     for ring in part.rings:
         if len(ring) < 4:
             raise AreaError("a ring has at least three different corners")
         try:
-            place = crossing(ring)
+            place = crossing(ring, budget)
         except TooIntricateError as error:
             raise AreaError(f"a ring of the polygon cannot be checked: {error}") from error
         if place is not None:

@@ -46,7 +46,7 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
     """Each search many times, for other tiles and months each time."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-catalogue-") as scratch,
-        Azurite(Path(scratch) / "azurite") as azurite,
+        Azurite(Path(scratch) / "azurite", in_memory=True) as azurite,
     ):
         provision(azurite.connection_string)
         system = build(Settings.model_validate({"AzureWebJobsStorage": azurite.connection_string}))

@@ -1,6 +1,7 @@
 """Whether points, lines and polygons of a plane share a point: exactly, whatever the rounding.
 
-Pure Python, because the functions carry no geometry library: those bring NumPy, which costs a cold start a second.
+Pure Python, because neither functions nor client carry a geometry library: those bring NumPy, which costs a cold
+start a second.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ _ROUNDING = 3.3306690738754716e-16
 Geometric Predicates", Discrete & Computational Geometry 18 (1997), 305-363: ``ccwerrboundA``."""
 _FEW_EDGES = 48
 """Below, looking at all of them is faster than looking up which to look at."""
-_MOST_TESTS = 2_000_000
-"""Pairs of edges that are held against each other to find where a ring crosses itself: about a second."""
+MOST_TESTS = 2_000_000
+"""Pairs of edges that are held against each other to find where rings cross themselves: about a second."""
 
 
 class TooIntricateError(ValueError):
@@ -144,8 +145,10 @@ def turn(p: Point, q: Point, r: Point) -> int:
     return 1 if area > 0 else -1
 
 
-def crossing(ring: Sequence[Point]) -> Point | None:
+def crossing(ring: Sequence[Point], budget: Iterator[int]) -> Point | None:
     """A point near which a closed ring touches or crosses itself; None where it does not.
+
+    Every pair of edges that is held against each other takes one from ``budget``, which all rings of a geometry share.
 
     Raises
     ------
@@ -155,7 +158,6 @@ def crossing(ring: Sequence[Point]) -> Point | None:
     order = {id(edge): number for number, edge in enumerate(edges)}
     xs, ys = [x for x, _ in ring], [y for _, y in ring]
     strips = Strips(edges, (min(xs), min(ys), max(xs), max(ys)))
-    n_tests = 0
     for number, strip in enumerate(strips.strips):
         bottom, top = strips.of(number)
         spans = sorted((*_span(edge, bottom, top), order[id(edge)]) for edge in strip)
@@ -163,12 +165,17 @@ def crossing(ring: Sequence[Point]) -> Point | None:
             for left, _, second in spans[here + 1 :]:
                 if left > right:
                     break
-                n_tests += 1
-                if n_tests > _MOST_TESTS:
+                if next(budget, None) is None:
                     raise TooIntricateError("its edges lie too close together to find out whether they cross")
                 if _cross(edges, first, second):
-                    return edges[first][0]
+                    return _between(edges[first], edges[second])
     return None
+
+
+def _between(one: Edge, other: Edge) -> Point:
+    """The middle of where the boxes of two edges meet."""
+    a, b = _box(one), _box(other)
+    return (max(a[0], b[0]) + min(a[2], b[2])) / 2, (max(a[1], b[1]) + min(a[3], b[3])) / 2
 
 
 def _cross(edges: Sequence[Edge], first: int, second: int) -> bool:

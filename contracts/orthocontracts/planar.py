@@ -23,8 +23,9 @@ _ROUNDING = 3.3306690738754716e-16
 Geometric Predicates", Discrete & Computational Geometry 18 (1997), 305-363: ``ccwerrboundA``."""
 _FEW_EDGES = 48
 """Below, looking at all of them is faster than looking up which to look at."""
-MOST_TESTS = 2_000_000
-"""Pairs of edges that are held against each other to find where rings cross themselves: about a second."""
+MOST_TESTS = 500_000
+"""Pairs of edges that are held against each other to find where rings cross themselves: about a second. A coast of ten
+thousand points needs a tenth."""
 
 
 class TooIntricateError(ValueError):

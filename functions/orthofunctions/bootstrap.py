@@ -16,7 +16,7 @@ from orthofunctions.adapters.clock import SystemClock
 from orthofunctions.adapters.issuer import IssuerKeys
 from orthofunctions.adapters.links import AccountKeyLinks
 from orthofunctions.adapters.pages import HttpPages
-from orthofunctions.adapters.pinned import PinnedPoster
+from orthofunctions.adapters.poster import PinnedPoster
 from orthofunctions.adapters.queues import AzureQueues
 from orthofunctions.adapters.servers import Servers
 from orthofunctions.adapters.tables import AzureTables

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from fakes.certificates import certificate
-from orthofunctions.adapters.pinned import PinnedPoster
+from orthofunctions.adapters.pinned_get import get
+from orthofunctions.adapters.poster import PinnedPoster
 from orthofunctions.domain.targets import AllowedHosts
-from orthofunctions.ports import NotToldError
+from orthofunctions.ports import NotToldError, RemoteDownError
 
 Seen = list[tuple[str, dict[str, str], bytes]]
 
@@ -224,6 +225,32 @@ def test_a_handshake_that_never_ends_is_cut_off(raw: Callable[[Callable[[socket.
     began = time.monotonic()
     with pytest.raises(NotToldError, match="did not answer within"):
         poster(port, "127.0.0.1", timeout_s=0.6).post(f"https://hooks.test:{port}/", {}, b"{}")
+    assert time.monotonic() - began < 3
+
+
+def test_a_server_that_drips_over_tls_is_cut_off_when_it_is_read_from(
+    tmp_path: Path, raw: Callable[[Callable[[socket.socket], None]], int]
+) -> None:
+    """The socket that is shut is the one that is read, not the plain one it was before the handshake."""
+    file = certificate(tmp_path, "data.test")
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(file)
+
+    def talk(connected: socket.socket) -> None:
+        with ours.wrap_socket(connected, server_side=True) as secured:
+            secured.recv(65536)
+            secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            for _ in range(200):
+                secured.sendall(b"x")
+                time.sleep(0.05)
+
+    port = raw(talk)
+    began = time.monotonic()
+    with pytest.raises(RemoteDownError, match="did not answer within"):
+        get(
+            f"https://data.test:{port}/a", {}, most_bytes=1000, judge=lambda _: None, timeout_s=0.6,
+            resolver=lambda host, port: ["127.0.0.1"], tls=ssl.create_default_context(cafile=str(file)),
+        )  # fmt: skip
     assert time.monotonic() - began < 3
 
 

@@ -1,8 +1,8 @@
-"""POST to an address that a user named: to the address that was checked, and to nothing it might send us on to.
+"""Requests to hosts that somebody named: to addresses that were looked at, in bounded time.
 
-The name is resolved once; every address it has is looked at, and the connection goes to one of those, with the name in
+The name is resolved once; every address it has is judged, and the connection goes to one of those, with the name in
 ``Host`` and in the TLS handshake. So a name that resolves to something else a moment later changes nothing. Redirects
-are answers like any other, bodies are not read, and the whole takes no longer than its time.
+are answers like any other.
 """
 
 from __future__ import annotations
@@ -14,13 +14,28 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
-from orthocontracts.addresses import is_loopback, refusal
-from orthofunctions.domain.targets import AllowedHosts, Target, TargetError
-from orthofunctions.ports import NotToldError
-
+T = TypeVar("T")
 Resolver = Callable[[str, int], Sequence[str]]
-_TIMEOUT_S = 15.0
+
+
+class NotAnsweredError(Exception):
+    """No answer in time, or a broken one, and why."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is sent, and where: ``path`` has the query too, ``host`` is a name or an address without brackets."""
+
+    method: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -29,84 +44,79 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-class PinnedPoster:
-    """Implements ``ports.Poster``.
+def ask(
+    call: Call,
+    read: Callable[[http.client.HTTPResponse], T],
+    *,
+    judge: Callable[[str], None],
+    timeout_s: float,
+    resolver: Resolver = resolve,
+    tls: ssl.SSLContext | None = None,
+) -> T:
+    """Send a call; what ``read`` makes of its answer.
 
     Parameters
     ----------
-    hosts : AllowedHosts
+    judge : callable
+        Is shown every address of the host, and raises where one is no good: all of them are, or none is taken.
     timeout_s : float
         For everything after the name was resolved.
     tls : ssl.SSLContext, optional
         The system's certificate authorities where it is not given.
+
+    Raises
+    ------
+    NotAnsweredError
     """
-
-    def __init__(
-        self,
-        hosts: AllowedHosts,
-        *,
-        resolver: Resolver = resolve,
-        timeout_s: float = _TIMEOUT_S,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self._hosts, self._resolver, self._timeout_s, self._tls = hosts, resolver, timeout_s, tls
-
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+    try:
+        addresses = resolver(call.host, call.port)
+    except OSError as error:
+        raise NotAnsweredError(f"{call.host} cannot be resolved: {error}") from None
+    for address in addresses:
+        judge(address)
+    deadline = time.monotonic() + timeout_s
+    trouble = f"{call.host} has no address"
+    for address in addresses:
         try:
-            target = self._hosts.target(url)
-        except TargetError as error:
-            raise NotToldError(str(error)) from None
-        deadline = time.monotonic() + self._timeout_s
-        addresses = self._addresses(target)
-        trouble = ""
-        for address in addresses:
-            try:
-                connected = socket.create_connection((address, target.port), timeout=self._left_s(deadline))
-            except OSError as error:
-                trouble = f"{target.host} does not answer: {error}"
-                continue
-            return self._exchange(connected, target, headers, body, deadline)
-        raise NotToldError(trouble)
-
-    def _addresses(self, target: Target) -> Sequence[str]:
-        """All of them are good, or none is taken: whoever mixes in one of ours means no good."""
-        try:
-            addresses = self._resolver(target.host, target.port)
+            connected = socket.create_connection((address, call.port), timeout=_left_s(deadline))
         except OSError as error:
-            raise NotToldError(f"{target.host} cannot be resolved: {error}") from None
-        if not addresses:
-            raise NotToldError(f"{target.host} has no address")
-        for address in addresses:
-            why = refusal(address)
-            if why is not None and not (self._hosts.loopback and is_loopback(address)):
-                raise NotToldError(f"{target.host} resolves to {address}, which is {why}: that is not called")
-        return addresses
+            trouble = f"{call.host} does not answer: {error}"
+            continue
+        return _exchange(connected, call, read, deadline, timeout_s, tls)
+    raise NotAnsweredError(trouble)
 
-    def _exchange(
-        self, connected: socket.socket, target: Target, headers: Mapping[str, str], body: bytes, deadline: float
-    ) -> int:
-        connection = http.client.HTTPConnection(target.host, target.port)
-        status, trouble = 0, ""
-        with _Watchdog(connected, self._left_s(deadline)) as watched:
-            try:
-                if target.scheme == "https":
-                    watched.wrap(self._tls or ssl.create_default_context(), target.host)
-                connection.sock = watched.connected
-                connection.request("POST", target.path, body, {**headers, "Host": target.host_header})
-                status = connection.getresponse().status
-            except (OSError, http.client.HTTPException) as error:
-                trouble = f"{target.host}: {type(error).__name__}: {str(error)[:300]}"
-            finally:
-                connection.close()
-        if watched.bit:  # what was read until then only looks like an answer
-            raise NotToldError(f"{target.host} did not answer within {self._timeout_s:g} s")
-        if trouble:
-            raise NotToldError(trouble)
-        return status
 
-    @staticmethod
-    def _left_s(deadline: float) -> float:
-        return max(0.01, deadline - time.monotonic())
+def _exchange(
+    connected: socket.socket,
+    call: Call,
+    read: Callable[[http.client.HTTPResponse], T],
+    deadline: float,
+    timeout_s: float,
+    tls: ssl.SSLContext | None,
+) -> T:
+    connection = http.client.HTTPConnection(call.host, call.port)
+    found: list[T] = []
+    trouble = ""
+    with _Watchdog(connected, _left_s(deadline)) as watched:
+        try:
+            if call.scheme == "https":
+                watched.wrap(tls or ssl.create_default_context(), call.host)
+            connection.sock = watched.connected
+            connection.request(call.method, call.path, call.body, dict(call.headers))
+            found.append(read(connection.getresponse()))
+        except (OSError, http.client.HTTPException) as error:
+            trouble = f"{call.host}: {type(error).__name__}: {str(error)[:300]}"
+        finally:
+            connection.close()
+    if watched.bit:  # what was read until then only looks like an answer
+        raise NotAnsweredError(f"{call.host} did not answer within {timeout_s:g} s")
+    if trouble:
+        raise NotAnsweredError(trouble)
+    return found[0]
+
+
+def _left_s(deadline: float) -> float:
+    return max(0.01, deadline - time.monotonic())
 
 
 class _Watchdog:

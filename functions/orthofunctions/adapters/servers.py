@@ -18,7 +18,8 @@ from defusedxml.ElementTree import fromstring
 from orthocontracts.buckets import Bucket, Login
 from orthocontracts.hosts import HostRefusedError, Hosts
 from orthocontracts.sigv4 import object_url, signed_headers
-from orthofunctions.adapters.pinned_get import PORTS, Answer, Resolver, get, resolve
+from orthofunctions.adapters.pinned import Resolver, resolve
+from orthofunctions.adapters.pinned_get import PORTS, Answer, get
 from orthofunctions.ports import (
     BlobChangedError,
     BlobFacts,

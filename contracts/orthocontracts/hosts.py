@@ -37,7 +37,7 @@ class Hosts:
     @classmethod
     def of(cls, patterns: str, internal: str, settings: tuple[str, str]) -> Hosts:
         """From settings: patterns separated by commas."""
-        return cls(_parts(patterns), _parts(internal), settings)
+        return cls(patterns_in(patterns), patterns_in(internal), settings)
 
     def check(self, url: str) -> None:
         """Raises HostRefusedError where this address must not be asked."""
@@ -45,7 +45,7 @@ class Hosts:
         if self._is_internal(scheme, host, port):
             return
         both = " or ".join(self.settings)
-        if not any(_matches(pattern, scheme, host, port) for pattern in self.patterns):
+        if not any(matches(pattern, scheme, host, port) for pattern in self.patterns):
             known = ", ".join((*self.patterns, *self.internal)) or "none"
             raise HostRefusedError(f"{host} is not among the hosts that products are read from ({both}: {known})")
         if scheme == "http":
@@ -58,10 +58,11 @@ class Hosts:
             raise HostRefusedError(f"{host} resolves to {address}, which is {why}: {self.settings[1]} does not name it")
 
     def _is_internal(self, scheme: str, host: str, port: int) -> bool:
-        return any(_matches(pattern, scheme, host, port) for pattern in self.internal)
+        return any(matches(pattern, scheme, host, port) for pattern in self.internal)
 
 
-def _parts(text: str) -> tuple[str, ...]:
+def patterns_in(text: str) -> tuple[str, ...]:
+    """Of a setting, separated by commas."""
     return tuple(part.strip().lower() for part in text.split(",") if part.strip())
 
 
@@ -76,13 +77,16 @@ def _address(url: str) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname.rstrip("."), port or _PORTS[parts.scheme]
 
 
-def _matches(pattern: str, scheme: str, host: str, port: int) -> bool:
-    wanted, colon, number = pattern.rpartition(":")
-    if colon and number.isdigit():
-        if int(number) != port:
-            return False
-    else:
-        wanted = pattern
-        if port != _PORTS[scheme]:
-            return False
+def matches(pattern: str, scheme: str, host: str, port: int) -> bool:
+    """Whether a pattern of a setting means a host, which is a name or an address without brackets."""
+    wanted, wanted_port = _split(pattern)
+    if (wanted_port or _PORTS[scheme]) != port:
+        return False
     return host.endswith(wanted[1:]) if wanted.startswith("*.") else host == wanted
+
+
+def _split(pattern: str) -> tuple[str, int | None]:
+    host, colon, port = pattern.rpartition(":")
+    if colon and port.isdigit() and not (":" in host and not host.startswith("[")):
+        return host.strip("[]"), int(port)
+    return pattern.strip("[]"), None

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from orthocontracts.batches import MAX_EXECUTIONS
 from orthocontracts.model import Identifier
 from orthocontracts.requests import Request
-from orthofunctions.api.execution import parse_json, request_of
+from orthofunctions.api.bodies import parse_json
+from orthofunctions.api.execution import request_of
 from orthofunctions.api.problems import Error, ProblemError, error, errors_of, invalid
 from orthofunctions.domain.processes import PROCESSES
 from orthofunctions.domain.targets import AllowedHosts

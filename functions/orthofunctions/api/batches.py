@@ -15,9 +15,9 @@ from orthocontracts.requests import Request
 from orthocontracts.states import JobState
 from orthofunctions.api.admission import admit_requests, admit_retries
 from orthofunctions.api.batch_body import AskedBatch, parse_batch
+from orthofunctions.api.bodies import read_body
 from orthofunctions.api.context import Caller, Reader, Submitter
 from orthofunctions.api.estimates import estimate_document
-from orthofunctions.api.execution import read_body
 from orthofunctions.api.paging import next_link, read_token, write_token
 from orthofunctions.api.problems import ProblemError, error, invalid
 from orthofunctions.api.shapes import answer, ref

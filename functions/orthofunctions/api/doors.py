@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from orthofunctions.api.execution import parse_json, read_body
+from orthofunctions.api.bodies import parse_json, read_body
 from orthofunctions.api.problems import ProblemError, errors_of, invalid
 from orthofunctions.bootstrap import System
 from orthofunctions.domain.announced import NotAnnouncedError

@@ -14,9 +14,10 @@ from starlette.concurrency import run_in_threadpool
 
 from orthocontracts.orders import StandingOrder
 from orthofunctions.api.admission import check_groups
+from orthofunctions.api.bodies import parse_json, read_body
 from orthofunctions.api.context import Caller, Reader, Submitter
 from orthofunctions.api.documents import status_document
-from orthofunctions.api.execution import parse_json, read_body, subscriber_in
+from orthofunctions.api.execution import subscriber_in
 from orthofunctions.api.problems import Error, ProblemError, error, errors_of, invalid
 from orthofunctions.api.queries import interval_of
 from orthofunctions.api.shapes import answer, ref

@@ -9,9 +9,10 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from orthofunctions.api.admission import admit_requests
+from orthofunctions.api.bodies import parse_json, read_body
 from orthofunctions.api.context import Caller, Reader, Submitter
 from orthofunctions.api.documents import status_document
-from orthofunctions.api.execution import OUTPUT, parse_json, read_body, request_of
+from orthofunctions.api.execution import OUTPUT, request_of
 from orthofunctions.api.paging import next_link, read_token, write_token
 from orthofunctions.api.problems import NO_SUCH_PROCESS, ProblemError
 from orthofunctions.api.schemas import input_descriptions

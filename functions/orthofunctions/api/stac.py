@@ -13,8 +13,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
+from orthofunctions.api.bodies import parse_json, read_body
 from orthofunctions.api.context import Caller, Reader
-from orthofunctions.api.execution import read_body
 from orthofunctions.api.problems import ProblemError
 from orthofunctions.api.shapes import answer, ref
 from orthofunctions.api.stac_documents import (
@@ -29,7 +29,7 @@ from orthofunctions.api.stac_documents import (
     queryables_document,
     root_document,
 )
-from orthofunctions.api.stac_query import is_digest, of_body, of_parameters, read_json
+from orthofunctions.api.stac_query import is_digest, of_body, of_parameters
 from orthofunctions.domain.stac_collections import collection_document
 from orthofunctions.usecases.item_links import linked_item
 from orthofunctions.usecases.search import (
@@ -157,7 +157,7 @@ async def search_by_post(request: Request, asked: Reader) -> JSONResponse:
 
 
 def _search_by_post(text: bytes, asked: Caller) -> JSONResponse:
-    body = read_json(text, "the body")
+    body = parse_json(text)
     if not isinstance(body, dict):
         raise ProblemError(400, "Invalid search", "the body is a JSON object")
     page = _found(asked, of_body(body, asked.user))

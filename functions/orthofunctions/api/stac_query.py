@@ -40,7 +40,7 @@ def of_parameters(parameters: Mapping[str, str], user: str) -> Search:
     if "bbox" in body:
         body["bbox"] = [_number("bbox", one) for one in body["bbox"].split(",")]
     if "intersects" in body:
-        body["intersects"] = read_json(body["intersects"], "intersects")
+        body["intersects"] = _geometry_in(body["intersects"])
     for name in ("ids", "collections"):
         if name in body:
             body[name] = [one for one in body[name].split(",") if one]
@@ -93,16 +93,16 @@ def of_body(body: Mapping[str, Any], user: str) -> Search:
     )
 
 
-def read_json(text: str | bytes, what: str) -> Any:
+def is_digest(text: str) -> bool:
+    return _DIGEST.fullmatch(text) is not None
+
+
+def _geometry_in(text: str) -> Any:
     """JSON without NaN and Infinity."""
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise _bad(f"{what} is not JSON: {str(error)[:200]}") from error
-
-
-def is_digest(text: str) -> bool:
-    return _DIGEST.fullmatch(text) is not None
+        raise _bad(f"intersects is not JSON: {str(error)[:200]}") from error
 
 
 def _no_constant(name: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from orthocontracts.addresses import is_loopback
+from orthocontracts.hosts import matches, patterns_in
 
 _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*\.?|\[[0-9a-f:.]+\]")
 _PORTS = {"https": 443, "http": 80}
@@ -54,7 +55,7 @@ class AllowedHosts:
     @classmethod
     def of(cls, text: str, *, loopback: bool = False) -> AllowedHosts:
         """Patterns as a setting has them, separated by commas."""
-        return cls(tuple(one.strip().lower() for one in text.split(",") if one.strip()), loopback)
+        return cls(patterns_in(text), loopback)
 
     def target(self, url: str) -> Target:
         """The parts of an address that is allowed.
@@ -100,18 +101,6 @@ def _parsed(url: str) -> Target:
 
 
 def _matches(pattern: str, target: Target) -> bool:
-    host, port = _split(pattern)
-    if (port or _PORTS[target.scheme]) != target.port:
-        return False
-    if host == "*":
-        return True
-    if host.startswith("*."):
-        return target.host.endswith(host[1:])
-    return target.host == host
-
-
-def _split(pattern: str) -> tuple[str, int | None]:
-    host, colon, port = pattern.rpartition(":")
-    if colon and port.isdigit() and not (":" in host and not host.startswith("[")):
-        return host.strip("[]"), int(port)
-    return pattern.strip("[]"), None
+    if pattern.partition(":")[0] == "*":  # this very host, then
+        pattern = f"[{target.host}]{pattern[1:]}"
+    return matches(pattern, target.scheme, target.host, target.port)

@@ -9,7 +9,7 @@ import httpx
 
 
 class AsgiClient:
-    """``get``, ``post`` and ``delete`` as httpx has them; an exception inside the application becomes its answer."""
+    """``get``, ``post`` and ``delete`` as httpx has them. An exception that leaves the application is raised, as Azure would not answer."""
 
     def __init__(self, app: Any, base_url: str) -> None:
         self._app, self._base_url = app, base_url
@@ -25,7 +25,7 @@ class AsgiClient:
 
     def _call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
+            transport = httpx.ASGITransport(self._app)
             async with httpx.AsyncClient(transport=transport, base_url=self._base_url) as client:
                 return await client.request(method, path, **arguments)
 

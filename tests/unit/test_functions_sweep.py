@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,7 +19,7 @@ from orthocontracts.states import OutputState, TaskState
 from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.domain.records import AgentRecord, DigestRecord
 from orthofunctions.domain.runtimes import RUNS_TO_BELIEVE
-from orthofunctions.ports import Ports
+from orthofunctions.ports import Ports, Row
 from orthofunctions.usecases import capacity
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.capacity import note_status
@@ -324,6 +325,21 @@ class TestRepair:
         world.clock.advance(10_000)
         sweep_agents(world.ports)
         assert [agent.agent for agent in all_agents(world.ports)] == ["node-2"]
+
+    def test_rows_of_workers_in_the_words_of_another_version_stop_nobody(self, world: World) -> None:
+        world.status("node-1")
+        (row,) = world.ports.tables.query(names.TABLE_AGENTS)
+        newer = json.loads(str(row.values["agents_00"]))
+        newer[0]["mood"] = "of a version to come"
+        world.ports.tables.put(names.TABLE_AGENTS, replace(row, values={"agents_00": json.dumps(newer)}))
+        world.ports.tables.put(names.TABLE_AGENTS, Row("hpc", "node-7", {"session": "s1", "slots": 4}))
+        world.ports.tables.put(names.TABLE_AGENTS, Row("hpc", "998", {"agents_00": '[{"mood": "cut off'}))
+        world.round()
+        assert [agent.agent for agent in all_agents(world.ports)] == ["node-1"]
+        world.clock.advance(90_000)
+        world.sweep()
+        sweep_agents(world.ports)
+        assert list(world.ports.tables.query(names.TABLE_AGENTS)) == []
 
 
 class TestCancel:

@@ -27,10 +27,19 @@ class AnswerHeaders:
         added: dict[str, str] = {}
         scope[_KEY] = added
 
+        is_answered = False
+
         async def sending(message: Message) -> None:
+            nonlocal is_answered
+            is_answered = True
             if message["type"] == "http.response.start":
                 extra = [(name.lower().encode(), value.encode("latin-1")) for name, value in added.items()]
                 message = {**message, "headers": [*message.get("headers", []), *extra]}
             await send(message)
 
-        await self._app(scope, receive, sending)
+        try:
+            await self._app(scope, receive, sending)
+        except Exception:
+            # Starlette has logged it and answered, and raises it again: Azure would then answer for us, with nothing
+            if not is_answered:
+                raise

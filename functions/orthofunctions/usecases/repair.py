@@ -6,6 +6,7 @@ repeats.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +18,7 @@ from orthocontracts.tasks import job_of_task
 from orthofunctions.domain.pending_index import index_rows
 from orthofunctions.domain.records import ActiveRecord, DigestRecord, DigestState, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
-from orthofunctions.ports import Ports, RowExistsError
+from orthofunctions.ports import Ports, RowChangedError, RowExistsError
 from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.commit import adopt
 from orthofunctions.usecases.digests import STATE_KEY, end_output, fail_digest
@@ -153,7 +154,10 @@ def sweep_agents(ports: Ports) -> None:
     """Forget workers nobody has heard from for a day."""
     for page in list(all_pages(ports)):
         kept = {name: one for name, one in page.agents.items() if ports.clock.now() - one.received_at <= AGENT_KEPT}
-        if len(kept) < len(page.agents):  # where it changes meanwhile the next sweep looks again
+        if not kept:  # a row that cannot be read goes too
+            with contextlib.suppress(RowChangedError):
+                ports.tables.delete(names.TABLE_AGENTS, page.pool, page.key, etag=page.etag)
+        elif len(kept) < len(page.agents):  # where it changes meanwhile the next sweep looks again
             store_pages(ports, [replace(page, agents=kept)])
 
 

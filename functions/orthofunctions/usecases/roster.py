@@ -7,8 +7,9 @@ to read. They share rows by a hash of their names, each a JSON text that is chan
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,9 +18,12 @@ from orthofunctions.domain.records import AgentRecord
 from orthofunctions.ports import Change, Ports, Row, RowChangedError, RowExistsError
 from orthofunctions.usecases.rows import MOST_CHANGES, parts
 
+logger = logging.getLogger(__name__)
+
 _CHARACTERS: Final = 30_000  # a text of a table holds 32 Ki
 _CLOSE: Final = 4
 _TIMES: Final = ("at", "received_at", "starts_at")
+_FIELDS: Final = frozenset(field.name for field in fields(AgentRecord)) - {"pool"}
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,15 @@ class Page:
 
     @classmethod
     def of(cls, row: Row) -> Page:
+        """A row that cannot be read, of another version say, is an empty page: workers tell again within half a minute."""
         text = "".join(str(row.values[name]) for name in sorted(row.values))
-        agents = (_agent(row.partition, values) for values in json.loads(text or "[]"))
+        try:
+            agents = [_agent(row.partition, values) for values in json.loads(text or "[]")]
+        except (AttributeError, TypeError, ValueError) as error:
+            logger.warning(
+                "row %s of pool %s: %s", row.key, row.partition, error, extra={"action": "agents_unreadable"}
+            )
+            agents = []
         return cls(row.partition, row.key, {agent.agent: agent for agent in agents}, row.etag)
 
     def to_row(self) -> Row:
@@ -101,7 +112,9 @@ def _values(agent: AgentRecord) -> dict[str, Any]:
 
 
 def _agent(pool: str, values: dict[str, Any]) -> AgentRecord:
+    """What a newer version says besides is left out."""
+    known = {name: value for name, value in values.items() if name in _FIELDS}
     for name in _TIMES:
-        if name in values:
-            values[name] = datetime.fromisoformat(values[name])
-    return AgentRecord(pool=pool, **values)
+        if name in known:
+            known[name] = datetime.fromisoformat(known[name])
+    return AgentRecord(pool=pool, **known)

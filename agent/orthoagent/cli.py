@@ -31,7 +31,7 @@ S = TypeVar("S", bound=BrokerSettings)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 a clean end, 1 a failure, 2 unusable settings, 3 the broker denies this agent."""
-    parsed = _parser().parse_args(arguments)
+    parsed = make_parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = parsed.run
     try:
         return command(parsed)
@@ -159,7 +159,7 @@ def _run(program: Coroutine[Any, Any, None], *, is_daemon: bool = False) -> int:
     return EXIT_RIGHTS if isinstance(failure, RightsError) else EXIT_FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="orthoagent",
         description="The orthoburst worker. All settings are variables that start with ORTHOAGENT_.",

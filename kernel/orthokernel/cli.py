@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     from orthokernel.errors import KernelError  # noqa: PLC0415 (`--help` loads nothing)
 
     try:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 _ORBITS = "Sentinel-1: take the orbit from the best EOF file in here (or from this file), not from the annotation"
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="orthokernel",
         description="Satellite products into map-projected images: Sentinel-1, -2 and -3, and images with RPC.",

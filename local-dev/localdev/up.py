@@ -18,6 +18,7 @@ from localdev.servers.process import ServerError
 from localdev.stack import Stack, StackSpec
 
 STATE = Path(__file__).resolve().parents[1] / ".state"
+ADDRESSES = "addresses.json"
 
 
 @contextlib.contextmanager
@@ -30,6 +31,17 @@ def held(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise SystemExit(f"something already runs in {folder}: stop it, or give another --folder") from None
         yield
+
+
+@contextlib.contextmanager
+def written(path: Path, addresses: dict[str, str]) -> Iterator[None]:
+    """As long as the system is up, tell other commands of this folder where it listens."""
+    path.touch(mode=0o600)  # the storage's key is in it
+    path.write_text(json.dumps(addresses))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def wait_for_stop() -> None:
@@ -64,7 +76,7 @@ def main() -> int:
     with held(spec.folder):
         say.print("starting storage, broker, functions host and agents …")
         try:
-            with Stack(spec) as stack:
+            with Stack(spec) as stack, written(spec.folder / ADDRESSES, stack.addresses()):
                 if arguments.json:
                     print(json.dumps(stack.addresses()), flush=True)
                 else:

@@ -9,7 +9,10 @@ import httpx
 
 
 class AsgiClient:
-    """``get``, ``post`` and ``delete`` as httpx has them. An exception that leaves the application is raised, as Azure would not answer."""
+    """``get``, ``post`` and ``delete`` as httpx has them.
+
+    An exception that leaves the application is raised: Azure would not answer.
+    """
 
     def __init__(self, app: Any, base_url: str) -> None:
         self._app, self._base_url = app, base_url

@@ -37,7 +37,7 @@ class Page:
 
     @classmethod
     def of(cls, row: Row) -> Page:
-        """A row that cannot be read, of another version say, is an empty page: workers tell again within half a minute."""
+        """A row that cannot be read, of another version say, is an empty page: workers tell again soon."""
         text = "".join(str(row.values[name]) for name in sorted(row.values))
         try:
             agents = [_agent(row.partition, values) for values in json.loads(text or "[]")]

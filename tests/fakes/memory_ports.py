@@ -159,6 +159,9 @@ class MemoryQueues:
     def remove(self, queue: str, message: MemoryMessage) -> None:
         self._queues[queue] = [one for one in self._queues[queue] if one is not message]
 
+    def lose_everything(self) -> None:
+        self._queues.clear()
+
     def bodies(self, queue: str) -> list[str]:
         return [message.body for message in self._queues.get(queue, [])]
 

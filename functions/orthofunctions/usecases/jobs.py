@@ -40,9 +40,9 @@ def new_job(request: Request, source: str, created_at: datetime) -> JobRecord:
     )
 
 
-def open_job(ports: Ports, request: Request, source: str) -> JobRecord:
-    """The row of a request's job, made where it is not there yet."""
-    job = new_job(request, source, ports.clock.now())
+def open_job(ports: Ports, request: Request, source: str, created_at: datetime | None = None) -> JobRecord:
+    """The row of a request's job, made where it is not there yet; by default it is created now."""
+    job = new_job(request, source, created_at or ports.clock.now())
     if (there := find_job(ports, job.user, job.job_id)) is not None:
         return there
     note_owner(ports, job.user, request.shared_with)

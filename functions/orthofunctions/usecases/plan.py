@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -61,7 +61,7 @@ def plan_request(ports: Ports, request: Request, limits: Limits, rules: Rules) -
             "cannot plan: %s", error, extra={"action": "plan_failed", "job_id": job.job_id, "kind": error.kind}
         )
         return fail_job(ports, job, error.fault())
-    n_tasks = _carry_out(ports, job, plan, rules)
+    n_tasks = carry_out(ports, job, plan, rules)
     job = change_job(
         ports, job, lambda now: None if now.planned else now.changed(planned=True, n_outputs=len(plan.outputs))
     )
@@ -143,8 +143,17 @@ def images(job_id: str, request: Request, limits: Limits, look: Lookup, now: dat
     )
 
 
-def _carry_out(ports: Ports, job: JobRecord, plan: Plan, rules: Rules) -> int:
-    """Settle every output, then make the tasks that have any left to make. Returns how many."""
+def carry_out(
+    ports: Ports, job: JobRecord, plan: Plan, rules: Rules, *, releases: Callable[[str], int] | None = None
+) -> int:
+    """Settle every output, then make the tasks that have any left to make. Returns how many; repeated, none.
+
+    Parameters
+    ----------
+    releases : callable, optional
+        Where rows of tasks may have been lost: the latest release that a task ever had. It begins above it, so that no
+        two releases share a number.
+    """
     with ThreadPoolExecutor(min(PARALLEL_OUTPUTS, len(plan.outputs))) as pool:
         settled = list(pool.map(lambda planned: settle_output(ports, job, planned), plan.outputs))
     made = 0
@@ -165,7 +174,8 @@ def _carry_out(ports: Ports, job: JobRecord, plan: Plan, rules: Rules) -> int:
         if (mine := claimed[spec.task_id])
     ]
     for task in _with_turns(ports, job.user, tasks):
-        _make_task(ports, task)
+        again = task.changed(release=releases(task.task_id), makes_all=False) if releases else task
+        _make_task(ports, again)
         made += 1
     return made
 

@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{done.n_tasks} tasks, {done.n_rows} further rows, {done.n_items} images of the index; "
         f"{done.n_requests} requests and batches sent to be planned\n"
     )
+    if done.n_restored and done.copied_at:
+        sys.stdout.write(f"{done.n_restored} rows from the copy of {done.copied_at:%Y-%m-%d %H:%M} UTC\n")
     if done.unplanned:
         told = "ended: to be asked for again" if asked.queues_lost else "not planned yet; --queues-lost ends them"
         sys.stdout.write(f"{len(done.unplanned)} jobs {told}: {_some(done.unplanned)}\n")

@@ -9,9 +9,13 @@ from fakes.world import World, run_to_the_end
 from orthocontracts import names
 from orthocontracts.requests import Request
 from orthocontracts.states import JobState, OutputState, TaskState
+from orthofunctions.domain.keytext import id_of
+from orthofunctions.domain.principals import Scope
+from orthofunctions.usecases.backup import back_up
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.index import index_digest
 from orthofunctions.usecases.jobs import change_job, find_job, open_job
+from orthofunctions.usecases.keys import KeyOrder, find_key, make_key
 from orthofunctions.usecases.rebuild import give_up_unplanned, rebuild
 from orthofunctions.usecases.settle import settle_job
 from orthofunctions.usecases.submit import submit
@@ -148,3 +152,26 @@ def test_requests_that_were_not_planned_yet(world: World) -> None:
     assert ended is not None
     assert (ended.final, ended.fault_kind) == (JobState.FAILED, "Lost")
     assert open_job(world.ports, large, "http").final is None
+
+
+def test_keys_orders_and_spend_come_from_the_copy_of_the_day(world: World) -> None:
+    _, record = make_key(world.ports, KeyOrder("laptop", "ana", frozenset({Scope.READ}), created_by="operator"))
+    ledger = list(world.ports.tables.query(names.TABLE_LEDGER))
+    assert ledger, "runs on the centre are in it too"
+    assert back_up(world.ports) > 0
+    assert back_up(world.ports) == 0, "once a day"
+    _, later = make_key(world.ports, KeyOrder("phone", "ana", frozenset({Scope.READ}), created_by="operator"))
+    lose(world, names.TABLES, queues=True)
+    done = rebuild(world.ports, world.rules)
+    assert done.n_restored > 0
+    found = find_key(world.ports, id_of(record.digest))
+    assert found is not None
+    assert found.changed(etag="") == record.changed(etag="")
+    assert find_key(world.ports, id_of(later.digest)) is None, "made since: it is to be made again"
+    now = list(world.ports.tables.query(names.TABLE_LEDGER))
+    assert [(row.partition, row.key, row.values) for row in now] == [
+        (row.partition, row.key, row.values) for row in ledger
+    ]
+    world.clock.advance(15 * 86_400)
+    assert back_up(world.ports) > 0
+    assert {blob.name.split("/")[1] for blob in world.blobs.list(names.CONTAINER_CONTROL, "backup/")} == {"2026-05-16"}

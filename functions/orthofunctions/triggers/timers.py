@@ -5,6 +5,7 @@ from __future__ import annotations
 import azure.functions as func
 
 from orthofunctions.bootstrap import system
+from orthofunctions.usecases.backup import back_up
 from orthofunctions.usecases.expire import expire_jobs
 from orthofunctions.usecases.expire_batches import expire_batches
 from orthofunctions.usecases.index import repair_index
@@ -43,6 +44,7 @@ def run_loads(timer: func.TimerRequest) -> None:
 @blueprint.function_name("housekeeping")
 @blueprint.timer_trigger("timer", schedule="0 20 * * * *")
 def run_housekeeping(timer: func.TimerRequest) -> None:
+    back_up(system().ports)
     expire_jobs(system().ports, system().rules)
     expire_batches(system().ports)
     repair_index(system().ports)

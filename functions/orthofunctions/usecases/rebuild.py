@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -23,6 +24,7 @@ from orthofunctions.domain.plans import Plan
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import BlobMissingError, Ports
+from orthofunctions.usecases.backup import restore
 from orthofunctions.usecases.batches import find_batch
 from orthofunctions.usecases.index import repair_index
 from orthofunctions.usecases.jobs import change_job, find_job, open_job
@@ -51,6 +53,10 @@ class Rebuilt:
     n_jobs, n_tasks, n_requests, n_rows, n_items : int
         Jobs whose row was missing, tasks, requests and batches to be planned, further rows, images that the
         catalogue's index lacked.
+    n_restored : int
+        Rows of the day's copy (`usecases.backup`) that were missing.
+    copied_at : datetime, optional
+        When that copy was made; what was changed since is as it was then.
     unreadable : list of str
         Plans that cannot be read: their jobs are to be asked for again.
     unplanned : list of str
@@ -63,6 +69,8 @@ class Rebuilt:
     n_requests: int = 0
     n_rows: int = 0
     n_items: int = 0
+    n_restored: int = 0
+    copied_at: datetime | None = None
     unreadable: list[str] = field(default_factory=list)
     unplanned: list[str] = field(default_factory=list)
 
@@ -76,6 +84,7 @@ def rebuild(ports: Ports, rules: Rules, *, tell: Callable[[int], None] = lambda 
         Is told how many plans have been looked at.
     """
     done = Rebuilt()
+    done.n_restored, done.copied_at = restore(ports)
     planned = [blob.name.removesuffix(".json") for blob in ports.blobs.list(names.CONTAINER_PLANS)]
     with ThreadPoolExecutor(PARALLEL_PLANS) as pool:
         for job_id, made in zip(planned, pool.map(lambda one: _replay(ports, rules, one), planned), strict=True):

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from orthoagent import operate
+from orthoagent import enroll, operate
 from orthoagent.bootstrap import run_doctor, run_presence, run_watch, run_worker, set_up_logs
 from orthoagent.envfile import EnvFileError, read_env_file
 from orthoagent.errors import AgentError, RightsError
@@ -119,6 +119,22 @@ def _hand_back(parsed: argparse.Namespace) -> int:
     return _run(order())
 
 
+def _enroll(parsed: argparse.Namespace) -> int:
+    async def enrolling() -> None:
+        paths = enroll.Paths(parsed.folder, parsed.agent)
+        if parsed.certificate is None:
+            enroll.ask(paths)
+            _say(f"{paths.request}: for the authority (authority sign {paths.request.name}); the key stays here. Then:")
+            _say(f"orthoagent enroll {parsed.agent} --folder {parsed.folder} --certificate {paths.certificate.name}")
+            return
+        ends = enroll.take(paths, parsed.certificate, parsed.authority)
+        _say(f"ORTHOAGENT_BROKER_CERT_FILE={paths.certificate}")
+        _say(f"ORTHOAGENT_BROKER_KEY_FILE={paths.key}")
+        _say(f"until {ends}")
+
+    return _run(enrolling())
+
+
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
@@ -215,6 +231,17 @@ def make_parser() -> argparse.ArgumentParser:
     )
     cancel.add_argument("tasks", nargs="+", metavar="TASK")
     cancel.set_defaults(run=_hand_back)
+    enrolling = commands.add_parser(
+        "enroll",
+        help="make a key and a request for the broker's authority; then, put the certificate in place",
+        description="Without --certificate: make a key, which stays here, and a request. With it: put the certificate "
+        "in place, once it is seen to be this agent's. To renew, the same again: the agent goes on meanwhile.",
+    )
+    enrolling.add_argument("agent", metavar="AGENT", help="its id, or functions, presence, operator")
+    enrolling.add_argument("--folder", type=Path, default=Path(), metavar="FOLDER", help="of the files; default: here")
+    enrolling.add_argument("--certificate", type=Path, metavar="FILE", help="what the authority made of the request")
+    enrolling.add_argument("--authority", type=Path, metavar="FILE", help="ca.crt, to hold the certificate against")
+    enrolling.set_defaults(run=_enroll)
     return parser
 
 

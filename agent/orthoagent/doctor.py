@@ -26,6 +26,7 @@ from orthoagent.adapters.clients import open_storage
 from orthoagent.adapters.mqtt import client_for, subscribe
 from orthoagent.adapters.process import ChildDoesNotStartError, ComputeChild
 from orthoagent.adapters.sites import Sites
+from orthoagent.enroll import ends_soon
 from orthoagent.errors import AgentError, FaultError
 from orthoagent.logs import redact
 from orthoagent.settings import Settings, available_cores
@@ -39,6 +40,7 @@ CLOCK_WARN_S, CLOCK_FAIL_S = 30.0, 300.0
 """Links begin and end by the service's clock."""
 SCRATCH_WARN_BYTES = 20e9
 """A Sentinel-1 product inflated, a DEM and a tile's images, with some room."""
+CERTIFICATE_WARN_S = 7 * 86_400.0
 DISK_PROBE_BYTES = 64 << 20
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "lustre", "gpfs", "beegfs", "cifs", "fuse.sshfs", "ceph", "afs"})
 
@@ -273,7 +275,11 @@ async def _broker(settings: Settings) -> Finding:
         return Finding("broker", "fail", found, "its login must be the agent's id, see infra/mosquitto")
     except (aiomqtt.MqttError, AgentError) as error:
         return Finding("broker", "fail", str(error), "is its host reachable, and the login right?")
-    return Finding("broker", "ok", f"an echo on {topic} after {1000 * (time.monotonic() - began_s):.0f} ms")
+    found = f"an echo on {topic} after {1000 * (time.monotonic() - began_s):.0f} ms"
+    if settings.broker_cert_file is not None and ends_soon(settings.broker_cert_file, CERTIFICATE_WARN_S):
+        found += f"; {settings.broker_cert_file} ends within {CERTIFICATE_WARN_S / 86_400:g} days"
+        return Finding("broker", "warn", found, f"orthoagent enroll {settings.agent} renews it")
+    return Finding("broker", "ok", found)
 
 
 async def _dem(settings: Settings, dem: str | None) -> Finding:

@@ -19,9 +19,10 @@ from orthocontracts.batches import BatchEnvelope
 from orthocontracts.messages import Fault
 from orthocontracts.model import Document
 from orthocontracts.requests import RequestEnvelope
+from orthocontracts.states import OutputState
 from orthocontracts.tasks import job_of_task
 from orthofunctions.domain.plans import Plan
-from orthofunctions.domain.records import JobRecord
+from orthofunctions.domain.records import JobRecord, OutputRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.backup import restore
@@ -98,6 +99,7 @@ def rebuild(ports: Ports, rules: Rules, *, tell: Callable[[int], None] = lambda 
     everything = Share(0, SHARES)
     done.n_rows = repair_rows(ports, rules, everything) + repair_outputs(ports, everything)
     done.n_items = repair_index(ports)
+    _note_owners(ports)
     unplanned = [
         job for job in find(ports.tables, JobRecord) if not (job.planned or job.cancelled or job.final or job.expiring)
     ]
@@ -119,6 +121,15 @@ def give_up_unplanned(ports: Ports, job_ids: list[str]) -> None:
             fail_job(ports, job, lost)
 
 
+def _note_owners(ports: Ports) -> None:
+    """Each user once, with all groups their jobs are shared with."""
+    groups: dict[str, set[str]] = {}
+    for job in find(ports.tables, JobRecord):
+        groups.setdefault(job.user, set()).update(filter(None, job.shared_with.split(",")))
+    for user, shared in groups.items():
+        note_owner(ports, user, sorted(shared))
+
+
 def _replay(ports: Ports, rules: Rules, job_id: str) -> tuple[int, int] | None:
     """How many jobs and tasks were made; None where the plan cannot be read."""
     try:
@@ -131,16 +142,22 @@ def _replay(ports: Ports, rules: Rules, job_id: str) -> tuple[int, int] | None:
         )
         return None
     there = find_job(ports, plan.request.user, job_id)
-    note_owner(ports, plan.request.user, plan.request.shared_with)
-    job = there or open_job(ports, plan.request, "queue", plan.made_at)
-    if job.cancelled or job.expiring:
+    if there is not None and (there.cancelled or there.expiring or _is_over(ports, there, plan)):
         return 0, 0
+    job = there or open_job(ports, plan.request, "queue", plan.made_at)
     n_tasks = carry_out(ports, job, plan, rules, releases=lambda task_id: _latest_release(ports, task_id))
     job = change_job(
         ports, job, lambda now: None if now.planned else now.changed(planned=True, n_outputs=len(plan.outputs))
     )
     settle_job(ports, job)
     return int(there is None), n_tasks
+
+
+def _is_over(ports: Ports, job: JobRecord, plan: Plan) -> bool:
+    """Whether all rows of its outputs are there and nothing is waited for, which is so of most."""
+    outputs = list(find(ports.tables, OutputRecord, partition=job.job_id))
+    waited_for = any(output.state is OutputState.WANTED for output in outputs)
+    return job.planned and len(outputs) == len(plan.outputs) and not waited_for
 
 
 def _latest_release(ports: Ports, task_id: str) -> int:

@@ -10,16 +10,14 @@ from dataclasses import dataclass, field
 import requests
 
 from orthocontracts.brokers import BrokerAddress
+from orthofunctions.adapters.account import Account, by_identity, by_key
 from orthofunctions.adapters.bell import MqttBell, SilentBell
-from orthofunctions.adapters.blobs import AzureBlobs
 from orthofunctions.adapters.clock import SystemClock
 from orthofunctions.adapters.issuer import IssuerKeys
-from orthofunctions.adapters.links import AccountKeyLinks
 from orthofunctions.adapters.pages import HttpPages
+from orthofunctions.adapters.pem import as_file
 from orthofunctions.adapters.poster import PinnedPoster
-from orthofunctions.adapters.queues import AzureQueues
 from orthofunctions.adapters.servers import Servers
-from orthofunctions.adapters.tables import AzureTables
 from orthofunctions.adapters.transport import new_session
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.rules import Rules
@@ -61,15 +59,15 @@ def build(settings: Settings) -> System:
     """A system from settings. Clients connect when they are first used."""
     # At INFO the SDK logs every request with its headers: noise, and too near to secrets.
     logging.getLogger("azure").setLevel(logging.WARNING)
-    storage = settings.storage.get_secret_value()
     session = new_session()
+    account = open_account(settings, session)
     return System(
         settings=settings,
         ports=Ports(
-            blobs=AzureBlobs.connect(storage, session),
-            queues=AzureQueues.connect(storage, session),
-            tables=AzureTables.connect(storage, session),
-            links=AccountKeyLinks(storage),
+            blobs=account.blobs,
+            queues=account.queues,
+            tables=account.tables,
+            links=account.links,
             bell=_bell(settings),
             clock=SystemClock(),
             remote=Servers(settings.hosts(), settings.product_buckets, settings.product_logins),
@@ -80,6 +78,14 @@ def build(settings: Settings) -> System:
         issuer=IssuerKeys(settings.oidc_issuer, session) if settings.oidc_issuer else None,
         callers=Callers(in_azure="WEBSITE_SITE_NAME" in os.environ),
     )
+
+
+def open_account(settings: Settings, session: requests.Session) -> Account:
+    """The storage account of the settings."""
+    if settings.storage_account is not None:
+        return by_identity(settings.storage_account, session)
+    assert settings.storage is not None  # the settings see to it
+    return by_key(settings.storage.get_secret_value(), session)
 
 
 _lock = threading.Lock()
@@ -97,13 +103,17 @@ def system() -> System:
 def _bell(settings: Settings) -> MqttBell | SilentBell:
     if settings.broker is None:
         return SilentBell()
+    cert_file, key_file = settings.broker_cert_file, settings.broker_key_file
+    if settings.broker_cert is not None and settings.broker_key is not None:
+        cert_file = as_file(settings.broker_cert.get_secret_value())
+        key_file = as_file(settings.broker_key.get_secret_value())
     return MqttBell(
         BrokerAddress.of(
             settings.broker.get_secret_value(),
             user=settings.broker_user,
             password=settings.broker_password.get_secret_value() if settings.broker_password else None,
             ca_file=settings.broker_ca_file,
-            cert_file=settings.broker_cert_file,
-            key_file=settings.broker_key_file,
+            cert_file=cert_file,
+            key_file=key_file,
         )
     )

@@ -30,10 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 issued, 1 no such pool, 2 unusable settings."""
     asked = _parser().parse_args(arguments)
     try:
-        storage = Settings().storage.get_secret_value()
+        settings = Settings()
     except ValidationError as error:
         sys.stderr.write(f"settings: {explain(error)}\n")
         return 2
+    if settings.storage is None:
+        sys.stderr.write("settings: a grant is signed with the account's key: set ORTHOBURST_STORAGE\n")
+        return 2
+    storage = settings.storage.get_secret_value()
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=asked.days)
     if asked.pool is not None and asked.pool not in (known := _pools(storage)):
         sys.stderr.write(f"settings/{names.BLOB_POOLS} has no pool {asked.pool}; it has {', '.join(known)}\n")

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from orthocontracts.wire import explain
-from orthofunctions.bootstrap import build
-from orthofunctions.provision import provision
+from orthofunctions.adapters.transport import new_session
+from orthofunctions.bootstrap import build, open_account
+from orthofunctions.provision import provision_account
 from orthofunctions.settings import Settings
 from orthofunctions.usecases.rebuild import give_up_unplanned, rebuild
 
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"settings: {explain(error)}\n")
         return 2
     began = time.monotonic()
-    provision(settings.storage.get_secret_value())
+    with new_session() as session:
+        provision_account(open_account(settings, session))
     system = build(settings)
     try:
         done = rebuild(system.ports, system.rules, tell=_progress)

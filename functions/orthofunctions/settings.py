@@ -24,10 +24,17 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ORTHOBURST_", extra="ignore", frozen=True)
 
-    storage: SecretStr = Field(
+    storage: SecretStr | None = Field(
+        default=None,
         validation_alias=AliasChoices("ORTHOBURST_STORAGE", "AzureWebJobsStorage"),
         description="Connection string of the storage account with products, queues and tables; "
-        "AzureWebJobsStorage where it is not set.",
+        "AzureWebJobsStorage where it is not set. This or STORAGE_ACCOUNT must be.",
+    )
+    storage_account: str | None = Field(
+        default=None,
+        pattern=r"^https://[a-z0-9]{3,24}\.blob\.[a-z0-9.-]+$",
+        description="https://ACCOUNT.blob.core.windows.net, where this process has an identity with rights there "
+        "(managed identity, az login). Goes before the connection string.",
     )
     broker: SecretStr | None = Field(
         default=None,
@@ -42,6 +49,11 @@ class Settings(BaseSettings):
         default=None, description="PEM file with a client certificate, whose common name is the user at the broker."
     )
     broker_key_file: str | None = Field(default=None, description="PEM file with the certificate's private key.")
+    broker_cert: SecretStr | None = Field(
+        default=None,
+        description="The client certificate itself, PEM, where there is no place for files, as in Azure.",
+    )
+    broker_key: SecretStr | None = Field(default=None, description="Its private key, PEM.")
     local_user: bool | None = Field(
         default=None,
         description="Whether callers on this machine that show nothing are the user local, who may everything. "
@@ -184,6 +196,20 @@ class Settings(BaseSettings):
     month_budget_eur: float | None = Field(
         default=_RULES.month_budget_eur, ge=0, description="Cloud money a month may reserve; no limit where not set."
     )
+
+    @model_validator(mode="after")
+    def _storage_is_named(self) -> Self:
+        if self.storage is None and self.storage_account is None:
+            raise ValueError("set ORTHOBURST_STORAGE_ACCOUNT, or ORTHOBURST_STORAGE (AzureWebJobsStorage)")
+        return self
+
+    @model_validator(mode="after")
+    def _one_certificate(self) -> Self:
+        if (self.broker_cert is None) != (self.broker_key is None):
+            raise ValueError("ORTHOBURST_BROKER_CERT and ORTHOBURST_BROKER_KEY are set together or not at all")
+        if self.broker_cert is not None and (self.broker_cert_file or self.broker_key_file):
+            raise ValueError("the broker's certificate is given as text or as files, not both")
+        return self
 
     @model_validator(mode="after")
     def _the_issuer_is_whole(self) -> Self:

@@ -70,6 +70,7 @@ def functions(registered: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def service(system: bootstrap.System) -> Iterator[BlobServiceClient]:
+    assert system.settings.storage is not None
     with BlobServiceClient.from_connection_string(system.settings.storage.get_secret_value()) as service:
         yield service
 

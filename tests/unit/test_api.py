@@ -369,6 +369,7 @@ def test_settings_hide_their_secrets() -> None:
         {"AzureWebJobsStorage": "AccountKey=hidden", "broker": "mqtt://u:hidden@h", "broker_password": "hidden"}
     )
     assert "hidden" not in repr(settings)
+    assert settings.storage is not None
     assert settings.storage.get_secret_value() == "AccountKey=hidden"
 
 

@@ -23,7 +23,7 @@ from orthofunctions.usecases.learning import learned, machine_of
 from orthofunctions.usecases.ledger import OF_USER, Account, account, month_of
 from orthofunctions.usecases.loads import load_of
 from orthofunctions.usecases.pause import pause, resume
-from orthofunctions.usecases.pending import count_waiting
+from orthofunctions.usecases.pending import backlog
 from orthofunctions.usecases.site import Site, load_site
 
 router = APIRouter()
@@ -55,7 +55,7 @@ def pools(asked: Reader) -> dict[str, Any]:
                 "workers": [_worker(agent, now) for agent in sorted(agents, key=lambda agent: agent.agent)],
             }
         )
-    pending = count_waiting(ports, site.versions(KERNEL_RESULT_VERSION, now, system.rules))
+    pending = backlog(ports, site.versions(KERNEL_RESULT_VERSION, now, system.rules)).n
     return {"pools": found, "pending": pending}
 
 

@@ -26,6 +26,10 @@ class Basis(StrEnum):
     CONFIGURED = "configured"  # a cloud pool: workers come when there is work
 
 
+SILENT_FOR_S = 3600.0
+"""After which a silent worker is no news."""
+
+
 @dataclass(frozen=True)
 class Coming:
     """Slots of a worker that is expected at a moment, in seconds since the epoch."""
@@ -75,6 +79,21 @@ class PoolState:
 def is_live(agent: AgentRecord, now: datetime, rules: Rules) -> bool:
     """Whether a worker was heard from lately and did not say it has gone."""
     return agent.state in ("online", "draining") and is_fresh(agent, now, rules)
+
+
+def is_silent(agent: AgentRecord, now: datetime, rules: Rules) -> bool:
+    """Whether a worker that did not say it has gone has lately ceased to be heard from: within the last hour."""
+    silent_for = now - agent.received_at
+    return agent.state in ("online", "draining") and rules.aged_out_s < silent_for.total_seconds() <= SILENT_FOR_S
+
+
+def was_lost(before: AgentRecord, after: AgentRecord) -> bool:
+    """Whether what came is a last will: a worker writes it as a connection begins, and the broker sends it at its end.
+
+    So it comes after all that was said in between, and is older.
+    """
+    said_goodbye = after.at > before.at
+    return after.state == "offline" and before.state in ("online", "draining") and not said_goodbye
 
 
 def is_fresh(agent: AgentRecord, now: datetime, rules: Rules) -> bool:

@@ -11,7 +11,7 @@ from orthocontracts import names
 from orthocontracts.messages import AgentStatus, Statuses
 from orthocontracts.wire import MAX_MQTT_BYTES, NotUnderstoodError, check_size, read_message
 from orthofunctions.domain.envelopes import NoStatusError, is_several, unwrap
-from orthofunctions.domain.pool_state import free_slots
+from orthofunctions.domain.pool_state import free_slots, was_lost
 from orthofunctions.domain.records import AgentRecord
 from orthofunctions.ports import Ports, RowChangedError
 from orthofunctions.usecases.keep import keep_for_operators
@@ -90,6 +90,10 @@ def _try_to_note(ports: Ports, pool: str, by_page: Mapping[str, Sequence[AgentSt
                 moved.append((before, after))
     if not store_pages(ports, list(changed.values())):
         return None
+    for before, after in moved:
+        if before is not None and was_lost(before, after):
+            about = {"action": "agent_lost", "pool": pool, "agent": after.agent}
+            logger.warning("lost worker %s of pool %s: it went without a goodbye", after.agent, pool, extra=about)
     matter = [after for before, after in moved if _matters(before, after)]
     for one in matter:
         logger.info("%s is %s", one.agent, one.state, extra={"action": "capacity", "pool": pool})

@@ -6,6 +6,7 @@ request or two, and what is too old goes day by day.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,14 +14,16 @@ from typing import Final
 
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
-from orthofunctions.domain.pool_state import is_live, n_running
+from orthofunctions.domain.pool_state import is_live, is_silent, n_running
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.records import AgentRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, Row
-from orthofunctions.usecases.pending import count_waiting
+from orthofunctions.usecases.pending import backlog
 from orthofunctions.usecases.rows import MOST_CHANGES, delete_all, parts, put_all
 from orthofunctions.usecases.site import Site
+
+logger = logging.getLogger(__name__)
 
 KEPT: Final = timedelta(days=14)
 _DAY, _MINUTE = "%Y-%m-%d", "%H%M"
@@ -57,9 +60,18 @@ def note_loads(ports: Ports, rules: Rules) -> None:
     now = ports.clock.now()
     site = Site.read(ports)
     day, minute = now.strftime(_DAY), now.strftime(_MINUTE)
-    rows = [Row(day, minute, {"n": count_waiting(ports, site.versions(KERNEL_RESULT_VERSION, now, rules))})]
+    waiting = backlog(ports, site.versions(KERNEL_RESULT_VERSION, now, rules))
+    oldest_s = 0 if waiting.oldest is None else max(0, round((now - waiting.oldest).total_seconds()))
+    # An alert reads this line's text (infra/azure/modules/alerts.bicep): Azure's host passes no fields on.
+    about = {"action": "waiting", "waiting": waiting.n, "oldest_s": oldest_s}
+    logger.info("waiting: %d tasks, the oldest for %d s", waiting.n, oldest_s, extra=about)
+    rows = [Row(day, minute, {"n": waiting.n})]
     for spec in site.pools:
-        live = [agent for agent in site.agents_of(spec.name) if is_live(agent, now, rules)]
+        agents = site.agents_of(spec.name)
+        live = [agent for agent in agents if is_live(agent, now, rules)]
+        if n_silent := sum(is_silent(agent, now, rules) for agent in agents):
+            about = {"action": "agent_lost", "pool": spec.name, "silent": n_silent}
+            logger.warning("lost workers: %d of pool %s have fallen silent", n_silent, spec.name, extra=about)
         rows.append(Row(day, f"{minute}-{spec.name}", dict(vars(load_of(ports, spec, live)))))
     for part in parts(rows, MOST_CHANGES):
         put_all(ports.tables, names.TABLE_LOADS, part)

@@ -92,19 +92,29 @@ def candidates(ports: Ports, rules: Rules, result_version: int, now: datetime, l
     return found
 
 
-def count_waiting(ports: Ports, result_versions: Iterable[int]) -> int:
-    """Tasks that wait for a decision, those that back off included; beyond `MOST_COUNTED` no more are counted."""
-    ranges = [part for version in result_versions for part in waiting(version)]
-    rows = (
-        ports.tables.query(
+@dataclass(frozen=True)
+class Backlog:
+    """How many tasks wait, and since when the oldest of those that were looked at."""
+
+    n: int
+    oldest: datetime | None
+
+
+def backlog(ports: Ports, result_versions: Iterable[int]) -> Backlog:
+    """Tasks that wait for a decision, those that back off included; beyond `MOST_COUNTED` no more are looked at."""
+    n, oldest = 0, None
+    for part in (part for version in result_versions for part in waiting(version)):
+        rows = ports.tables.query(
             names.TABLE_PENDING,
             partition_from=part.partition_from,
             partition_below=part.partition_below,
             limit=MOST_COUNTED,
         )
-        for part in ranges
-    )
-    return min(MOST_COUNTED, sum(1 for found in rows for _ in found))
+        for row in rows:
+            since = row.values["created_at"]
+            assert isinstance(since, datetime)
+            n, oldest = n + 1, since if oldest is None else min(oldest, since)
+    return Backlog(min(MOST_COUNTED, n), oldest)
 
 
 def current_tasks(ports: Ports, of_a_job: Sequence[Candidate], now: datetime) -> dict[str, TaskRecord]:

@@ -1,0 +1,113 @@
+"""The alerts of infra/azure find the lines that the functions log, by running the functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from bicepfiles.variants import FOLDER, variants
+from fakes.world import RULES, World
+from orthoagent.status import StatusBoard
+from orthocontracts import names
+from orthofunctions.usecases.capacity import note_status
+from orthofunctions.usecases.loads import note_loads
+from orthofunctions.usecases.poison import reconcile_poison
+
+QUERIES = {
+    str(one.body["properties"]["displayName"]).partition(": ")[2]: one.body["properties"]["criteria"]["allOf"][0][
+        "query"
+    ]
+    for one in variants()["prod"]
+    if one.type.endswith("/scheduledQueryRules")
+}
+OLDEST_S = 7200
+
+
+def found(alert: str, lines: list[str]) -> list[str]:
+    """The lines that a query of ours finds: ``startswith``, then ``parse`` and comparisons."""
+    query = QUERIES[alert]
+    lines = [line for line in lines if line.startswith(tuple(re.findall(r'startswith "([^"]+)"', query)))]
+    parse = re.search(
+        r'parse Message with "(.+)" waiting:long "(.+)" oldest_s:long "(.+)" \* '
+        r"\| where waiting > 0 and oldest_s > (\d+)$",
+        query,
+    )
+    if parse is None:
+        assert "parse" not in query
+        return lines
+    before, between, after, limit = parse.groups()
+    matches = [re.fullmatch(f"{before}([0-9]+){between}([0-9]+){after}.*", line) for line in lines]
+    assert all(matches), "a line is not as the query takes it apart"
+    return [one[0] for one in matches if one and int(one[1]) > 0 and int(one[2]) > int(limit)]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Callable[[Callable[[], object]], list[str]]:
+    caplog.set_level("INFO")
+
+    def lines(step: Callable[[], object]) -> list[str]:
+        caplog.clear()
+        step()
+        return [record.getMessage() for record in caplog.records]
+
+    return lines
+
+
+Logged = Callable[[Callable[[], object]], list[str]]
+
+
+def test_a_calm_minute_alerts_nobody_and_breaks_the_silence(world: World, logged: Logged) -> None:
+    calm = logged(lambda: note_loads(world.ports, RULES))
+    assert found("silence", calm)
+    assert not [name for name in ("poison", "oldest-task", "agents-lost") if found(name, calm)]
+
+
+def test_a_task_that_waits_for_too_long_is_told(world: World, logged: Logged) -> None:
+    world.job("r")
+    world.clock.advance(OLDEST_S)
+    assert not found("oldest-task", logged(lambda: note_loads(world.ports, RULES)))
+    world.clock.advance(2)
+    assert found("oldest-task", logged(lambda: note_loads(world.ports, RULES)))
+
+
+def test_a_worker_that_goes_without_a_goodbye_is_told(world: World, logged: Logged) -> None:
+    board = StatusBoard(agent="node-17", pool="hpc", session="s", version="0", machine="m", min_s=10, every_s=30)
+    will, told = board.connect(), board.tell(0)
+    note_status(world.ports, told.to_json())
+    assert found("agents-lost", logged(lambda: note_status(world.ports, will.to_json())))
+    assert not found("agents-lost", logged(lambda: note_status(world.ports, will.to_json())))  # once
+
+
+def test_a_worker_that_says_goodbye_is_not(world: World, logged: Logged) -> None:
+    board = StatusBoard(agent="node-17", pool="hpc", session="s", version="0", machine="m", min_s=10, every_s=30)
+    will, told, goodbye = board.connect(), board.tell(0), board.farewell()
+    note_status(world.ports, told.to_json())
+    assert not found("agents-lost", logged(lambda: note_status(world.ports, goodbye.to_json())))
+    assert not found("agents-lost", logged(lambda: note_status(world.ports, will.to_json())))
+
+
+def test_a_worker_that_falls_silent_is_told_for_an_hour(world: World, logged: Logged) -> None:
+    world.status("node-17")
+    for seconds, is_told in ((0, False), (RULES.aged_out_s + 1, True), (3500, True), (100, False)):
+        world.clock.advance(seconds)
+        assert bool(found("agents-lost", logged(lambda: note_loads(world.ports, RULES)))) is is_told
+
+
+def test_what_cannot_be_read_or_failed_too_often_is_told(world: World, logged: Logged) -> None:
+    assert found("poison", logged(lambda: note_status(world.ports, "no status")))
+    for queue in names.QUEUES:
+        world.queues.send(names.poison_queue(queue), "{}")
+        assert found("poison", logged(lambda: reconcile_poison(world.ports, RULES))), queue
+
+
+def test_every_alert_has_a_runbook() -> None:
+    text = (FOLDER.parents[1] / "docs" / "runbooks.md").read_text()
+    anchors = {heading.lower().replace(" ", "-") for heading in re.findall(r"^## (.+)$", text, re.MULTILINE)}
+    assert {*QUERIES, "undelivered", "budget"} <= anchors

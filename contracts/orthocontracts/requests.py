@@ -284,6 +284,11 @@ class Request(Document):
     subscriber: Subscriber | None = None
     asked: Asked | None = None
     batch: Identifier | None = Field(default=None, description="the batch it came in")
+    replaces: tuple[Identifier, ...] = Field(
+        default=(),
+        max_length=64,
+        description="jobs whose images of the same places were made before all products of the pass were there",
+    )
     shared_with: tuple[Identifier, ...] = Field(
         default=(), max_length=16, description="groups whose members may see the job and its results, as its user may"
     )

@@ -193,6 +193,13 @@ class Settings(BaseSettings):
     parallel_releases: int = Field(
         default=_RULES.parallel_releases, ge=1, le=64, description="Releases a round carries out at the same time."
     )
+    neighbour_wait_s: float = Field(
+        default=_RULES.neighbour_wait_s,
+        ge=0,
+        le=6 * 86_400,
+        description="How long an image of a standing order on the seam between two slices of a pass waits for "
+        "the one that is not there; 0: it is made at once, and again when the other comes.",
+    )
     month_budget_eur: float | None = Field(
         default=_RULES.month_budget_eur, ge=0, description="Cloud money a month may reserve; no limit where not set."
     )

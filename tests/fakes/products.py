@@ -7,6 +7,7 @@ import io
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from orthofunctions.ports import Blobs
 
@@ -14,6 +15,8 @@ ROME = "S1B_IW_GRDH_1SDV_20211223T051122_20211223T051147_030148_039993_5371"
 NEXT_SLICE = "S1B_IW_GRDH_1SDV_20211223T051147_20211223T051212_030148_039993_AB12"
 ROME_RING = ((14.925448, 40.876698), (11.865704, 41.281048), (12.189661, 42.780445), (15.321935, 42.376778))
 NEXT_RING = ((15.321935, 42.376778), (12.189661, 42.780445), (12.52, 44.27), (15.73, 43.87))
+LAST_SLICE = "S1B_IW_GRDH_1SDV_20211223T051212_20211223T051237_030148_039993_CD34"
+LAST_RING = ((15.73, 43.87), (12.52, 44.27), (12.86, 45.76), (16.16, 45.36))
 
 LonLat = tuple[float, float]
 
@@ -27,8 +30,11 @@ def members(stem: str) -> dict[str, bytes]:
     }
 
 
-def manifest(files: Mapping[str, bytes], ring: Sequence[LonLat] = ROME_RING, prologue: str = "") -> bytes:
-    """A SAFE manifest with what a plan reads."""
+def manifest(
+    files: Mapping[str, bytes], ring: Sequence[LonLat] = ROME_RING, prologue: str = "", stem: str = ROME
+) -> bytes:
+    """A SAFE manifest with what a plan reads; times are those of the name."""
+    start, stop = (datetime.strptime(text, "%Y%m%dT%H%M%S").isoformat() for text in stem.split("_")[4:6])
     corners = " ".join(f"{lat},{lon}" for lon, lat in ring)
     listed = "".join(
         f'<dataObject><byteStream mimeType="x" size="{len(data)}"><fileLocation href="./{path}"/>'
@@ -36,8 +42,8 @@ def manifest(files: Mapping[str, bytes], ring: Sequence[LonLat] = ROME_RING, pro
         for path, data in files.items()
     )
     return (
-        f'<?xml version="1.0"?>{prologue}<XFDU><startTime>2021-12-23T05:11:22</startTime>'
-        f"<stopTime>2021-12-23T05:11:47</stopTime><transmitterReceiverPolarisation>VV</transmitterReceiverPolarisation>"
+        f'<?xml version="1.0"?>{prologue}<XFDU><startTime>{start}</startTime>'
+        f"<stopTime>{stop}</stopTime><transmitterReceiverPolarisation>VV</transmitterReceiverPolarisation>"
         f"<coordinates>{corners}</coordinates>{listed}</XFDU>"
     ).encode()
 
@@ -47,7 +53,7 @@ def put_safe(blobs: Blobs, stem: str = ROME, ring: Sequence[LonLat] = ROME_RING)
     files = members(stem)
     for path, data in files.items():
         blobs.write("products", f"{stem}.SAFE/{path}", data)
-    blobs.write("products", f"{stem}.SAFE/manifest.safe", manifest(files, ring))
+    blobs.write("products", f"{stem}.SAFE/manifest.safe", manifest(files, ring, stem=stem))
     return f"products/{stem}.SAFE"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from orthoagent.compute import finish, orthorectify_output
 from orthocontracts.outputs import file_kinds
 from orthocontracts.requests import Request
 from orthofunctions.domain.planning import Limits
+from orthofunctions.domain.plans import Plan
 from orthofunctions.domain.rules import Rules
 from orthofunctions.usecases.plan import plan_request, read_plan
 
@@ -41,6 +42,11 @@ def make(
     assert job.fault_message is None
     plan = read_plan(ports, job.job_id)
     assert plan is not None
+    return make_planned(plan, here, out)
+
+
+def make_planned(plan: Plan, here: Mapping[str, Path], out: Path) -> list[tuple[OutputOrder, OutputMade]]:
+    """Make every output of a plan. ``here``: where products and auxiliary files lie, by reference."""
     made = []
     for task in plan.tasks:
         for number, output in enumerate(task.outputs):

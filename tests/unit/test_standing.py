@@ -42,6 +42,7 @@ from orthofunctions.usecases.upload import take_upload
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TERRAIN = {"height_m": 0.0}
+NEXT_PASS = "S1B_IW_GRDH_1SDV_20211224T051147_20211224T051212_030163_039A12_AB12"
 S2 = "S2B_MSIL1C_20230605T110619_N0509_R137_T30UVU_20230605T131150"
 
 
@@ -253,7 +254,7 @@ def test_what_no_order_wants_follows_the_default(ports: Ports) -> None:
     add_order(ports, order(products={"area": box(12.4, 43.5, 12.6, 43.6)}))
     (request,) = arrive(ports)
     assert (request.user, request.options.radiometry) == ("local", "beta0")
-    (request,) = arrive(ports, NEXT_SLICE, NEXT_RING)
+    (request,) = arrive(ports, NEXT_PASS, NEXT_RING)
     assert (request.user, request.options.radiometry) == ("ana", None)
 
 
@@ -276,7 +277,7 @@ def test_a_full_month_asks_no_more_and_the_next_one_does(ports: Ports) -> None:
     assert arrive(ports, NEXT_SLICE, NEXT_RING) == []
     assert isinstance(ports.clock, ManualClock)
     ports.clock.advance(31 * 86_400)
-    assert len(arrive(ports, NEXT_SLICE, NEXT_RING)) == 1
+    assert len(arrive(ports, NEXT_PASS, NEXT_RING)) == 1
 
 
 def test_restricted_products_are_asked_for_by_their_readers_alone(ports: Ports) -> None:
@@ -305,13 +306,13 @@ def test_clouds_are_looked_up_where_an_order_cares(
 
 def test_an_order_over_what_came_before_it_page_by_page(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orthofunctions.usecases.backfill.PRODUCTS_A_PAGE", 1)
-    assert arrive(ports) == arrive(ports, NEXT_SLICE, NEXT_RING) == []
+    assert arrive(ports) == arrive(ports, NEXT_PASS, NEXT_RING) == []
     asked = add_order(ports, order())
     first = back_fill(ports, asked, None, None, "")
     assert first.more is not None
     second = back_fill(ports, asked, None, None, first.more)
     assert (first.n_products, second.n_products, len(requests_of(ports))) == (1, 1, 2)
-    third = back_fill(ports, asked, datetime(2021, 12, 23, 5, 11, 40, tzinfo=UTC), None, "")
+    third = back_fill(ports, asked, datetime(2021, 12, 24, 5, 11, 40, tzinfo=UTC), None, "")
     assert [job.job_id for job in third.jobs] == [job.job_id for job in first.jobs]
     assert [job.job_id for job in arrival_jobs(ports)] == [second.jobs[0].job_id]  # the same again, had it come later
     ports.blobs.write("products", f"{ROME}.SAFE/manifest.safe", b"no XML")

@@ -36,6 +36,7 @@ def status_document(status: JobStatus, rules: Rules, where: Linker) -> dict[str,
         "request_id": record.request_id,
         "source": record.source,
         "batch": record.batch,
+        "replaces": record.replaces.split(",") if record.replaces else None,
         "pinned": record.pinned,
         "expires": time_text(expires_at(record, rules)),
         "links": [

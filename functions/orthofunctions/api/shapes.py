@@ -111,6 +111,10 @@ SHAPES: Final[dict[str, Shape]] = {
         request_id=_TEXT,
         source=_TEXT,
         batch=_TEXT,
+        replaces={
+            **_list(_TEXT),
+            "description": "jobs whose images of the same places were made before all slices of the pass were there",
+        },
         pinned={"type": "boolean"},
         expires=_TIME,
         links=_LINKS,

@@ -38,6 +38,8 @@ class Announced(Message):
         Where it lies, as requests name it: ``s3://eodata/…/NAME.SAFE``.
     checksum : str, optional
         Of the whole product, as the catalogue has it: ``md5:…`` or ``blake3:…``.
+    seen_at : datetime, optional
+        When it was taken in first, where some of its images waited for a neighbour since.
     """
 
     catalogue: Word
@@ -53,6 +55,7 @@ class Announced(Message):
     orbit_direction: OrbitDirection | None = None
     relative_orbit: int | None = Field(default=None, ge=1, le=385)
     cloud_cover_percent: float | None = Field(default=None, ge=0, le=100)
+    seen_at: UtcTime | None = None
 
     @field_validator("footprint_lonlat")
     @classmethod
@@ -62,9 +65,7 @@ class Announced(Message):
         return ring
 
     def source(self) -> Source:
-        """Its content goes by its name: whichever catalogue tells of it, with or without a checksum, it is one."""
-        content = hashlib.sha256(self.name.encode()).hexdigest()
-        return Source(ref=self.ref, content=content, size_bytes=self.size_bytes, kind="folder")
+        return announced_source(self.name, self.ref, self.size_bytes)
 
     def manifest(self) -> SafeManifest:
         """What a plan will read of its manifest, but for the files."""
@@ -77,6 +78,12 @@ class Announced(Message):
             orbit_direction=self.orbit_direction,
             relative_orbit=self.relative_orbit,
         )
+
+
+def announced_source(name: str, ref: str, size_bytes: int) -> Source:
+    """Its content goes by its name: whichever catalogue tells of it, with or without a checksum, it is one."""
+    content = hashlib.sha256(name.encode()).hexdigest()
+    return Source(ref=ref, content=content, size_bytes=size_bytes, kind="folder")
 
 
 def stem_of(name: str) -> str:

@@ -10,7 +10,7 @@ from orthocontracts.inputs import InputFile
 from orthocontracts.manifests import OrbitDirection
 from orthocontracts.outputs import Source
 from orthocontracts.products import Mission
-from orthofunctions.domain.footprints import LonLat
+from orthofunctions.domain.footprints import LonLat, tiles_called_for
 from orthofunctions.domain.suits import RPC, SENTINEL1_GRD, TRAITS, Traits
 
 
@@ -49,3 +49,9 @@ class ProductFacts:
     @property
     def traits(self) -> Traits:
         return TRAITS[self.kind]
+
+    @property
+    def calls_for(self) -> frozenset[str]:
+        """The tiles that "all it touches" means. Of one that lies on a tile already that tile alone: of the eight
+        around it has 9.8 km, which those tiles' own products have as well."""
+        return frozenset({self.own_tile}) if self.own_tile else tiles_called_for(self.footprint_lonlat)

@@ -37,27 +37,27 @@ def along_great_circles(ring: Sequence[LonLat], points_per_edge: int | None = No
     nearly great circles: straight in longitude and latitude they would be off by 1 km at 42° and 5 km at 75° on a
     Sentinel-1 frame."""
     points_per_edge = points_per_edge or (2 if len(ring) > MANY_CORNERS else POINTS_PER_EDGE)
-    vectors = [_vector(point) for point in ring]
+    vectors = [vector_of(point) for point in ring]
     dense: list[LonLat] = []
     for here, there in zip(vectors, vectors[1:] + vectors[:1], strict=True):
         for n in range(points_per_edge):
             part = n / points_per_edge
-            dense.append(_lonlat(tuple((1 - part) * a + part * b for a, b in zip(here, there, strict=True))))
+            dense.append(lonlat_of(tuple((1 - part) * a + part * b for a, b in zip(here, there, strict=True))))
     return dense
 
 
 def radius_m(ring: Sequence[LonLat]) -> float:
     """Mean distance of a ring's points from its centre, metres along the chord."""
-    vectors = [_vector(point) for point in ring]
+    vectors = [vector_of(point) for point in ring]
     centre = tuple(math.fsum(vector[i] for vector in vectors) / len(vectors) for i in range(3))
     return EARTH_RADIUS_M * math.fsum(math.dist(vector, centre) for vector in vectors) / len(vectors)
 
 
 def shrunk(ring: Sequence[LonLat], share: float) -> list[LonLat]:
     """Every point moved towards the ring's centre by a share of its distance."""
-    vectors = [_vector(point) for point in ring]
+    vectors = [vector_of(point) for point in ring]
     centre = tuple(math.fsum(vector[i] for vector in vectors) / len(vectors) for i in range(3))
-    return [_lonlat(tuple((1 - share) * a + share * c for a, c in zip(v, centre, strict=True))) for v in vectors]
+    return [lonlat_of(tuple((1 - share) * a + share * c for a, c in zip(v, centre, strict=True))) for v in vectors]
 
 
 def widened(ring: Sequence[LonLat], reach_m: float = SLIVER_M) -> list[LonLat]:
@@ -101,8 +101,8 @@ def utm_bounds(rings: Iterable[Sequence[LonLat]]) -> tuple[int, Bounds]:
 
 def utm_of_middle(rings: Iterable[Sequence[LonLat]]) -> int:
     """EPSG code of the UTM zone of the rings' centre."""
-    vectors = [_vector(point) for ring in rings for point in along_great_circles(ring)]
-    lon, lat = _lonlat(tuple(math.fsum(v[i] for v in vectors) / len(vectors) for i in range(3)))
+    vectors = [vector_of(point) for ring in rings for point in along_great_circles(ring)]
+    lon, lat = lonlat_of(tuple(math.fsum(v[i] for v in vectors) / len(vectors) for i in range(3)))
     return (32700 if lat < 0 else 32600) + utm_zone(lon, lat)
 
 
@@ -133,13 +133,32 @@ def bounds_in(epsg: int, rings: Iterable[Sequence[LonLat]]) -> Bounds:
 
 def bounds_of(epsg: int, points: Sequence[LonLat]) -> Bounds:
     """The rectangle around points on a map, as `bounds_in` has it."""
-    if epsg in POLAR_STEREOGRAPHIC:
-        points = [polar_forward(*point, epsg) for point in points]
-    elif epsg != EPSG_LONLAT:
-        zone, south = epsg % 100, epsg // 100 == 327
-        points = [utm_forward(*point, zone, south=south) for point in points]
+    points = _on_map(epsg, points)
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def is_reckoned(epsg: int) -> bool:
+    """Whether points are put onto this map here: 4326, UTM, 3413 and 3031."""
+    return epsg in (EPSG_LONLAT, *POLAR_STEREOGRAPHIC) or (epsg // 100 in (326, 327) and 1 <= epsg % 100 <= 60)
+
+
+def on_map(epsg: int, ring: Sequence[LonLat], *, near: float) -> list[tuple[float, float]]:
+    """A ring on a map of those; on 4326 on the turn of the globe whose longitudes are nearest to ``near``."""
+    if epsg != EPSG_LONLAT:
+        return _on_map(epsg, ring)
+    whole = unwrap(ring)
+    turn = 360.0 * round((near - sum(lon for lon, _ in whole) / len(whole)) / 360.0)
+    return [(lon + turn, lat) for lon, lat in whole]
+
+
+def _on_map(epsg: int, points: Sequence[LonLat]) -> list[tuple[float, float]]:
+    if epsg in POLAR_STEREOGRAPHIC:
+        return [polar_forward(*point, epsg) for point in points]
+    if epsg == EPSG_LONLAT:
+        return list(points)
+    zone, south = epsg % 100, epsg // 100 == 327
+    return [utm_forward(*point, zone, south=south) for point in points]
 
 
 def may_touch(epsg: int, bounds: Bounds, ring: Sequence[LonLat]) -> bool:
@@ -175,11 +194,13 @@ def _turn(degrees: float) -> float:
     return (degrees + 180.0) % 360.0 - 180.0
 
 
-def _vector(point: LonLat) -> tuple[float, ...]:
+def vector_of(point: LonLat) -> tuple[float, ...]:
+    """A place as a unit vector."""
     lon, lat = math.radians(point[0]), math.radians(point[1])
     return math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon), math.sin(lat)
 
 
-def _lonlat(vector: Sequence[float]) -> LonLat:
+def lonlat_of(vector: Sequence[float]) -> LonLat:
+    """The place that a vector of any length points at."""
     x, y, z = vector
     return math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))

@@ -89,6 +89,11 @@ def area_grid(grid: AreaGrid, slices: Sequence[ProductFacts]) -> GridSpec:
     return _around(bounds, epsg, grid.spacing_m or slices[0].traits.footprint_spacing_m)
 
 
+def bounds_of_grid(spec: GridSpec) -> Bounds:
+    """The rectangle that a grid's pixels fill."""
+    return spec.left, spec.top - spec.n_rows * spec.spacing, spec.left + spec.n_cols * spec.spacing, spec.top
+
+
 def _around(bounds: Bounds, epsg: int, spacing_m: float) -> GridSpec:
     """Pixels over a rectangle of a map, whose corner is a multiple of the spacing."""
     left, bottom, right, top = bounds

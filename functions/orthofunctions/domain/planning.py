@@ -16,8 +16,8 @@ from orthofunctions.domain.beside import Beside, bytes_at, files_elsewhere
 from orthofunctions.domain.drawn import touches_tile
 from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import OffProductError, TooLargeError
-from orthofunctions.domain.footprints import may_touch, tiles_called_for, tiles_touched
-from orthofunctions.domain.grids import area_grid, bounds_grid, footprint_grid, suitable_grid, tile_grid
+from orthofunctions.domain.footprints import may_touch, tiles_touched
+from orthofunctions.domain.grids import area_grid, bounds_grid, bounds_of_grid, footprint_grid, suitable_grid, tile_grid
 from orthofunctions.domain.heights import TiledDem
 from orthofunctions.domain.orbits import Shelf, orbits_of_pass
 from orthofunctions.domain.plans import Plan, PlannedOutput
@@ -131,13 +131,7 @@ def _outputs_of_pass(request: Request, slices: Sequence[ProductFacts]) -> Iterat
                 yield _Wanted(there, bounds_grid(grid), _title(there, f"EPSG:{grid.epsg}"))
         case AreaGrid() as grid:
             spec = area_grid(grid, slices)
-            bounds = (
-                spec.left,
-                spec.top - spec.n_rows * spec.spacing,
-                spec.left + spec.n_cols * spec.spacing,
-                spec.top,
-            )
-            there = tuple(one for one in slices if may_touch(spec.epsg, bounds, one.reach_lonlat))
+            there = tuple(one for one in slices if may_touch(spec.epsg, bounds_of_grid(spec), one.reach_lonlat))
             if there:
                 yield _Wanted(there, spec, _title(there, f"area in EPSG:{spec.epsg}"))
         case FootprintGrid() as grid:
@@ -146,13 +140,11 @@ def _outputs_of_pass(request: Request, slices: Sequence[ProductFacts]) -> Iterat
 
 
 def _tiles_of_pass(grid: TileGrid, slices: Sequence[ProductFacts]) -> Iterator[_Wanted]:
-    """Products that lie on a tile already make that tile alone, and call for no other: of the eight around it they
-    have 9.8 km, which those tiles' own products have as well."""
     spacing_m = grid.spacing_m or slices[0].traits.tile_spacing_m
     if grid.tiles is not None:
         names = {parse_tile(tile) for tile in grid.tiles}
     else:
-        names = {tile for one in slices for tile in _called_for(one)}
+        names = {tile for one in slices for tile in one.calls_for}
     if grid.within is not None:
         names = {name for name in names if touches_tile(grid.within, name)}
     touched: dict[str, frozenset[str]] = {}
@@ -163,10 +155,6 @@ def _tiles_of_pass(grid: TileGrid, slices: Sequence[ProductFacts]) -> Iterator[_
             there = tuple(one for one in slices if name in touched[one.source.ref])
         if there:
             yield _Wanted(there, tile_grid(name, spacing_m), _title(there, name))
-
-
-def _called_for(product: ProductFacts) -> frozenset[str]:
-    return frozenset({product.own_tile}) if product.own_tile else tiles_called_for(product.footprint_lonlat)
 
 
 def _check_all_found(request: Request, wanted: Sequence[Sequence[_Wanted]]) -> None:

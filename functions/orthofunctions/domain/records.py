@@ -6,6 +6,7 @@ record lies in a table; the large part of a task (its specification) lies in the
 
 from __future__ import annotations
 
+import json
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
@@ -90,6 +91,7 @@ class JobRecord(Record):
     fault_message: str | None = None
     batch: str | None = None
     shared_with: str = ""  # groups, separated by commas
+    replaces: str = ""  # jobs whose images of the same places were of fewer slices, separated by commas
     keep_days: float | None = None
     pinned: bool = False  # does not expire
     expiring: bool = False  # its results are being let go of: too late to pin it
@@ -334,6 +336,13 @@ class InventoryRecord(Record):
     arrived: str  # the blob that completed it; "" where it was announced, and lies in somebody else's archive
     arrived_at: datetime
     checksum: str | None = None  # of an announced product, as its catalogue has it: "md5:…"
+    orbit_direction: str | None = None
+    relative_orbit: int | None = None
+
+    @property
+    def ring(self) -> tuple[tuple[float, float], ...]:
+        """Its outline, longitude before latitude."""
+        return tuple((lon, lat) for lon, lat in json.loads(self.footprint))
 
 
 @dataclass(frozen=True, kw_only=True)

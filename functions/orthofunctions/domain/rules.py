@@ -44,6 +44,8 @@ class Rules:
         How sure a task that goes to the cloud at its latest start is to make its deadline.
     parallel_releases : int
         Releases a round carries out at the same time, each some six calls of storage.
+    neighbour_wait_s : float
+        How long an image of a standing order that lies on the seam of two slices waits for the one that is not there.
     month_budget_eur : float or None
         Cloud money that may be reserved in a month; None for no limit.
     """
@@ -63,6 +65,7 @@ class Rules:
     max_candidates: int = 1000
     deadline_confidence: float = DEADLINE_CONFIDENCE
     parallel_releases: int = 8
+    neighbour_wait_s: float = 3600.0
     month_budget_eur: float | None = None
 
     @property

@@ -25,7 +25,7 @@ def announced(message: func.QueueMessage) -> None:
     except NotUnderstoodError as error:
         keep_for_operators(ports, names.QUEUE_ANNOUNCED, body, str(error))
         return
-    take_announced(ports, product)
+    take_announced(ports, product, system().rules.neighbour_wait_s)
 
 
 @blueprint.function_name("catalogues")

@@ -9,6 +9,7 @@ from orthocontracts import names
 from orthocontracts.wire import NotUnderstoodError, read_message
 from orthofunctions.bootstrap import system
 from orthofunctions.triggers.connection import STORAGE
+from orthofunctions.usecases.asking import Waiting
 from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.upload import LookAgain, take_upload
 
@@ -20,7 +21,7 @@ blueprint = func.Blueprint()
 def uploads(blob: BlobClient) -> None:
     """Bound to a client, never to bytes: products are gigabytes."""
     if blob.blob_name:
-        take_upload(system().ports, blob.blob_name)
+        take_upload(system().ports, blob.blob_name, Waiting(system().rules.neighbour_wait_s))
 
 
 @blueprint.function_name("uploads-again")
@@ -32,4 +33,4 @@ def uploads_again(message: func.QueueMessage) -> None:
     except NotUnderstoodError as error:
         keep_for_operators(ports, names.QUEUE_UPLOADS, body, str(error))
         return
-    take_upload(ports, again.blob)
+    take_upload(ports, again.blob, Waiting(system().rules.neighbour_wait_s, again.seen_at))

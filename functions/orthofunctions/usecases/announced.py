@@ -12,6 +12,7 @@ from orthofunctions.domain.announced import Announced
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.arrivals import ask_for
+from orthofunctions.usecases.asking import Waiting
 from orthofunctions.usecases.inventory import others_of_name, take_stock
 from orthofunctions.usecases.orders import order_book
 from orthofunctions.usecases.packagings import packaging_of
@@ -26,11 +27,12 @@ def pass_on(ports: Ports, product: Announced) -> None:
     ports.queues.send(names.QUEUE_ANNOUNCED, product.to_json())
 
 
-def take_announced(ports: Ports, product: Announced) -> list[JobRecord]:
+def take_announced(ports: Ports, product: Announced, wait_s: float = 0.0) -> list[JobRecord]:
     """List a product, and ask for what standing orders want of it.
 
     Announcements come more than once, by several doors and in any order: a product is one by its name. Where one of
-    that name is listed already in another place, uploaded say, nothing is done.
+    that name is listed already in another place, uploaded say, nothing is done. Images on a seam wait up to ``wait_s``
+    for a neighbour: then the announcement comes again.
 
     Raises
     ------
@@ -48,4 +50,17 @@ def take_announced(ports: Ports, product: Announced) -> list[JobRecord]:
     except ValidationError:
         logger.warning("%s cannot be requested from there", product.ref, extra={"action": "announced_unreachable"})
         return []
-    return ask_for(ports, order_book(ports), facts, product.published_at, clouds=product.cloud_cover_percent)
+    asked = ask_for(
+        ports,
+        order_book(ports),
+        facts,
+        product.published_at,
+        clouds=product.cloud_cover_percent,
+        waiting=Waiting(wait_s, product.seen_at),
+    )
+    if asked.look_again_at is not None:
+        now = ports.clock.now()
+        again = product.model_copy(update={"seen_at": product.seen_at or now})
+        visible_in_s = max(1.0, (asked.look_again_at - now).total_seconds())
+        ports.queues.send(names.QUEUE_ANNOUNCED, again.to_json(), visible_in_s=visible_in_s)
+    return asked.jobs

@@ -2,82 +2,82 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from orthocontracts import names
 from orthocontracts.orders import StandingOrder
 from orthocontracts.products import ProductNameError, Sentinel1Name, parse_product
-from orthocontracts.requests import Request
-from orthofunctions.domain.access import may_read
 from orthofunctions.domain.arrivals import Arrival
 from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.footprints import along_great_circles
-from orthofunctions.domain.records import JobRecord
 from orthofunctions.domain.standing import OrderBook
 from orthofunctions.ports import Ports
+from orthofunctions.usecases.asking import NO_WAITING, Asked, Asking, Fit, Waiting
 from orthofunctions.usecases.clouds import cloud_cover_percent
-from orthofunctions.usecases.orders import may_ask
-from orthofunctions.usecases.site import load_site
-from orthofunctions.usecases.submit import submit
-
-logger = logging.getLogger(__name__)
+from orthofunctions.usecases.passes import Known, pass_of
 
 PARALLEL_ORDERS = 8
 
+Default = Callable[[ProductFacts], StandingOrder | None]
+
 
 def ask_for(
-    ports: Ports, book: OrderBook, product: ProductFacts, arrived_at: datetime, *, clouds: float | None = None
-) -> list[JobRecord]:
-    """One job for each order that the product fits; not where its month is full, or its user may not have the product.
+    ports: Ports,
+    book: OrderBook,
+    product: ProductFacts,
+    arrived_at: datetime,
+    *,
+    clouds: float | None = None,
+    default: Default | None = None,
+    waiting: Waiting = NO_WAITING,
+    known: Known | None = None,
+) -> Asked:
+    """Jobs for each order that the product fits; not where its month is full, or its user may not have the product.
 
-    Repeating it is harmless: a job's id follows from the order and the product's content. ``clouds``, in percent, are
-    read of the product's own metadata where they are not given.
+    One for its images, and one more for each seam with a neighbour: those that lie on it are made of both. Where the
+    neighbour is not there they wait. Who comes later asks for them, also for orders that only the first one fits; so
+    does whoever looks again when they are due.
+
+    Repeating it is harmless: a job's id follows from the order, its products' content and which images it is of.
+
+    Parameters
+    ----------
+    clouds : float, optional
+        In percent; read of the product's own metadata where they are not given.
+    default : callable, optional
+        The site's order for a product that fits no other.
+    known : mapping, optional
+        Products in the store that the caller has looked at, see `passes.pass_of`.
     """
-    orders = book.matching(_arrival(ports, book, product, arrived_at, clouds))
-    if not orders:
-        return []
-    site, ref = load_site(ports), product.source.ref
-
-    def ask(order: StandingOrder) -> JobRecord | None:
-        if not may_read(site, order.user, ref):
-            return None
-        if not may_ask(ports, order, _name_of(product), ports.clock.now()):
-            logger.info("%s: the month of order %s is full", ref, order.order_id, extra={"action": "order_full"})
-            return None
-        return submit(ports, _request(order, product, arrived_at), "order")
-
+    members = pass_of(ports, product, arrived_at, {} if known is None else known)
+    fits: dict[tuple[str, str, datetime], Fit] = {}
+    for member in members:
+        own_clouds = clouds if member.facts is product else None
+        orders = book.matching(_arrival(ports, book, member.facts, member.arrived_at, own_clouds))
+        source = "order"
+        if not orders and default is not None and (site_order := default(member.facts)) is not None:
+            orders, source = [site_order], "upload"
+        for order in orders:
+            fit = fits.setdefault((order.user, order.order_id, order.created_at), Fit(order, source))
+            fit.products.append(member.facts)
+    if not fits:
+        return Asked([])
+    asking = Asking(ports, product, members, waiting)
     with ThreadPoolExecutor(PARALLEL_ORDERS) as pool:
-        return [job for job in pool.map(ask, orders) if job is not None]
-
-
-def _request(order: StandingOrder, product: ProductFacts, arrived_at: datetime) -> Request:
-    identity = f"{order.order_id}|{order.created_at.isoformat()}|{_name_of(product)}"
-    return Request(
-        request_id="o" + hashlib.sha256(identity.encode()).hexdigest()[:31],
-        user=order.user,
-        products=(product.source.ref,),
-        grid=order.grid,
-        options=order.options,
-        terrain=order.terrain if product.traits.needs_terrain else None,
-        gipp=order.gipp if product.traits.needs_instrument else None,
-        iers=order.iers if product.traits.needs_instrument else None,
-        deadline=arrived_at + timedelta(seconds=order.within_s) if order.within_s is not None else None,
-        patience_s=order.patience_s,
-        urgent=order.urgent,
-        subscriber=order.subscriber,
-        shared_with=order.shared_with,
-        keep_days=order.keep_days,
+        asked = list(pool.map(asking.of_order, fits.values()))
+    return Asked(
+        [job for one in asked for job in one.jobs],
+        min((one.look_again_at for one in asked if one.look_again_at), default=None),
     )
 
 
 def _arrival(
     ports: Ports, book: OrderBook, product: ProductFacts, arrived_at: datetime, clouds: float | None
 ) -> Arrival:
-    if clouds is None and book.asks_for_clouds and product.source.ref.startswith(f"{names.CONTAINER_PRODUCTS}/"):
+    if clouds is None and book.asks_for_clouds and _is_near(product):
         clouds = cloud_cover_percent(ports.blobs, product)
     arrival = Arrival(
         ref=product.source.ref,
@@ -99,5 +99,5 @@ def _arrival(
     return arrival
 
 
-def _name_of(product: ProductFacts) -> str:
-    return hashlib.sha256(f"{product.source.ref}|{product.source.content}".encode()).hexdigest()[:32]
+def _is_near(product: ProductFacts) -> bool:
+    return product.source.ref.startswith(f"{names.CONTAINER_PRODUCTS}/")

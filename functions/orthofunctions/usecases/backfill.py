@@ -14,6 +14,7 @@ from orthofunctions.ports import Ports
 from orthofunctions.usecases.arrivals import ask_for
 from orthofunctions.usecases.inspect import inspect_product
 from orthofunctions.usecases.inventory import Search, find_products
+from orthofunctions.usecases.passes import Known
 from orthofunctions.usecases.places import Places
 from orthofunctions.usecases.site import load_site
 
@@ -35,12 +36,13 @@ class Page:
 def back_fill(ports: Ports, order: StandingOrder, start: datetime | None, stop: datetime | None, after: str) -> Page:
     """Ask for an order's images of products that lie in the store, newest first.
 
-    A job is the one that the product's arrival would have made: what was asked for already is not asked for again. None
-    of them is in a hurry: new products come first.
+    An image is the one that the product's arrival would have made: what was made already is not made again. Nothing
+    waits for a neighbour: whoever would come is there. None is in a hurry: new products come first.
     """
     book = OrderBook.of([order.model_copy(update={"within_s": None, "urgent": False})])
     found, more = find_products(ports, order.user, Search(start=start, stop=stop, after=after), PRODUCTS_A_PAGE)
     places = Places.of_site(ports.blobs, ports.remote, load_site(ports))
+    known: Known = {}
     jobs: list[JobRecord] = []
     for record in found:
         try:
@@ -48,5 +50,5 @@ def back_fill(ports: Ports, order: StandingOrder, start: datetime | None, stop: 
         except PlanError as error:  # it has changed, or gone, since it was listed
             logger.info("%s is left out: %s", record.ref, error, extra={"action": "backfill_unreadable"})
             continue
-        jobs += ask_for(ports, book, product, record.arrived_at)
+        jobs += ask_for(ports, book, product, record.arrived_at, known=known).jobs
     return Page(len(found), jobs, more)

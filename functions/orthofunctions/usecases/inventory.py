@@ -82,6 +82,13 @@ def others_of_name(ports: Ports, facts: ProductFacts) -> list[str]:
     return [one.ref for one in listed if one.name == facts.name and one.ref != facts.source.ref]
 
 
+def imaged_between(ports: Ports, start: datetime, stop: datetime) -> list[InventoryRecord]:
+    """Products that are listed and whose first line is of a time between two, whether or not they are there still."""
+    newest, oldest = _key_of(stop.timestamp()), _key_of(start.timestamp())
+    rows = ports.tables.query(InventoryRecord.TABLE, partition=EVERYWHERE, key_from=newest, key_below=f"{oldest}.")
+    return [InventoryRecord.from_row(row) for row in rows]
+
+
 def find_products(ports: Ports, user: str, search: Search, limit: int) -> tuple[list[InventoryRecord], str | None]:
     """Products that lie in the store and that the user may have images of, newest first.
 
@@ -124,6 +131,8 @@ def _record(facts: ProductFacts, at: datetime, completed_by: str) -> InventoryRe
         footprint=json.dumps([[round(lon, 6), round(lat, 6)] for lon, lat in facts.footprint_lonlat]),
         arrived=completed_by,
         arrived_at=at,
+        orbit_direction=facts.orbit_direction,
+        relative_orbit=facts.relative_orbit,
     )
 
 
@@ -182,5 +191,4 @@ def _cells(record: InventoryRecord) -> frozenset[str]:
 
 
 def _dense(record: InventoryRecord) -> list[tuple[float, float]]:
-    ring = [(lon, lat) for lon, lat in json.loads(record.footprint)]
-    return along_great_circles(ring)
+    return along_great_circles(record.ring)

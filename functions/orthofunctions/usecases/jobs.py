@@ -32,6 +32,7 @@ def new_job(request: Request, source: str, created_at: datetime) -> JobRecord:
         source=source,
         batch=request.batch,
         shared_with=",".join(request.shared_with),
+        replaces=",".join(request.replaces),
         keep_days=request.keep_days,
         response=asked.response,
         transmission=asked.transmission,

@@ -7,7 +7,7 @@ minute after a change, whoever died between the two, the book is read again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -118,14 +118,26 @@ def may_ask(ports: Ports, order: StandingOrder, product: str, now: datetime) -> 
     most = order.products_per_month
     if most is None:
         return True
-    partition = f"{order.user}|{order.order_id}|{now:%Y-%m}"
-    if ports.tables.get(names.TABLE_ORDERED, partition, product) is not None:
+    if has_asked(ports, order, product, [now]):
         return True
+    partition = _month(order, now)
     counted: Sequence[Row] = list(ports.tables.query(names.TABLE_ORDERED, partition=partition, limit=most))
     if len(counted) >= most:
         return False
     ports.tables.put(names.TABLE_ORDERED, Row(partition, product, {"at": now}))
     return True
+
+
+def has_asked(ports: Ports, order: StandingOrder, product: str, when: Iterable[datetime]) -> bool:
+    """Whether a product was counted against the order in one of these months, or none are."""
+    months = {_month(order, moment) for moment in when}
+    return order.products_per_month is None or any(
+        ports.tables.get(names.TABLE_ORDERED, month, product) is not None for month in months
+    )
+
+
+def _month(order: StandingOrder, now: datetime) -> str:
+    return f"{order.user}|{order.order_id}|{now:%Y-%m}"
 
 
 def _order(record: OrderRecord) -> StandingOrder:

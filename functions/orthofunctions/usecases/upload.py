@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
 from orthocontracts import names
-from orthocontracts.model import Message
+from orthocontracts.model import Message, UtcTime
+from orthocontracts.orders import StandingOrder
 from orthocontracts.products import mission_of, product_of_upload
 from orthocontracts.requests import OrderTemplate, Request, StandingDefault
 from orthocontracts.wire import explain
@@ -17,6 +18,7 @@ from orthofunctions.domain.faults import BrokenProductError, PlanError
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.arrivals import ask_for
+from orthofunctions.usecases.asking import NO_WAITING, Waiting
 from orthofunctions.usecases.contents import content_of
 from orthofunctions.usecases.inspect import inspect_product
 from orthofunctions.usecases.inventory import take_stock
@@ -38,14 +40,16 @@ class LookAgain(Message):
     """A message on queue ``uploads``: the manifest of a folder whose members may still come."""
 
     blob: str
+    seen_at: UtcTime | None = None
+    """When it was taken in first, where some of its images have waited for a neighbour since."""
 
 
-def take_upload(ports: Ports, blob: str) -> list[JobRecord]:
+def take_upload(ports: Ports, blob: str, waiting: Waiting = NO_WAITING) -> list[JobRecord]:
     """List a product, and ask for what standing orders want of it; where none does, for what the site makes by default.
 
     Events come more than once and out of order: a request's id follows from the product and its content, so each
-    content of a product is one job for each order. A folder that lacks something while its manifest is minutes old is
-    looked at again.
+    content of a product is one job for each order, and one for each seam with a neighbour. A folder that lacks
+    something while its manifest is minutes old is looked at again, and so is a product whose images on a seam wait.
 
     Parameters
     ----------
@@ -55,7 +59,7 @@ def take_upload(ports: Ports, blob: str) -> list[JobRecord]:
     Returns
     -------
     list of JobRecord
-        None while the product is incomplete, or where no order covers it.
+        None while the product is incomplete, where no order covers it, or while all its images wait.
     """
     ref = product_of_upload(blob)
     if ref is None:
@@ -74,24 +78,35 @@ def take_upload(ports: Ports, blob: str) -> list[JobRecord]:
         logger.info("%s is not listed: %s", ref, error, extra={"action": "upload_unreadable"})
     else:
         take_stock(ports, product, at=facts.last_modified, completed_by=facts.name)
-        if jobs := ask_for(ports, order_book(ports), product, facts.last_modified):
-            return jobs
-    order = default_order(ports)
-    template = _template(order, ref) if order else None
-    if order is None or template is None:
+        asked = ask_for(
+            ports,
+            order_book(ports),
+            product,
+            facts.last_modified,
+            default=lambda one: _standing(default_order(ports), one.source.ref),
+            waiting=waiting,
+        )
+        if asked.look_again_at is not None:
+            now = ports.clock.now()
+            again = LookAgain(blob=blob, seen_at=waiting.seen_at or now)
+            wait_s = max(1.0, (asked.look_again_at - now).total_seconds())
+            ports.queues.send(names.QUEUE_UPLOADS, again.to_json(), visible_in_s=wait_s)
+        elif not asked.jobs:
+            logger.info("no order covers %s", ref, extra={"action": "upload_unordered"})
+        return asked.jobs
+    order = _standing(default_order(ports), ref)
+    if order is None:
         logger.info("no order covers %s", ref, extra={"action": "upload_unordered"})
         return []
     identity = f"{ref}|{facts.size_bytes}|{content_of(facts)}"
-    request = Request.model_validate(
-        {
-            "request_id": "u" + hashlib.sha256(identity.encode()).hexdigest()[:31],
-            "user": order.user,
-            "products": [ref],
-            "grid": template.grid,
-            "options": template.options,
-            "terrain": order.terrain,
-            "patience_s": template.patience_s,
-        }
+    request = Request(
+        request_id="u" + hashlib.sha256(identity.encode()).hexdigest()[:31],
+        user=order.user,
+        products=(ref,),
+        grid=order.grid,
+        options=order.options,
+        terrain=order.terrain,
+        patience_s=order.patience_s,
     )
     return [submit(ports, request, "upload")]
 
@@ -119,15 +134,28 @@ def default_order(ports: Ports) -> StandingDefault | None:
         raise DefaultOrderError(f"settings/{names.BLOB_DEFAULT_ORDER}: {explain(error)}") from error
 
 
-def _template(order: StandingDefault, ref: str) -> OrderTemplate | None:
-    """By mission: what no images are made of is ordered too, and its job says so."""
-    match mission_of(ref):
-        case "sentinel-1":
-            return order.sentinel1
-        case "sentinel-2":
-            return order.sentinel2
-        case "sentinel-3":
-            return order.sentinel3
-        case "rpc":
-            return order.rpc
-    return None
+def _standing(order: StandingDefault | None, ref: str) -> StandingOrder | None:
+    """The default order as a standing one for products of the same mission: what no images are made of is ordered too,
+    and its job says so."""
+    template: OrderTemplate | None = None
+    if order is not None:
+        match mission_of(ref):
+            case "sentinel-1":
+                template = order.sentinel1
+            case "sentinel-2":
+                template = order.sentinel2
+            case "sentinel-3":
+                template = order.sentinel3
+            case "rpc":
+                template = order.rpc
+    if order is None or template is None:
+        return None
+    return StandingOrder(
+        order_id="default",
+        user=order.user,
+        grid=template.grid,
+        options=template.options,
+        terrain=order.terrain,
+        patience_s=template.patience_s,
+        created_at=datetime(1970, 1, 1, tzinfo=UTC),
+    )

@@ -178,6 +178,7 @@ class Stack:
                 "ORTHOBURST_BROKER": self.broker.url,
                 "ORTHOBURST_LOCAL_USER": "true",  # beside API keys that somebody tries here
                 "ORTHOBURST_PATIENCE_S": str(self.spec.patience_s),
+                "ORTHOBURST_NEIGHBOUR_WAIT_S": "0",  # scenes of one's own rarely have any
                 **self.spec.functions,
             },
         )

@@ -406,6 +406,45 @@ def test_images_of_restricted_products_are_their_users_alone(system: System, cli
     assert client.get(f"/stac/collections/sentinel-1-sigma0/items/{other.digest}").status_code == 404
 
 
+def test_an_image_of_more_slices_takes_the_place_of_one_of_fewer(system: System, client: AsgiClient) -> None:
+    """Whichever was made first; other options, other grids, other readers and whole images are none of its business."""
+    one = put(system, tile_of("33TTG"))
+    (first,) = one.identity.products
+    second = first.model_copy(update={"ref": first.ref.replace("T120025", "T120050").replace("T120000", "T120025")})
+
+    def also(*products: Source, index: bool = True, item: Any = None, **changes: Any) -> CatalogueEntry:
+        identity = one.identity.model_copy(update={"products": products, **changes})
+        return put_entry(system, identity, index=index, item=item)
+
+    others = [
+        also(first, second, options=Options(radiometry="gamma0")),
+        also(first, second, grid=tile_of("33TUG")),
+        also(first, second, trust="user:ben"),
+        also(first, first.model_copy(update={"content": "d"})),  # of it there is one of more slices, too
+    ]
+
+    def document(entry: CatalogueEntry) -> dict[str, Any]:
+        found: dict[str, Any] = client.get(f"/stac/collections/sentinel-1-sigma0/items/{entry.digest}").json()
+        return found
+
+    assert "deprecated" in document(one)["properties"]
+    system.ports.blobs.delete(names.CONTAINER_CATALOGUE, names.catalogue_blob(others[-1].digest))
+    forget_entry(system.ports, others.pop())
+    assert "deprecated" not in document(one)["properties"]
+    both = also(first, second)
+    after = also(second)
+    assert document(one)["properties"]["deprecated"] is True
+    assert "https://stac-extensions.github.io/version/v1.2.0/schema.json" in document(one)["stac_extensions"]
+    (link,) = [one for one in document(one)["links"] if one["rel"] == "successor-version"]
+    assert client.get(link["href"].removeprefix(BASE)).json()["id"] == both.digest
+    features = client.get("/stac/search?limit=100").json()["features"]
+    marked = {item["id"] for item in features if item["properties"].get("deprecated")}
+    assert marked == {one.digest, after.digest}
+    assert {both.digest, *(other.digest for other in others[:2])} <= {item["id"] for item in features} - marked
+    forget_entry(system.ports, both)  # it has expired
+    assert "deprecated" not in document(one)["properties"]
+
+
 def test_collections(system: System, client: AsgiClient) -> None:
     s1 = put(system, tile_of("33TTG"))
     s2 = put(

@@ -28,8 +28,10 @@ from orthofunctions.api.stac_documents import (
     page_document,
     queryables_document,
     root_document,
+    with_successor,
 )
 from orthofunctions.api.stac_query import is_digest, of_body, of_parameters
+from orthofunctions.domain.indexed import Indexed
 from orthofunctions.domain.stac_collections import collection_document
 from orthofunctions.usecases.item_links import linked_item
 from orthofunctions.usecases.search import (
@@ -42,6 +44,7 @@ from orthofunctions.usecases.search import (
     jobs_that_have,
     search,
 )
+from orthofunctions.usecases.successors import successor_of
 
 router = APIRouter(prefix=ROOT, tags=["STAC"])
 
@@ -122,7 +125,7 @@ def one_item(collection: str, item: str, asked: Reader) -> JSONResponse:
     found = find_item(ports, asked.user, item) if is_digest(item) else None
     if found is None or found.collection != collection:
         raise ProblemError(404, "No such Item", f"there is no Item {item[:100]} in {collection}")
-    document = linked_item(ports, found, _valid(asked))
+    document = with_successor(linked_item(ports, found, _valid(asked)), successor_of(ports, found), asked)
     jobs = jobs_that_have(ports, asked.user, found.digest)
     return JSONResponse(item_links(document, asked, jobs), media_type=GEOJSON)
 
@@ -182,8 +185,12 @@ def _found(asked: Caller, wanted: Search) -> Page:
 
 def _page(asked: Caller, page: Page, links: list[dict[str, Any]]) -> JSONResponse:
     valid, ports = _valid(asked), asked.system.ports
+
+    def document(one: Indexed) -> dict[str, Any]:
+        return item_links(with_successor(linked_item(ports, one, valid), successor_of(ports, one), asked), asked)
+
     with ThreadPoolExecutor(PARALLEL_READS) as pool:  # those on site are looked up
-        documents = list(pool.map(lambda one: item_links(linked_item(ports, one, valid), asked), page.items))
+        documents = list(pool.map(document, page.items))
     return JSONResponse(page_document(documents, links), media_type=GEOJSON)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from orthofunctions.api.context import Caller
 from orthofunctions.api.openapi import OPENAPI_TYPE
 from orthofunctions.api.stac_query import QUERYABLES
+from orthofunctions.domain.indexed import Indexed
 from orthofunctions.domain.items import STAC_VERSION
 from orthofunctions.domain.stac_collections import collection_document, collection_ids
 
@@ -48,6 +49,7 @@ _NUMBERS: Final = frozenset(
         "orthoburst:result_version",
     }
 )
+VERSION_EXTENSION: Final = "https://stac-extensions.github.io/version/v1.2.0/schema.json"
 _TIMES: Final = frozenset({"datetime", "created"})
 
 
@@ -134,6 +136,19 @@ def item_links(item: dict[str, Any], asked: Caller, jobs: Sequence[str] = ()) ->
         *(asked.link(f"/jobs/{job_id}", "related", "your job that has it") for job_id in jobs),
     ]
     return {**item, "links": [*links, *item["links"]]}
+
+
+def with_successor(item: dict[str, Any], successor: Indexed | None, asked: Caller) -> dict[str, Any]:
+    """An Item that says, as STAC's version extension has it, which other has taken its place."""
+    if successor is None:
+        return item
+    place = f"{ROOT}/collections/{successor.collection}/items/{successor.digest}"
+    return {
+        **item,
+        "stac_extensions": [*item["stac_extensions"], VERSION_EXTENSION],
+        "properties": {**item["properties"], "deprecated": True},
+        "links": [*item["links"], asked.link(place, "successor-version", "the same image of more slices", GEOJSON)],
+    }
 
 
 def page_document(items: Sequence[dict[str, Any]], links: Sequence[dict[str, Any]]) -> dict[str, Any]:

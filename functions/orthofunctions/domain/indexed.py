@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -12,7 +13,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
-from orthocontracts.outputs import CatalogueEntry
+from orthocontracts.outputs import CatalogueEntry, OutputIdentity
+from orthocontracts.products import mission_of
 from orthofunctions.domain.item_places import digest_of_key, month_of_key, places_of, time_key
 from orthofunctions.domain.items import footprint_of, item_of, moment
 from orthofunctions.domain.search_areas import Area, parse_area
@@ -51,6 +53,8 @@ class Indexed:
     """An image as its rows have it.
 
     ``item`` is None where a row was read that does not carry it; it lies in row ``key`` of partition ``place``.
+    ``slices`` are the products it is of, where others may have had part of it, and ``otherwise`` is equal for images
+    that differ in their products only.
     """
 
     key: str
@@ -63,6 +67,8 @@ class Indexed:
     geometry: Mapping[str, Any] | None
     properties: Mapping[str, Any]
     item: dict[str, Any] | None = None
+    slices: frozenset[str] = frozenset()
+    otherwise: str = ""
 
     @property
     def digest(self) -> str:
@@ -98,8 +104,14 @@ class Indexed:
             geometry=item["geometry"],
             properties={name: properties[name] for name in QUERYABLE if _is_plain(properties.get(name))},
             item=item,
+            slices=_slices(entry.identity),
+            otherwise=_otherwise(entry.identity),
         )
         return indexed, places
+
+    def is_part_of(self, other: Indexed) -> bool:
+        """Whether the other is the same image of more slices: it has what this one has, and what a neighbour adds."""
+        return self.otherwise == other.otherwise and self.scope == other.scope and self.slices < other.slices
 
     def rows(self, places: tuple[str, ...]) -> list[Row]:
         """Its rows, in the order in which they are written: who finds one in a place finds the month's too."""
@@ -108,6 +120,7 @@ class Indexed:
             "end": self.end.isoformat(),
             "geometry": self.geometry,
             "properties": self.properties,
+            **({"slices": sorted(self.slices), "otherwise": self.otherwise} if self.slices else {}),
         }
         values: dict[str, Value] = {
             "made_by": self.made_by,
@@ -135,7 +148,25 @@ class Indexed:
             geometry=about["geometry"],
             properties=about["properties"],
             item=unpack(packed) if isinstance(packed, str) else None,
+            slices=frozenset(about.get("slices", ())),
+            otherwise=about.get("otherwise", ""),
         )
+
+
+def _slices(identity: OutputIdentity) -> frozenset[str]:
+    """Empty for products that are not cut from longer ones."""
+    if any(mission_of(source.ref) not in ("sentinel-1", "sentinel-2") for source in identity.products):
+        return frozenset()
+    return frozenset(_short(f"{source.ref}|{source.content}") for source in identity.products)
+
+
+def _otherwise(identity: OutputIdentity) -> str:
+    """Of grid and options. Orbit files and the tiles of a DEM follow from the products."""
+    return _short(f"{identity.process}|{identity.grid.to_json()}|{identity.options.to_json()}")
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _is_plain(value: object) -> bool:

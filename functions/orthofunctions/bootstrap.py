@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import requests
@@ -98,6 +100,20 @@ def system() -> System:
         if not _built:
             _built.append(build(Settings()))
         return _built[0]
+
+
+@contextlib.contextmanager
+def running_as(other: System) -> Iterator[None]:
+    """Let this process's functions run as a system with other hands: a simulation calls the very functions that a host
+    calls."""
+    with _lock:
+        before = list(_built)
+        _built[:] = [other]
+    try:
+        yield
+    finally:
+        with _lock:
+            _built[:] = before
 
 
 def _bell(settings: Settings) -> MqttBell | SilentBell:

@@ -112,6 +112,20 @@ def test_what_stays_broken_is_told_once(ports: Ports, clock: ManualClock, lackin
     assert len(jobs(ports)) == 1
 
 
+def test_what_is_broken_and_covered_by_no_order_is_kept_for_operators_once(ports: Ports, clock: ManualClock) -> None:
+    ports.blobs.delete(names.CONTAINER_SETTINGS, names.BLOB_DEFAULT_ORDER)
+    archive = f"{ROME}.zip"
+    ports.blobs.write(names.CONTAINER_PRODUCTS, archive, b"no zip")
+    for _ in range(3):
+        take_upload(ports, archive)
+        work_off(ports, clock, LOOK_AGAIN_S)
+    (kept,) = ports.blobs.list(names.CONTAINER_CONTROL, "poison/")
+    said = json.loads(ports.blobs.read(kept.container, kept.name))
+    assert said["why"].startswith(f"BrokenProduct: products/{ROME}.zip")
+    assert read_message(LookAgain, said["body"]).blob == archive
+    assert not jobs(ports)
+
+
 def test_a_product_that_is_deleted_while_it_is_waited_for_is_no_job(ports: Ports, clock: ManualClock) -> None:
     ports.blobs.write(names.CONTAINER_PRODUCTS, MANIFEST, PARTS[MANIFEST])
     take_upload(ports, MANIFEST)

@@ -14,7 +14,7 @@ from orthocontracts.orders import StandingOrder
 from orthocontracts.products import mission_of, product_of_upload
 from orthocontracts.requests import OrderTemplate, Request, StandingDefault
 from orthocontracts.wire import explain
-from orthofunctions.domain.faults import BrokenProductError, PlanError
+from orthofunctions.domain.faults import BrokenProductError, PlanError, UnsafeProductError
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.arrivals import ask_for
@@ -22,6 +22,7 @@ from orthofunctions.usecases.asking import NO_WAITING, Waiting
 from orthofunctions.usecases.contents import content_of
 from orthofunctions.usecases.inspect import inspect_product
 from orthofunctions.usecases.inventory import take_stock
+from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.orders import order_book
 from orthofunctions.usecases.submit import submit
 
@@ -59,7 +60,8 @@ def take_upload(ports: Ports, blob: str, waiting: Waiting = NO_WAITING) -> list[
     Returns
     -------
     list of JobRecord
-        None while the product is incomplete, where no order covers it, or while all its images wait.
+        None while the product is incomplete, where no order covers it, or while all its images wait. A broken one that
+        the default order has no template for is kept for operators: nobody's job would say that it is.
     """
     ref = product_of_upload(blob)
     if ref is None:
@@ -68,13 +70,14 @@ def take_upload(ports: Ports, blob: str, waiting: Waiting = NO_WAITING) -> list[
     if facts is None:
         logger.info("%s has gone again", blob, extra={"action": "upload_gone"})
         return []
+    broken: PlanError | None = None
     try:
         product = inspect_product(ports.blobs, ref)
     except PlanError as error:
         if isinstance(error, BrokenProductError) and _may_still_come(blob, facts.last_modified, ports.clock.now()):
             ports.queues.send(names.QUEUE_UPLOADS, LookAgain(blob=blob).to_json(), visible_in_s=LOOK_AGAIN_S)
             return []
-        # the default order's job tells everybody what is wrong with it
+        broken = error if isinstance(error, BrokenProductError | UnsafeProductError) else None
         logger.info("%s is not listed: %s", ref, error, extra={"action": "upload_unreadable"})
     else:
         take_stock(ports, product, at=facts.last_modified, completed_by=facts.name)
@@ -96,6 +99,8 @@ def take_upload(ports: Ports, blob: str, waiting: Waiting = NO_WAITING) -> list[
         return asked.jobs
     order = _standing(default_order(ports), ref)
     if order is None:
+        if broken is not None:
+            keep_for_operators(ports, names.QUEUE_UPLOADS, LookAgain(blob=blob).to_json(), f"{broken.kind}: {broken}")
         logger.info("no order covers %s", ref, extra={"action": "upload_unordered"})
         return []
     identity = f"{ref}|{facts.size_bytes}|{content_of(facts)}"

@@ -228,8 +228,8 @@ def _ring_cached(square: _Square, points_per_edge: int) -> tuple[tuple[float, fl
 
 def _candidates(west: float, south: float, east: float, north: float) -> list[_Square]:
     """Squares whose tiles may touch a box of longitude and latitude, each square once."""
-    # A tile reaches 10 km beyond its square, and a square's corner may leave its zone by as much.
-    margin_deg = 0.2
+    # A tile reaches 10 km beyond its square. A square with any part in its zone may lie beyond it with all the rest.
+    margin_deg, beyond_zone_deg = 0.2, 1.1
     south, north = max(-80.0, south - margin_deg), min(84.0, north + margin_deg)
     squares: dict[str, _Square] = {}
     if south > north:
@@ -243,10 +243,11 @@ def _candidates(west: float, south: float, east: float, north: float) -> list[_S
             if zone_east <= zone_west or band_south > north or band_north < south:
                 continue
             lat_max = max(abs(max(south, band_south)), abs(min(north, band_north)))
-            lon_margin_deg = margin_deg / max(0.1, math.cos(math.radians(min(lat_max, 84.0))))
+            width = max(0.1, math.cos(math.radians(min(lat_max, 84.0))))
+            lon_margin_deg, beyond_deg = margin_deg / width, beyond_zone_deg / width
             for turn_deg in (-360.0, 0.0, 360.0):
-                lon0 = max(west - lon_margin_deg, zone_west + turn_deg)
-                lon1 = min(east + lon_margin_deg, zone_east + turn_deg)
+                lon0 = max(west - lon_margin_deg, zone_west - beyond_deg + turn_deg)
+                lon1 = min(east + lon_margin_deg, zone_east + beyond_deg + turn_deg)
                 if lon0 > lon1:
                     continue
                 lat_limits = max(south, band_south), min(north, band_north)

@@ -95,7 +95,7 @@ def test_names_are_read_as_products_write_them() -> None:
 
 def test_a_polygon_finds_the_tiles_it_touches() -> None:
     rome = [(12.3, 41.8), (12.6, 41.8), (12.6, 42.0), (12.3, 42.0)]
-    assert tiles_intersecting(rome) == ["33TTG", "33TUG"]
+    assert tiles_intersecting(rome) == ["32TQM", "33TTG", "33TUG"]
     # Tiles overlap by 10 km, so a point near the edge of a square lies in both.
     inside = tile_ring_lonlat("33TTG")
     assert "33TTG" in tiles_intersecting(inside)
@@ -115,6 +115,18 @@ def test_no_tile_of_a_polygon_is_missed(lon: float, lat: float, width: float, he
             name = mgrs.MGRS().toMGRS(point_lat, point_lon, MGRSPrecision=0).zfill(5)
             assert (name[:2], name[3:]) in squares, (name, found)
     assert len(found) < 60
+
+
+def test_tiles_of_the_zone_beside_are_touched_as_far_as_they_reach() -> None:
+    """A tile lies a hundred kilometres beyond its zone where its square only just begins in it."""
+    places = ((-101.6, -101.4, 44.0, "13TGJ"), (11.3, 11.5, 46.0, "33TTM"), (11.55, 11.7, -5.0, "33MSQ"))
+    for left, right, lat, tile in places:
+        box = [(left, lat), (right, lat), (right, lat + 0.1), (left, lat + 0.1)]
+        bounds = tile_bounds(tile)
+        x, y = _proj(bounds.epsg % 100, bounds.epsg > 32700).transform((left + right) / 2, lat + 0.05)
+        assert bounds.left < x < bounds.right
+        assert bounds.bottom < y < bounds.top
+        assert tile in tiles_intersecting(box)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.records import LearnedRecord, TaskRecord
@@ -53,19 +54,25 @@ def note_startup(ports: Ports, spec: PoolSpec, took_s: float) -> None:
 def startup(records: Sequence[LearnedRecord], spec: PoolSpec) -> RunTimes:
     """What the start-ups of a pool's workers have taught, against the pool's ``startup_s``."""
     mine = [one for one in records if one.process == START_UP and one.machine == machine_of(spec)]
-    return learn(*runs_of(mine[0])) if mine else RunTimes()
+    return _taught(mine[0].runs) if mine else RunTimes()
 
 
-def runs_of(record: LearnedRecord) -> tuple[list[Run], int]:
+# Every round asks what every pool has been taught, and few runs end between two.
+@lru_cache(maxsize=256)
+def _taught(text: str) -> RunTimes:
+    return learn(*_runs(text))
+
+
+def _runs(text: str) -> tuple[list[Run], int]:
     """The runs that ended well, and how many did not."""
-    kept = json.loads(record.runs)
+    kept = json.loads(text)
     return [Run(*run) for run in kept if run is not None], sum(run is None for run in kept)
 
 
 def learned(records: Sequence[LearnedRecord], spec: PoolSpec) -> dict[str, RunTimes]:
     """What a pool's machine has taught, by process."""
     mine = (one for one in records if one.machine == machine_of(spec) and one.process != START_UP)
-    return {one.process: learn(*runs_of(one)) for one in mine}
+    return {one.process: _taught(one.runs) for one in mine}
 
 
 def all_learned(ports: Ports) -> tuple[LearnedRecord, ...]:

@@ -37,7 +37,7 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
     logging.disable(logging.ERROR)  # a subscriber that does not answer, a product that is broken: all part of the day
     began_s = time.monotonic()
     try:
-        day = live_through(spec_of(options))
+        day = live_through(spec_of(options), on_hour=_say)
     finally:
         logging.disable(logging.NOTSET)
     took_s = time.monotonic() - began_s
@@ -52,6 +52,11 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
         "broken", found.broken, f"{found.n_broken} broken products: each told once, to whoever may ask for it"
     )
     yield from _figures(day, found)
+
+
+def _say(day: Day) -> None:
+    made, waiting = len(day.books.made), day.backlog[-1] if day.backlog else 0
+    print(f"{day.ended_at:%H:%M}: {made} images made, {waiting} tasks wait", file=sys.stderr, flush=True)
 
 
 def spec_of(options: argparse.Namespace) -> DaySpec:

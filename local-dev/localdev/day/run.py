@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -134,8 +134,8 @@ def site_of(spec: DaySpec) -> SiteSpec:
     )
 
 
-def live_through(spec: DaySpec, *, lost: Set[str] = frozenset()) -> Day:
-    """Let a day pass. Of products in ``lost`` no event ever comes."""
+def live_through(spec: DaySpec, *, lost: Set[str] = frozenset(), on_hour: Callable[[Day], None] | None = None) -> Day:
+    """Let a day pass. Of products in ``lost`` no event ever comes; ``on_hour`` is told of every hour that is over."""
     rng = random.Random(spec.seed)
     scenes = scenes_of_day(spec.n_scenes, rng, hours=spec.hours, broken_share=spec.broken_share)
     orders = orders_of_day(spec.n_orders, scenes, rng)
@@ -157,6 +157,8 @@ def live_through(spec: DaySpec, *, lost: Set[str] = frozenset()) -> Day:
                 Workers(pool, agenda, queues, blobs, books, rng, corrupt=corrupt)
             arrivals = _Arrivals(day, agenda, host, rng, lost)
             agenda.after(0.0, partial(_look, day, agenda))
+            if on_hour is not None:
+                agenda.after(0.0, partial(_tell_hour, day, agenda, on_hour))
             agenda.run(LAST_MOMENT, lambda: arrivals.are_over and _is_over(day))
             day.ended_at = clock.moment
     return day
@@ -177,6 +179,12 @@ def _look(day: Day, agenda: Agenda) -> None:
     rows = day.ports.tables.query(names.TABLE_TASKS, equal={"state": "pending"}, fields=())
     day.backlog.append(sum(1 for _ in rows))
     agenda.after(LOOK_EVERY_S, partial(_look, day, agenda))
+
+
+def _tell_hour(day: Day, agenda: Agenda, on_hour: Callable[[Day], None]) -> None:
+    day.ended_at = agenda.clock.moment
+    on_hour(day)
+    agenda.after(3600.0, partial(_tell_hour, day, agenda, on_hour))
 
 
 def _is_over(day: Day) -> bool:

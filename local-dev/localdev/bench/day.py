@@ -11,12 +11,16 @@ import argparse
 import logging
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from localdev.bench._serve import peak_mb
 from localdev.bench.case import Case
+from localdev.day.emulator import live_through_for_real
 from localdev.day.judge import Judgement, judge
 from localdev.day.run import LOOK_EVERY_S, Day, DaySpec, live_through
 from localdev.day.scenes import MIDNIGHT
@@ -26,14 +30,22 @@ MOST_SHOWN = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--products``, ``--orders``, ``--seed``."""
-    parser.add_argument("--products", type=int, default=10_000, help="how many arrive (default 10000)")
+    """``--products``, ``--orders``, ``--seed``, ``--emulator``."""
+    parser.add_argument("--products", type=int, help="how many arrive (default 10000; 60 with --emulator)")
     parser.add_argument("--orders", type=int, default=500, help="standing orders (default 500)")
+    parser.add_argument(
+        "--emulator",
+        action="store_true",
+        help="through functions host, emulator, broker and agents, not in virtual time",
+    )
     parser.add_argument("--seed", type=int, default=1, help="another day (default 1)")
 
 
 def cases(options: argparse.Namespace) -> Iterator[Case]:
     """The promises first, then figures."""
+    if options.emulator:
+        yield from _for_real(options)
+        return
     logging.disable(logging.ERROR)  # a subscriber that does not answer, a product that is broken: all part of the day
     began_s = time.monotonic()
     try:
@@ -42,16 +54,31 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
         logging.disable(logging.NOTSET)
     took_s = time.monotonic() - began_s
     found = judge(day)
+    yield from _promises(day, found, took_s)
+    yield from _figures(day, found)
+
+
+def _for_real(options: argparse.Namespace) -> Iterator[Case]:
+    spec = replace(spec_of(options, 60), hours=3.0, broken_share=0.05)
+    began_s = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-day-") as scratch,
+        live_through_for_real(spec, Path(scratch)) as day,
+    ):
+        took_s = time.monotonic() - began_s
+        found = judge(day)
+    yield from _promises(day, found, took_s)
+    yield from _waits(found)
+
+
+def _promises(day: Day, found: Judgement, took_s: float) -> Iterator[Case]:
     of = (
         f"{len(day.scenes)} products, {len(day.orders)} standing orders, {found.n_wanted} pairs of both that fit "
         f"({found.n_near} more on an edge), {found.n_jobs} jobs, {found.n_images} images, in {took_s / 60:.1f} minutes"
     )
-    yield promise("missed", found.missed, of)
-    yield promise("twice", found.twice, f"{found.n_images} images, {found.n_jobs} jobs, {found.n_callbacks} callbacks")
-    yield promise(
-        "broken", found.broken, f"{found.n_broken} broken products: each told once, to whoever may ask for it"
-    )
-    yield from _figures(day, found)
+    yield _promise("missed", found.missed, of)
+    yield _promise("twice", found.twice, f"{found.n_images} images, {found.n_jobs} jobs, {found.n_callbacks} callbacks")
+    yield _promise("broken", found.broken, f"{found.n_broken} broken products, each to be told once")
 
 
 def _say(day: Day) -> None:
@@ -59,11 +86,12 @@ def _say(day: Day) -> None:
     print(f"{day.ended_at:%H:%M}: {made} images made, {waiting} tasks wait", file=sys.stderr, flush=True)
 
 
-def spec_of(options: argparse.Namespace) -> DaySpec:
+def spec_of(options: argparse.Namespace, usual: int = DaySpec.n_scenes) -> DaySpec:
     """A day of fewer products has a smaller centre."""
-    share = options.products / DaySpec.n_scenes
+    n_scenes = options.products or usual
+    share = n_scenes / DaySpec.n_scenes
     return DaySpec(
-        n_scenes=options.products,
+        n_scenes=n_scenes,
         n_orders=options.orders,
         seed=options.seed,
         slots=max(2, round(DaySpec.slots * share)),
@@ -71,7 +99,7 @@ def spec_of(options: argparse.Namespace) -> DaySpec:
     )
 
 
-def promise(name: str, wrong: Sequence[str], of: str) -> Case:
+def _promise(name: str, wrong: Sequence[str], of: str) -> Case:
     """A case that holds where nothing is wrong; what is, is said on standard error."""
     for line in wrong[:MOST_SHOWN]:
         print(f"{name}: {line}", file=sys.stderr)
@@ -96,9 +124,7 @@ def _figures(day: Day, found: Judgement) -> Iterator[Case]:
         f"{books.n_runs['hpc']} runs on {day.spec.slots} slots, {books.busy_s['hpc'] / 3600:.1f} slot-hours of work; "
         f"{books.n_silent} nodes died, {books.n_failed} kernels crashed",
     )  # fmt: skip
-    waits = sorted(found.waits_s) or [0.0]
-    yield _figure("wait, median", statistics.median(waits), "s from whole to image", "")
-    yield _figure("wait, p95", waits[int(0.95 * len(waits))], "s from whole to image", f"the longest {waits[-1]:.0f} s")
+    yield from _waits(found)
     times, cpu_s = day.calls.times, day.calls.cpu_s
     most = ", ".join(f"{name} {count}" for name, count in times.most_common(6))
     killed = f"{day.calls.n_killed} killed, {sum(day.calls.failures.values())} failed"
@@ -108,6 +134,12 @@ def _figures(day: Day, found: Judgement) -> Iterator[Case]:
     )
     yield _figure("processor", sum(cpu_s.values()) / n, "s of functions a product", f"storage in memory; {dearest}")
     yield _figure("peak memory", peak_mb(), "MB", "functions, storage and simulation in one process")
+
+
+def _waits(found: Judgement) -> Iterator[Case]:
+    waits = sorted(found.waits_s) or [0.0]
+    yield _figure("wait, median", statistics.median(waits), "s from whole to image", "")
+    yield _figure("wait, p95", waits[int(0.95 * len(waits))], "s from whole to image", f"the longest {waits[-1]:.0f} s")
 
 
 def _figure(name: str, value: float, unit: str, more: str) -> Case:

@@ -8,27 +8,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import cos, radians
 from typing import Any
 
-from shapely import Polygon
-from shapely.affinity import scale
-
-from localdev.day.geometry import around, onto
+from localdev.day.fits import Wanted, areas_of, sure_tiles, wanted_of
 from localdev.day.run import ARCHIVE, COVERED, Day
 from localdev.day.scenes import Scene
 from orthocontracts import names
-from orthocontracts.orders import StandingOrder
-from orthocontracts.tiles import tile_ring_lonlat, tiles_intersecting
 from orthofunctions.domain.records import JobRecord, OutputRecord
-
-EDGE_DEG = 0.02
-"""Two kilometres: by so much a footprint's edges are off the great circles they stand for."""
-SURE_OF_A_TILE_DEG = 0.12
-"""A tile that a footprint enters by more is touched by more than a sliver."""
 
 
 @dataclass
@@ -55,20 +43,6 @@ class Judgement:
     waits_s: list[float] = field(default_factory=list)
 
 
-@dataclass
-class _Wanted:
-    """How many jobs a user may have of a product, at least and at most."""
-
-    least: int = 0
-    most: int = 0
-
-
-@dataclass(frozen=True)
-class _Area:
-    order: StandingOrder
-    polygons: tuple[Polygon, ...]
-
-
 @dataclass(frozen=True)
 class _Job:
     record: JobRecord
@@ -87,10 +61,12 @@ def judge(day: Day) -> Judgement:
     }
     found.n_images = len(entries)
     reports = _reports(day)
-    areas = [_area(order) for order in day.orders]
-    of_capped: dict[str, _Wanted] = {one.user: _Wanted() for one in day.orders if one.products_per_month is not None}
+    areas = areas_of(day.orders)
+    of_capped = {one.user: Wanted() for one in day.orders if one.products_per_month is not None}
     for scene in day.scenes:
-        wanted = _wanted_of(scene, areas, found)
+        wanted = wanted_of(scene, areas)
+        found.n_wanted += sum(one.least for one in wanted.values())
+        found.n_near += sum(one.most - one.least for one in wanted.values())
         for user, one in wanted.items():
             if user in of_capped:
                 of_capped[user].least += one.least
@@ -112,56 +88,6 @@ def judge(day: Day) -> Judgement:
     _judge_images(day, entries, found)
     _judge_callbacks(day, found)
     return found
-
-
-def _wanted_of(scene: Scene, areas: list[_Area], found: Judgement) -> dict[str, _Wanted]:
-    """By user."""
-    wanted: defaultdict[str, _Wanted] = defaultdict(_Wanted)
-    ring = around(scene.ring_lonlat, great_circles=True)
-    sure, perhaps = ring.buffer(-EDGE_DEG), ring.buffer(EDGE_DEG)
-    for area in areas:
-        if not _suits(area.order, scene):
-            continue
-        is_sure = not area.polygons or any(onto(one, sure).intersects(sure) for one in _near(area, sure))
-        is_near = is_sure or any(onto(one, perhaps).intersects(perhaps) for one in _near(area, perhaps))
-        wanted[area.order.user].least += is_sure
-        wanted[area.order.user].most += is_near
-        found.n_wanted += is_sure
-        found.n_near += is_near and not is_sure
-    return wanted
-
-
-def _suits(order: StandingOrder, scene: Scene) -> bool:
-    asked = order.products
-    most_clouds = asked.max_cloud_cover_percent
-    is_radar = scene.mission == "sentinel-1"
-    return (
-        (asked.missions is None or scene.mission in asked.missions)
-        and (asked.product_types is None or scene.kind in asked.product_types)
-        and (asked.platforms is None or scene.platform in asked.platforms)
-        and (asked.modes is None or (is_radar and "IW" in asked.modes))
-        and (asked.polarisations is None or (is_radar and {"vv", "vh"} >= set(asked.polarisations)))
-        and (asked.relative_orbits is None or scene.relative_orbit in asked.relative_orbits)
-        and (asked.orbit_direction is None or (asked.orbit_direction == "ascending") == scene.ascends)
-        and (most_clouds is None or (scene.clouds_percent is not None and scene.clouds_percent <= most_clouds))
-        and (order.since is None or scene.start >= order.since)
-        and (order.until is None or scene.start <= order.until)
-    )
-
-
-def _area(order: StandingOrder) -> _Area:
-    area = order.products.area
-    return _Area(order, () if area is None else tuple(around(rings[0][:-1]) for rings in area.polygons()))
-
-
-def _near(area: _Area, ring: Polygon) -> Iterator[Polygon]:
-    """Those whose latitudes meet a footprint's, and whose longitudes do on some turn."""
-    west, south, east, north = ring.bounds
-    for one in area.polygons:
-        left, bottom, right, top = one.bounds
-        turn = 360.0 * round(((west + east) - (left + right)) / 720.0)
-        if bottom <= north and top >= south and left + turn <= east and right + turn >= west:
-            yield one
 
 
 def _jobs_by_product(day: Day) -> dict[str, list[_Job]]:
@@ -207,14 +133,12 @@ def _judge_broken(scene: Scene, jobs: list[_Job], n_kept: int, found: Judgement)
         found.broken.append(f"{scene.ref} ({scene.defect}): {len(jobs)} jobs, {n_kept} kept messages")
 
 
-def _judge_count(
-    scene: Scene, wanted: dict[str, _Wanted], capped: set[str], jobs: list[_Job], found: Judgement
-) -> None:
+def _judge_count(scene: Scene, wanted: dict[str, Wanted], capped: set[str], jobs: list[_Job], found: Judgement) -> None:
     """Whether each user has as many jobs of a product as orders that it fits, and nobody else has one."""
     there = Counter(job.record.user for job in jobs)
     n_archive = there.pop(ARCHIVE, 0)
     for user in {*wanted, *there}:
-        one, n_jobs = wanted.get(user, _Wanted()), there.get(user, 0)
+        one, n_jobs = wanted.get(user, Wanted()), there.get(user, 0)
         least = 0 if user in capped else one.least
         if n_jobs < least:
             found.missed.append(f"{scene.ref}: {user} has {n_jobs} jobs, not {least}")
@@ -241,24 +165,11 @@ def _judge_made(day: Day, scene: Scene, job: _Job, entries: dict[str, Any], foun
         container, _, name = blob.partition("/")
         if entry is None or day.ports.blobs.facts(container, name) is None:
             found.missed.append(f"{scene.ref}: image {output.title} of job {record.job_id} is not there")
-    titles = " ".join(output.title for output in job.outputs)
-    if missing := [tile for tile in _sure_tiles(scene, job) if tile not in titles]:
-        found.missed.append(f"{scene.ref}: job {record.job_id} lacks {', '.join(missing)}")
-
-
-def _sure_tiles(scene: Scene, job: _Job) -> list[str]:
     if (job.grid or {}).get("kind") == "footprint" or scene.mission == "sentinel-3":
-        return []
-    if scene.tile is not None:
-        return [scene.tile]
-    ring = around(scene.ring_lonlat, great_circles=True)
-    width = cos(radians(ring.centroid.y))
-    inside = scale(ring, width, 1.0, origin=(0, 0)).buffer(-SURE_OF_A_TILE_DEG)
-    return [
-        tile
-        for tile in tiles_intersecting(list(scene.ring_lonlat))
-        if scale(onto(around(tile_ring_lonlat(tile)[:-1]), ring), width, 1.0, origin=(0, 0)).intersects(inside)
-    ]
+        return
+    titles = " ".join(output.title for output in job.outputs)
+    if missing := [tile for tile in sure_tiles(scene) if tile not in titles]:
+        found.missed.append(f"{scene.ref}: job {record.job_id} lacks {', '.join(missing)}")
 
 
 def _judge_failed(day: Day, scene: Scene, job: _Job, n_jobs: int, found: Judgement) -> None:
@@ -275,7 +186,7 @@ def _judge_failed(day: Day, scene: Scene, job: _Job, n_jobs: int, found: Judgeme
         )
 
 
-def _judge_caps(day: Day, wanted: dict[str, _Wanted], found: Judgement) -> None:
+def _judge_caps(day: Day, wanted: dict[str, Wanted], found: Judgement) -> None:
     rows = day.ports.tables.query(JobRecord.TABLE, partition_from="capped", partition_below="cappee")
     there = Counter(row.partition for row in rows)
     for order in day.orders:

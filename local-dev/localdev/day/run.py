@@ -151,7 +151,7 @@ def live_through(spec: DaySpec, *, lost: Set[str] = frozenset(), on_hour: Callab
         with running_as(system):
             host, books, site = Host(agenda, queues, system, rng, spec.killed_share), Books(), site_of(spec)
             day = Day(spec, scenes, orders, ports, system, books, hook, host.calls)
-            _open(ports, site, orders)
+            open_site(ports, site, orders)
             corrupt = {scene.ref for scene in scenes if scene.defect == "cut image"}
             for pool in site.pools:
                 Workers(pool, agenda, queues, blobs, books, rng, corrupt=corrupt)
@@ -159,12 +159,12 @@ def live_through(spec: DaySpec, *, lost: Set[str] = frozenset(), on_hour: Callab
             agenda.after(0.0, partial(_look, day, agenda))
             if on_hour is not None:
                 agenda.after(0.0, partial(_tell_hour, day, agenda, on_hour))
-            agenda.run(LAST_MOMENT, lambda: arrivals.are_over and _is_over(day))
+            agenda.run(LAST_MOMENT, lambda: arrivals.are_over and is_over(day))
             day.ended_at = clock.moment
     return day
 
 
-def _open(ports: Ports, site: SiteSpec, orders: Sequence[StandingOrder]) -> None:
+def open_site(ports: Ports, site: SiteSpec, orders: Sequence[StandingOrder]) -> None:
     """The site as it is before its day begins."""
     standing = StandingDefault(
         user=ARCHIVE, sentinel1=OrderTemplate(), sentinel3=OrderTemplate(), terrain=TerrainRequest(height_m=0.0)
@@ -187,7 +187,8 @@ def _tell_hour(day: Day, agenda: Agenda, on_hour: Callable[[Day], None]) -> None
     agenda.after(3600.0, partial(_tell_hour, day, agenda, on_hour))
 
 
-def _is_over(day: Day) -> bool:
+def is_over(day: Day) -> bool:
+    """Whether every message has been dealt with, and every job told of. What is still to be uploaded it cannot know."""
     tables, queues = day.ports.tables, day.ports.queues
     busy = (names.QUEUE_REQUESTS, names.QUEUE_RESULTS, names.QUEUE_CALLBACKS, names.QUEUE_UPLOADS)
     if any(queues.length(queue) or queues.length(names.poison_queue(queue)) for queue in busy):

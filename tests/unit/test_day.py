@@ -15,7 +15,7 @@ from localdev.day.scenes import Scene
 from orthocontracts.requests import Request
 from orthofunctions.usecases import arrivals, upload
 
-SMALL = DaySpec(n_scenes=60, n_orders=80, slots=3, cloud_slots=6, hours=3.0, broken_share=0.1, killed_share=0.02)
+SMALL = DaySpec(n_scenes=100, n_orders=80, slots=3, cloud_slots=6, hours=3.0, broken_share=0.1, killed_share=0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_nothing_is_missed_nothing_is_done_twice_and_what_is_broken_is_told_once
 
 
 def test_much_happens_in_it(day: Day, found: Judgement) -> None:
-    assert found.n_broken == 6
+    assert found.n_broken == 10
     assert found.n_wanted > 20
     assert found.n_callbacks > 0
     assert found.n_images > 30

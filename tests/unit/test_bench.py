@@ -30,7 +30,20 @@ def frame(tmp_path_factory: pytest.TempPathFactory) -> FrameInput:
     return make_frame(tmp_path_factory.mktemp("frame"), ("vv", "vh"), SHAPE, dem_px=300)
 
 
-BENCHES = ["catalogue", "chaos", "day", "dispatch", "kernel", "latency", "load", "policy", "presence", "swath", "tile"]
+BENCHES = [
+    "catalogue",
+    "chaos",
+    "day",
+    "dispatch",
+    "kernel",
+    "latency",
+    "load",
+    "package",
+    "policy",
+    "presence",
+    "swath",
+    "tile",
+]
 
 
 def test_json_of_a_case_has_the_promised_keys_and_no_others() -> None:

@@ -29,10 +29,10 @@ def test_importing_everything_connects_to_nothing(package: str) -> None:
     subprocess.run([sys.executable, "-c", NO_SOCKETS, package], check=True, cwd=ROOT, timeout=120)
 
 
-def test_the_function_app_loads_neither_numba_nor_rasterio_and_needs_no_setting() -> None:
+def test_the_function_app_loads_neither_science_nor_api_and_needs_no_setting() -> None:
     script = (
         "import sys, function_app\n"
-        "loaded = {'numba', 'rasterio', 'numpy', 'pyproj', 'orthokernel'} & set(sys.modules)\n"
+        "loaded = {'numba', 'rasterio', 'numpy', 'pyproj', 'orthokernel', 'fastapi'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
         "assert len(function_app.app.get_functions()) >= 8\n"
     )

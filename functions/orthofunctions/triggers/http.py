@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import azure.functions as func
 
-from orthofunctions.api.app import create_app
 from orthofunctions.bootstrap import system
 
 blueprint = func.Blueprint()
-_asgi = func.AsgiMiddleware(create_app(system))
+
+
+@cache
+def _asgi() -> func.AsgiMiddleware:
+    """The API, loaded with the first call: it takes a third of the app's import, and most instances serve no HTTP."""
+    from orthofunctions.api.app import create_app  # noqa: PLC0415
+
+    return func.AsgiMiddleware(create_app(system))
 
 
 @blueprint.function_name("http")
@@ -17,5 +25,5 @@ _asgi = func.AsgiMiddleware(create_app(system))
 )
 async def http(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """The API checks its callers itself: ANONYMOUS only means that no function key is wanted besides."""
-    answer: func.HttpResponse = await _asgi.handle_async(req, context)
+    answer: func.HttpResponse = await _asgi().handle_async(req, context)
     return answer

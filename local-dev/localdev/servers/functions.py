@@ -27,6 +27,8 @@ class FunctionsHost(Server):
         Further command-line arguments (``--queue-lease-s``, ``--port``, ...).
     python_path : sequence of Path
         Further import roots for the app.
+    python : sequence of str
+        What runs it: an interpreter, and options of its own.
     """
 
     def __init__(
@@ -37,10 +39,11 @@ class FunctionsHost(Server):
         *,
         arguments: Sequence[str] = (),
         python_path: Sequence[Path] = (),
+        python: Sequence[str] = (sys.executable,),
         name: str = "functions",
     ) -> None:
         self._ready_file = folder / f"{name}.json"
-        command = [sys.executable, "-m", "localdev.host", "--app", str(app), "--ready-file", str(self._ready_file)]
+        command = [*python, "-m", "localdev.host", "--app", str(app), "--ready-file", str(self._ready_file)]
         roots = [str(LOCAL_DEV), *map(str, python_path), *filter(None, [os.environ.get("PYTHONPATH")])]
         super().__init__(
             name,

@@ -1,4 +1,4 @@
-"""Schemas of the Kubernetes kinds that ``infra/kubernetes`` uses: which fields there are, their types, which must be there.
+"""Schemas of the Kubernetes kinds that ``infra/kubernetes`` uses: what fields there are, of what types, which must be.
 
 Facts of Kubernetes 1.34's API (core/v1, networking.k8s.io/v1, and batch/v1 inside ScaledJob) and of KEDA 2's
 ScaledJob and TriggerAuthentication definitions. Of large types that are not used (probes other than exec, volumes

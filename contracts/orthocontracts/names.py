@@ -60,6 +60,7 @@ TABLE_BATCHES = "batches"
 TABLE_ITEMS = "items"
 TABLE_LOADS = "loads"
 TABLE_INVENTORY = "inventory"
+TABLE_ARCHIVE = "archive"
 TABLE_ORDERS = "orders"
 TABLE_ORDERED = "ordered"
 TABLE_CALLBACKS = "callbacks"
@@ -82,6 +83,7 @@ TABLES = (
     TABLE_ITEMS,
     TABLE_LOADS,
     TABLE_INVENTORY,
+    TABLE_ARCHIVE,
     TABLE_ORDERS,
     TABLE_ORDERED,
     TABLE_CALLBACKS,
@@ -94,10 +96,13 @@ AGENT_PAGES: Final = 256
 BLOB_DEFAULT_ORDER = "default_order.json"
 BLOB_POOLS = "pools.yaml"
 BLOB_CATALOGUES = "catalogues.yaml"
+BLOB_ARCHIVE = "archive.yaml"
 BLOB_POOLS_IN_FORCE = "pools-in-force.yaml"
 BLOB_DISPATCH_LEASE = "dispatch.lease"
 BLOB_DISPATCH_MARK = "dispatch.mark"
 BLOB_REPAIR_TOUR = "repair.tour"
+BLOB_ARCHIVE_TOUR = "archive.tour"
+FOLDER_DELETIONS = "deletions/"
 BLOB_SEAL_KEY = "seal.key"
 BLOB_ORDERS_MARK = "orders.mark"
 

@@ -82,6 +82,16 @@ def affine_rpc(
     return [-1.0, -1.0, *offsets, *line_num, *one, *samp_num, *one]
 
 
+def rpc_text(rpc: Sequence[float]) -> bytes:
+    """The same values as ``NAME_RPC.TXT`` has them."""
+    whole = ("LINE_OFF", "SAMP_OFF", "LAT_OFF", "LONG_OFF", "HEIGHT_OFF")
+    whole += ("LINE_SCALE", "SAMP_SCALE", "LAT_SCALE", "LONG_SCALE", "HEIGHT_SCALE")
+    text = "".join(f"{name}: {value}\n" for name, value in zip(whole, rpc[2:12], strict=True))
+    for start, name in ((12, "LINE_NUM"), (32, "LINE_DEN"), (52, "SAMP_NUM"), (72, "SAMP_DEN")):
+        text += "".join(f"{name}_COEFF_{n + 1}: {rpc[start + n]}\n" for n in range(20))
+    return text.encode()
+
+
 def rpc_tiff(
     rpc: Sequence[float] | None, n_lines: int = 4000, n_samples: int = 4000, *, order: str = "<", big: bool = False
 ) -> bytes:

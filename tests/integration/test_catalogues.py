@@ -19,12 +19,11 @@ from orthofunctions.adapters import pages as pages_module
 from orthofunctions.adapters.pages import HttpPages
 from orthofunctions.adapters.transport import new_session
 from orthofunctions.domain.announced import Announced
-from orthofunctions.domain.records import InventoryRecord
 from orthofunctions.ports import PagesDownError, Ports
 from orthofunctions.usecases import poll
 from orthofunctions.usecases.announced import take_announced
+from orthofunctions.usecases.inventory import all_products
 from orthofunctions.usecases.poll import look_for_products
-from orthofunctions.usecases.rows import find
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
@@ -211,7 +210,7 @@ def test_who_dies_at_any_write_passes_nothing_over_and_lists_everything_once(
             assert counted.total() <= 35 + catalogue.page_size
             for body in ports.queues.drain(names.QUEUE_ANNOUNCED, 100):
                 take_announced(ports, Announced.model_validate_json(body))
-            assert len(list(find(ports.tables, InventoryRecord, partition="all"))) == 35
+            assert len(list(all_products(ports))) == 35
             if is_over:
                 assert counted == once(new)
                 break

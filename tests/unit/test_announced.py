@@ -29,8 +29,8 @@ from orthofunctions.domain.records import InventoryRecord
 from orthofunctions.ports import Ports
 from orthofunctions.settings import Settings
 from orthofunctions.usecases.announced import take_announced
+from orthofunctions.usecases.inventory import all_products
 from orthofunctions.usecases.orders import add_order
-from orthofunctions.usecases.rows import find
 from orthofunctions.usecases.upload import take_upload
 
 USER, PASSWORD = "push", "correct horse battery staple"
@@ -138,7 +138,7 @@ def waiting(ports: Ports) -> list[Announced]:
 
 
 def listed(ports: Ports) -> list[InventoryRecord]:
-    return list(find(ports.tables, InventoryRecord, partition="all"))
+    return list(all_products(ports))
 
 
 class TestPush:

@@ -15,9 +15,8 @@ from fakes.products import NEXT_RING, NEXT_SLICE, ROME, affine_rpc, put_safe, rp
 from orthofunctions.api.app import create_app
 from orthofunctions.bootstrap import System
 from orthofunctions.domain.cells import box_meets, cells_in, cells_of
-from orthofunctions.domain.records import InventoryRecord
 from orthofunctions.settings import Settings
-from orthofunctions.usecases.rows import find
+from orthofunctions.usecases.inventory import all_products
 from orthofunctions.usecases.upload import take_upload
 
 SEAM = "S1A_IW_GRDH_1SDV_20220101T051122_20220101T051147_041000_04DF00_0001"
@@ -118,7 +117,9 @@ def test_what_has_gone_from_the_store_is_listed_no_more(client: AsgiClient, syst
     upload(system)
     system.ports.blobs.delete("products", f"{ROME}.SAFE/manifest.safe")
     assert refs(client) == []
-    assert list(find(system.ports.tables, InventoryRecord)) == []
+    assert list(all_products(system.ports)) == []
+    (one,) = all_products(system.ports, "gone")
+    assert (one.name, one.why) == (ROME, "it was deleted from the store")
 
 
 def test_restricted_products_are_listed_for_their_readers_only(client: AsgiClient, system: System) -> None:

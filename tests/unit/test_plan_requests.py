@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fakes.memory_ports import ManualClock, MemoryQueues, memory_ports
-from fakes.products import ROME, affine_rpc, manifest, members, put_safe, rpc_tiff, safe_zip
+from fakes.products import ROME, affine_rpc, manifest, members, put_safe, rpc_text, rpc_tiff, safe_zip
 from orthocontracts import names
 from orthocontracts.requests import Request
 from orthocontracts.states import OutputState, TaskState
@@ -306,13 +306,7 @@ def test_a_sidecar_is_part_of_the_content(ports: Ports) -> None:
 
     ports.blobs.write("products", "d/a.tif", rpc_tiff(affine_rpc()))
     tags_only = inspect_product(ports.blobs, "products/d/a.tif")
-    names_ = ("LINE_OFF", "SAMP_OFF", "LAT_OFF", "LONG_OFF", "HEIGHT_OFF")
-    names_ += ("LINE_SCALE", "SAMP_SCALE", "LAT_SCALE", "LONG_SCALE", "HEIGHT_SCALE")
-    values = affine_rpc(lon=6.2)
-    text = "".join(f"{name}: {value}\n" for name, value in zip(names_, values[2:12], strict=True))
-    for start, name in ((12, "LINE_NUM"), (32, "LINE_DEN"), (52, "SAMP_NUM"), (72, "SAMP_DEN")):
-        text += "".join(f"{name}_COEFF_{n + 1}: {values[start + n]}\n" for n in range(20))
-    ports.blobs.write("products", "d/a_RPC.TXT", text.encode())
+    ports.blobs.write("products", "d/a_RPC.TXT", rpc_text(affine_rpc(lon=6.2)))
     with_sidecar = inspect_product(ports.blobs, "products/d/a.tif")
     assert with_sidecar.source.content != tags_only.source.content
     assert with_sidecar.footprint_lonlat[0][0] == pytest.approx(tags_only.footprint_lonlat[0][0] + 1.0)

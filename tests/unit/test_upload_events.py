@@ -13,9 +13,10 @@ from orthocontracts import names
 from orthocontracts.orders import StandingOrder
 from orthocontracts.wire import read_message
 from orthofunctions.domain.planning import Limits
-from orthofunctions.domain.records import InventoryRecord, JobRecord
+from orthofunctions.domain.records import JobRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
+from orthofunctions.usecases.inventory import all_products
 from orthofunctions.usecases.orders import add_order
 from orthofunctions.usecases.plan import plan_request
 from orthofunctions.usecases.rows import find
@@ -71,7 +72,7 @@ def test_parts_in_any_order_with_every_event_twice_are_one_job(
         work_off(ports, clock, LOOK_AGAIN_S)
     (job,) = jobs(ports)
     assert (job.user, job.fault_kind, job.planned) == ("ana" if is_standing else "archive", None, True)
-    assert len(list(find(ports.tables, InventoryRecord, partition="all"))) == 1
+    assert len(list(all_products(ports))) == 1
     assert isinstance(ports.queues, MemoryQueues)
     assert not ports.queues.bodies(names.QUEUE_UPLOADS)
 

@@ -12,7 +12,7 @@ from orthocontracts.products import Mission
 from orthofunctions.api.context import Reader
 from orthofunctions.api.queries import bbox_of, interval_of
 from orthofunctions.domain.records import InventoryRecord
-from orthofunctions.usecases.inventory import Search, find_products
+from orthofunctions.usecases.product_search import Search, find_products
 
 router = APIRouter()
 

@@ -25,6 +25,12 @@ class ProductMissingError(PlanError):
     kind = "ProductMissing"
 
 
+class ProductGoneError(PlanError):
+    """A product that was here, and has expired or been deleted. The message says when, and where else it is known."""
+
+    kind = "ProductGone"
+
+
 class UnknownProductError(PlanError):
     """A product whose name or content orthoburst does not know."""
 

@@ -317,7 +317,7 @@ class AgentRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class InventoryRecord(Record):
-    """A product that lies in the store, or elsewhere, under one of the cells it touches."""
+    """A product that lies in the store, or elsewhere, under one of the cells it touches; or one that has gone."""
 
     TABLE = names.TABLE_INVENTORY
     PARTITION = "cell"
@@ -338,11 +338,87 @@ class InventoryRecord(Record):
     checksum: str | None = None  # of an announced product, as its catalogue has it: "md5:…"
     orbit_direction: str | None = None
     relative_orbit: int | None = None
+    store: str = ""  # of a site, where all but its small files lie
+    counted: bool = False  # in the tallies of its partition
+    gone_at: datetime | None = None
+    why: str = ""  # it went
 
     @property
     def ring(self) -> tuple[tuple[float, float], ...]:
         """Its outline, longitude before latitude."""
         return tuple((lon, lat) for lon, lat in json.loads(self.footprint))
+
+    @property
+    def where(self) -> str:
+        """``blobs``, a store of the site, or the server or bucket: where most of its bytes lie."""
+        if self.store or self.arrived:
+            return self.store or "blobs"
+        scheme, _, rest = self.ref.partition("://")
+        return f"{scheme}://{rest.partition('/')[0]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TallyRecord(Record):
+    """How many products of a kind a partition of the inventory holds, and their bytes: summed over its shards."""
+
+    TABLE = names.TABLE_INVENTORY
+    PARTITION = "cell"
+    KEY = "key"
+
+    cell: str
+    key: str  # "tally-<mission>|<type>|<month>|<where>|<shard>", "/" as ":"
+    mission: str
+    product_type: str
+    month: str
+    where: str
+    n_products: int
+    n_bytes: int
+
+
+class RawState(StrEnum):
+    """Of a product in blob storage."""
+
+    HERE = "here"
+    EXPIRING = "expiring"  # nobody wanted it; whoever comes now still has it
+    GONE = "gone"  # its blobs are being deleted, or have been
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveRecord(Record):
+    """Whether a product that was uploaded can be had. Rows of those who need it lie beside it."""
+
+    TABLE = names.TABLE_ARCHIVE
+    PARTITION = "product"
+    KEY = "row"
+
+    product: str  # a hash of its reference
+    row: str = "state"
+    ref: str
+    key: str  # in the inventory
+    blob: str  # that completes it
+    state: RawState = RawState.HERE
+    kept_by: str = ""  # an operator, until somebody lets go of it
+    idle_since: datetime | None = None  # the end of the last job that is no longer beside it
+    gone_at: datetime | None = None
+    why: str = ""
+    etag_gone: str = ""  # of the blob that completed it, when it went: another is another upload
+    deletion: str = ""  # the list of blobs that are still to be deleted
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeedRecord(Record):
+    """A job that needs a product, from before it is planned."""
+
+    TABLE = names.TABLE_ARCHIVE
+    PARTITION = "product"
+    KEY = "row"
+
+    product: str
+    row: str  # "job-<id>"
+    user: str
+    job_id: str
+    since: datetime
+    over_at: datetime | None = None  # the end of the job, and of its tasks, once somebody found that they have ended
 
 
 @dataclass(frozen=True, kw_only=True)

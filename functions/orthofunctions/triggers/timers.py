@@ -8,6 +8,7 @@ from orthofunctions.bootstrap import system
 from orthofunctions.usecases.backup import back_up
 from orthofunctions.usecases.expire import expire_jobs
 from orthofunctions.usecases.expire_batches import expire_batches
+from orthofunctions.usecases.expire_raw import expire_products
 from orthofunctions.usecases.index import repair_index
 from orthofunctions.usecases.loads import age_out_loads, note_loads
 from orthofunctions.usecases.repair import repair, sweep_agents, sweep_results
@@ -51,3 +52,9 @@ def run_housekeeping(timer: func.TimerRequest) -> None:
     sweep_results(system().ports, system().rules)
     sweep_agents(system().ports)
     age_out_loads(system().ports)
+
+
+@blueprint.function_name("archive")
+@blueprint.timer_trigger("timer", schedule="5 */5 * * * *")
+def run_archive(timer: func.TimerRequest) -> None:
+    expire_products(system().ports)

@@ -13,9 +13,9 @@ from orthofunctions.domain.standing import OrderBook
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.arrivals import ask_for
 from orthofunctions.usecases.inspect import inspect_product
-from orthofunctions.usecases.inventory import Search, find_products
 from orthofunctions.usecases.passes import Known
 from orthofunctions.usecases.places import Places
+from orthofunctions.usecases.product_search import Search, find_products
 from orthofunctions.usecases.site import load_site
 
 logger = logging.getLogger(__name__)

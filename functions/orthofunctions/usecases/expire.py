@@ -21,6 +21,8 @@ from orthofunctions.ports import BlobFacts, Ports, Row, RowChangedError
 from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.digests import STATE_KEY
 from orthofunctions.usecases.index import forget_entry
+from orthofunctions.usecases.needs import let_go
+from orthofunctions.usecases.plans import PlanLostError, StoredPlan
 from orthofunctions.usecases.rows import delete_all, find, load, remove, swap
 from orthofunctions.usecases.settle import settle_job
 
@@ -83,6 +85,8 @@ def expire_job(ports: Ports, job: JobRecord) -> bool:
             with contextlib.suppress(RowChangedError):  # another does the same
                 swap(ports.tables, output.changed(state=OutputState.CANCELLED))
         _let_go(ports, output.digest, job.job_id)
+    with contextlib.suppress(PlanLostError):  # what it may still need is let go of when its products are looked at
+        let_go(ports, job, StoredPlan.read(ports, job.job_id).plan.request.products)
     delete_all(ports.tables, names.TABLE_OUTPUTS, ((job.job_id, output.digest) for output in outputs))
     delete_all(ports.tables, names.TABLE_TASKS, ((job.job_id, task.task_id) for task in tasks))
     delete_all(ports.tables, names.TABLE_CALLBACKS, ((job.job_id, str(kind)) for kind in CallbackKind))

@@ -11,7 +11,7 @@ from typing import TypeVar
 from orthocontracts.outputs import Instrument, ResolvedTerrain
 from orthocontracts.requests import Request, StandingDefault
 from orthofunctions.domain.facts import ProductFacts
-from orthofunctions.domain.faults import AuxiliaryMissingError, PlanError
+from orthofunctions.domain.faults import AuxiliaryMissingError, PlanError, ProductMissingError
 from orthofunctions.domain.heights import TiledDem, cells_of
 from orthofunctions.domain.orbits import Shelf
 from orthofunctions.domain.pools import SiteSpec
@@ -19,6 +19,7 @@ from orthofunctions.ports import Ports
 from orthofunctions.usecases.auxiliaries import orbit_shelf, resolve_instrument, resolve_terrain
 from orthofunctions.usecases.inspect import inspect_product
 from orthofunctions.usecases.places import Places
+from orthofunctions.usecases.presence import gone
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.upload import default_order
 
@@ -112,7 +113,13 @@ class Lookup:
         return shelf
 
     def _product(self, ref: str) -> ProductFacts:
-        return self._once(("product", ref), lambda: inspect_product(self._ports.blobs, ref, self.places))
+        return self._once(("product", ref), lambda: self._inspect(ref))
+
+    def _inspect(self, ref: str) -> ProductFacts:
+        try:
+            return inspect_product(self._ports.blobs, ref, self.places)
+        except ProductMissingError as error:
+            raise gone(self._ports, ref) or error from error
 
     def _try_product(self, ref: str) -> None:
         try:

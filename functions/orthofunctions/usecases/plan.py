@@ -30,7 +30,9 @@ from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.claims import settle_output
 from orthofunctions.usecases.jobs import MAX_SWAPS, BusyRowError, announce, change_job, open_job
 from orthofunctions.usecases.lookup import Lookup
+from orthofunctions.usecases.needs import need
 from orthofunctions.usecases.pending import enqueue, leave, wake
+from orthofunctions.usecases.presence import check_here
 from orthofunctions.usecases.rows import load, swap
 from orthofunctions.usecases.settle import fail_job, settle_job
 from orthofunctions.usecases.site import load_site
@@ -90,6 +92,8 @@ def _plan_once(ports: Ports, job: JobRecord, request: Request, limits: Limits) -
     stored = read_plan(ports, job.job_id)
     if stored is not None:
         return stored
+    need(ports, job.user, job.job_id, request.products)
+    check_here(ports, request.products)
     if request.process == COPY:
         plan = _copies(ports, job.job_id, request, limits)
     else:

@@ -12,6 +12,7 @@ from orthocontracts.wire import MAX_QUEUE_BYTES, NotUnderstoodError, check_size,
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.jobs import announce, open_job
+from orthofunctions.usecases.needs import need
 
 MAX_REQUEST_BYTES = 1024 * 1024
 
@@ -41,7 +42,8 @@ def submit(ports: Ports, request: Request, source: str, *, inline_bytes: int = M
 
 
 def send(ports: Ports, request: Request, job_id: str, *, inline_bytes: int = MAX_QUEUE_BYTES) -> None:
-    """Have a request planned. A message too many does no harm."""
+    """Have a request planned: from here on its products do not expire. A message too many does no harm."""
+    need(ports, request.user, job_id, request.products)
     envelope = RequestEnvelope(request=request).to_json()
     if len(envelope.encode()) > inline_bytes:
         # always the same bytes for the same job, so whoever writes first is right

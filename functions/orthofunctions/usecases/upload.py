@@ -24,6 +24,7 @@ from orthofunctions.usecases.inspect import inspect_product
 from orthofunctions.usecases.inventory import take_stock
 from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.orders import order_book
+from orthofunctions.usecases.presence import note_arrival
 from orthofunctions.usecases.submit import submit
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,9 @@ def take_upload(ports: Ports, blob: str, waiting: Waiting = NO_WAITING) -> list[
     facts = ports.blobs.facts(names.CONTAINER_PRODUCTS, blob)
     if facts is None:
         logger.info("%s has gone again", blob, extra={"action": "upload_gone"})
+        return []
+    if not note_arrival(ports, ref, facts):
+        logger.info("%s has expired", ref, extra={"action": "upload_gone"})
         return []
     broken: PlanError | None = None
     try:

@@ -238,20 +238,70 @@ class Client:
         bbox: Sequence[float] | None = None,
         datetime: Interval | None = None,
         mission: str | None = None,
+        product_type: str | None = None,
+        state: str | None = None,
+        where: str | None = None,
+        waiting: bool = False,
         limit: int | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Products in the store that images can be made of, newest first, as GeoJSON features.
+        """Products that images can be made of, newest first, as GeoJSON features.
 
         ``feature["properties"]["ref"]`` is what `submit` takes.
+
+        Parameters
+        ----------
+        bbox : sequence of float, optional
+            West, south, east, north in degrees.
+        datetime : datetime, str or pair, optional
+        mission, product_type : str, optional
+            ``sentinel-1``, ``GRD``.
+        state : str, optional
+            ``here``, ``elsewhere`` or ``gone``; by default what can be had.
+        where : str, optional
+            ``blobs``, a store of the site, ``s3://BUCKET``, ``https://HOST``.
+        waiting : bool
+            Only what is so old that it may expire; ``waits_for`` says what keeps it.
+        limit : int, optional
+            At most so many.
         """
         pages = self._session.pages(
             "/products",
             bbox=None if bbox is None else ",".join(map(str, bbox)),
             datetime=None if datetime is None else _interval(datetime),
             mission=mission,
+            type=product_type,
+            state=state,
+            where=where,
+            waiting="true" if waiting else None,
             limit=None if limit is None else max(1, min(limit, JOBS_A_PAGE)),
         )
         return itertools.islice((feature for page in pages for feature in page["features"]), limit)
+
+    def product_summary(self, by: Sequence[str] = ("state", "mission", "product_type")) -> dict[str, Any]:
+        """How many products there are and were, and their bytes, by ``state``, ``where``, ``mission``, ``product_type``
+        and ``month``; and the rules by which they go."""
+        found: dict[str, Any] = self._session.call("GET", "/products/summary", by=",".join(by))
+        return found
+
+    def keep_product(self, ref: str) -> dict[str, Any]:
+        """Keep an uploaded product whatever the site's rules say. For operators."""
+        kept: dict[str, Any] = self._session.call("POST", "/products/keep", {"ref": ref}, safe=True)
+        return kept
+
+    def release_product(self, ref: str) -> dict[str, Any]:
+        """Undo `keep_product`."""
+        released: dict[str, Any] = self._session.call("POST", "/products/release", {"ref": ref}, safe=True)
+        return released
+
+    def check_products(self) -> Iterator[dict[str, Any]]:
+        """Hold inventory and store against each other, and mend: what each part came to, as it is gone through."""
+        asked: dict[str, Any] = {}
+        while True:
+            part = self._session.call("POST", "/products/check", asked, safe=True, timeout_s=BATCH_TIMEOUT_S)
+            yield {name: value for name, value in part.items() if name != "token"}
+            if "token" not in part:
+                return
+            asked = {"after": part["token"]}
 
     def orders(self) -> list[dict[str, Any]]:
         """Standing orders: what is made of every product that lands in the store."""

@@ -103,6 +103,11 @@ class Blobs(Protocol):
 
     def list(self, container: str, prefix: str = "") -> Iterator[BlobFacts]: ...
 
+    def names_below(self, container: str, folder: str = "", token: str = "") -> tuple[Sequence[str], str]:
+        """A page of whole names right below a folder, which ends with ``/``, as those of its folders do; and the token
+        of the next, "" after the last."""
+        ...
+
     def acquire_lease(self, container: str, name: str, seconds: int) -> str:
         """Lease id of a blob (made empty where absent). Raises LeaseHeldError."""
         ...

@@ -42,6 +42,10 @@ class ManualClock:
         self.moment += timedelta(seconds=seconds)
 
 
+PAGE = 2
+"""Names that are told at once: few, so that tests turn pages."""
+
+
 @dataclass
 class _Lease:
     lease_id: str
@@ -122,6 +126,14 @@ class MemoryBlobs:
                     break
                 found.append(there.blobs[there.names[n]][1])
         yield from found
+
+    def names_below(self, container: str, folder: str = "", token: str = "") -> tuple[Sequence[str], str]:
+        below = set()
+        for facts in self.list(container, folder):
+            first, slash, _ = facts.name.removeprefix(folder).partition("/")
+            below.add(folder + first + slash)
+        rest = sorted(name for name in below if name > token)
+        return rest[:PAGE], (rest[PAGE - 1] if len(rest) > PAGE else "")
 
     def acquire_lease(self, container: str, name: str, seconds: int) -> str:
         with self._lock:

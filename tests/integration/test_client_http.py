@@ -273,6 +273,55 @@ def test_a_search_pages_by_post_and_its_files_come_down(server: Server, client: 
     assert len(list(client.search(limit=1))) == 1
 
 
+KEPT = {
+    "type": "Feature",
+    "properties": {
+        "ref": "products/a.zip",
+        "product_type": "GRD",
+        "start": "2026-05-01T00:00:00Z",
+        "size_bytes": 1,
+        "state": "here",
+        "where": "blobs",
+        "expires": "2026-05-04T00:00:00Z",
+        "waits_for": "kept",
+    },
+}
+
+
+def test_the_archive_by_the_command(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    for action in ("keep", "release"):
+        server.paths["POST", f"/products/{action}"] = {"ref": "products/a.zip", "state": "here"}
+        assert main(["--url", server.url, "archive", action, "products/a.zip"]) == 0
+        assert "products/a.zip" in capsys.readouterr().out
+        assert server.asked[-1].body == {"ref": "products/a.zip"}
+    nothing: dict[str, Any] = {"n_rows": 2, "n_products": 1, "counted": 0}
+    nothing |= {name: [] for name in ("gone", "listed", "deleted", "unreadable", "incomplete")}
+
+    def part(asked: Asked) -> dict[str, Any]:
+        first = asked.body == {}
+        found = (
+            {"gone": ["products/b.zip"], "counted": 3, "token": "t"} if first else {"incomplete": ["products/c.SAFE"]}
+        )
+        return {**nothing, **found}
+
+    server.paths["POST", "/products/check"] = part
+    assert main(["--url", server.url, "archive", "check"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "4 listed and 2 stored products were looked at",
+        "was not there, is listed no more: products/b.zip",
+        "lacks its manifest: products/c.SAFE",
+        "3 had not been counted",
+    ]
+
+
+@pytest.mark.parametrize("words", ["archive keep", "archive list products/a.zip", "archive --by colour"])
+def test_an_archive_command_that_is_wrong_says_so(
+    server: Server, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--url", server.url, *words.split()]) == 2
+    assert "archive" in (told := capsys.readouterr().err) or "--by colour" in told
+
+
 def test_what_others_answer_is_passed_on(server: Server, client: Client) -> None:
     feature = {"type": "Feature", "properties": {"ref": "products/a.zip"}}
     server.paths |= {
@@ -324,6 +373,12 @@ def test_a_batch_of_more_than_a_page_is_one_batch(server: Server, client: Client
         ("orders", "/orders", {"orders": [{"id": "mine", "user": "ana", "tiles": ["33TUG"]}]}, "33TUG"),
         ("orders", "/orders", {"orders": []}, "nothing is made of uploads\n"),
         ("products --bbox 12,41,13,42", "/products", {"features": []}, "product"),
+        ("archive list --state gone", "/products", {"features": []}, "no such product\n"),
+        ("archive list --waiting", "/products", {"features": [KEPT]}, "operator"),
+        ("archive", "/products/summary", {"counts": [{"state": "here", "where": "blobs", "mission": "rpc",
+          "product_type": "rpc", "products": 3, "bytes": 2_000_000_000_000}], "rules": []}, "all products are kept"),
+        ("archive --by month", "/products/summary", {"counts": [], "rules": [{"prefix": "products/", "missions":
+          ["rpc"], "product_types": [], "days": 3.0}]}, "products/ rpc: 3 days"),
         ("failed", "/failed", {"tasks": []}, "nothing has been given up\n"),
         ("batches", "/batches", {"batches": []}, "batch"),
         ("jobs --status failed --since 2026-05-01T00:00Z", "/jobs", {"jobs": []}, "job"),

@@ -93,6 +93,20 @@ class TestBlobs:
         assert ports.blobs.facts(name, "x") is None
         ports.blobs.delete(name, "x", etag=newer.etag)
 
+    def test_names_right_below_a_folder_come_page_by_page(self, ports: Ports, name: str) -> None:
+        assert ports.blobs.names_below(name) == ([], "")
+        for blob in ("a.zip", "b/1", "b/c/2", "b/c/3", "d.SAFE/m", "d.SAFE/n/o"):
+            ports.blobs.write(name, blob, b"")
+        for folder, below in (("", ["a.zip", "b/", "d.SAFE/"]), ("b/", ["b/1", "b/c/"]), ("x/", [])):
+            found: list[str] = []
+            token = ""
+            while True:
+                page, token = ports.blobs.names_below(name, folder, token)
+                found += page
+                if not token:
+                    break
+            assert sorted(found) == below
+
     def test_a_lease_has_one_holder(self, ports: Ports, name: str) -> None:
         lease = ports.blobs.acquire_lease(name, "lease", 15)
         with pytest.raises(LeaseHeldError):

@@ -65,6 +65,9 @@ def test_an_uploaded_product_is_listed_as_geojson_whether_or_not_it_is_ordered(
         "product_type": "GRD",
         "start": "2021-12-23T05:11:22Z",
         "stop": "2021-12-23T05:11:47Z",
+        "state": "here",
+        "where": "blobs",
+        "arrived": "2026-05-01T12:00:00Z",
     }
     assert [link["rel"] for link in found["links"]] == ["self"]
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from orthoburst.commands import batches, catalogue, completion, heights, jobs, keys, orders, site, stubs, submit
+from orthoburst.commands import (
+    archive,
+    batches,
+    catalogue,
+    completion,
+    heights,
+    jobs,
+    keys,
+    orders,
+    site,
+    stubs,
+    submit,
+)
 from orthoburst.commands.output import EXIT_CODES
 from orthoburst.commands.subparsers import Subcommands
 
@@ -24,7 +36,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--url", help="the service (default: ORTHOBURST_URL, else this machine)")
     commands = Subcommands(parser.add_subparsers(required=True, metavar="COMMAND", dest="command"))
-    for group in (submit, batches, jobs, catalogue, orders, site, keys, stubs, heights):
+    for group in (submit, batches, jobs, catalogue, archive, orders, site, keys, stubs, heights):
         group.add_to(commands)
     completion.add_to(commands, make_parser)
     return parser

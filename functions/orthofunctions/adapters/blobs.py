@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import requests
@@ -101,6 +101,15 @@ class AzureBlobs:
                 yield _facts(container, properties)
         except ResourceNotFoundError:  # no such container: nothing in it
             return
+
+    def names_below(self, container: str, folder: str = "", token: str = "") -> tuple[Sequence[str], str]:
+        found = self._container(container).walk_blobs(name_starts_with=folder or None, delimiter="/")
+        pages = found.by_page(continuation_token=token or None)
+        try:
+            page = [str(one.name) for one in next(pages, ())]
+        except ResourceNotFoundError:  # no such container
+            return [], ""
+        return page, str(getattr(pages, "continuation_token", None) or "")
 
     def acquire_lease(self, container: str, name: str, seconds: int) -> str:
         self.create(container, name, b"")

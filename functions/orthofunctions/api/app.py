@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from orthocontracts.requests import MAX_PRODUCTS, MAX_TILES
 from orthofunctions.api import (
+    archive,
     batches,
     callbacks,
     doors,
@@ -58,6 +59,7 @@ def create_app(system: Callable[[], System]) -> FastAPI:
     app.include_router(callbacks.router)
     app.include_router(operations.router)
     app.include_router(products.router)
+    app.include_router(archive.router)
     app.include_router(people.router)
     app.include_router(batches.router)
     app.include_router(stac.router)

@@ -21,6 +21,14 @@ logger = logging.getLogger(__name__)
 MISSING = "it was deleted from the store"
 
 
+def completing_blob(ref: str) -> str:
+    """The blob, in container ``products``, with which a product has arrived."""
+    name = ref.partition("/")[2]
+    manifests = {".SAFE": "manifest.safe", ".SEN3": "xfdumanifest.xml"}
+    manifest = manifests.get(name[-5:])
+    return f"{name}/{manifest}" if manifest else name
+
+
 def note_arrival(ports: Ports, ref: str, blob: BlobFacts) -> bool:
     """The blob that completes a product is there: it can be had, from before it is listed.
 

@@ -17,6 +17,7 @@ from orthofunctions.domain.access import may_read
 from orthofunctions.domain.cells import box_meets, cells_in
 from orthofunctions.domain.footprints import Bounds
 from orthofunctions.domain.pools import BLOB_STORE
+from orthofunctions.domain.raw_rules import RawRules
 from orthofunctions.domain.records import InventoryRecord, RawState
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.inventory import EVERYWHERE, GONE, drop_rows, key_of_start, outline_of
@@ -62,7 +63,8 @@ class Search:
         By default what can be had.
     where : str, optional
         ``blobs``, a store of the site, ``s3://BUCKET``, ``https://HOST``.
-    arrived_before : datetime, optional
+    waiting : RawRules, optional
+        Only what is so old that it may go by these rules.
     after : str
         The key of the last product that was seen.
     """
@@ -74,7 +76,7 @@ class Search:
     product_type: str | None = None
     state: ProductState | None = None
     where: str | None = None
-    arrived_before: datetime | None = None
+    waiting: RawRules | None = None
     after: str = ""
 
 
@@ -90,12 +92,12 @@ def find_products(ports: Ports, user: str, search: Search, limit: int) -> tuple[
     """
     site = load_site(ports)
     found: list[InventoryRecord] = []
-    last = None
+    last, now = None, ports.clock.now()
     for number, record in enumerate(_candidates(ports, search)):
         if len(found) == limit or number == MOST_LOOKED_AT:
             return _as_they_are(ports, found), last
         last = record.key
-        if may_read(site, user, record.ref) and _matches(record, search):
+        if may_read(site, user, record.ref) and _matches(record, search, now):
             found.append(record)
     return _as_they_are(ports, found), None
 
@@ -125,7 +127,7 @@ def _key_before(start: datetime) -> str:
     return key_of_start(start, -LONGEST_PRODUCT_S - 1)
 
 
-def _matches(record: InventoryRecord, search: Search) -> bool:
+def _matches(record: InventoryRecord, search: Search, now: datetime) -> bool:
     if search.mission is not None and record.mission != search.mission:
         return False
     if search.product_type is not None and record.product_type != search.product_type:
@@ -134,8 +136,10 @@ def _matches(record: InventoryRecord, search: Search) -> bool:
         return False
     if search.state is not None and state_of_row(record) is not search.state:
         return False
-    if search.arrived_before is not None and record.arrived_at >= search.arrived_before:
-        return False
+    if search.waiting is not None:
+        due = search.waiting.expires_at(record)
+        if due is None or due > now:
+            return False
     if (search.stop and record.start > search.stop) or (search.start and record.stop < search.start):
         return False
     return search.bounds is None or box_meets(search.bounds, unwrap(outline_of(record)))

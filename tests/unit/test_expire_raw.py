@@ -27,6 +27,9 @@ from orthofunctions.domain.records import (
 )
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import BlobFacts, Ports
+from orthofunctions.usecases.archive import keep_product, release_product
+from orthofunctions.usecases.backup import back_up
+from orthofunctions.usecases.check_archive import check_archive
 from orthofunctions.usecases.deletions import finish_all
 from orthofunctions.usecases.expire import expire_job
 from orthofunctions.usecases.expire_raw import Waits, expire_product, expire_products, read_rules
@@ -34,6 +37,7 @@ from orthofunctions.usecases.inventory import all_products
 from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.plan import plan_request
 from orthofunctions.usecases.raw_state import state_of
+from orthofunctions.usecases.rebuild import rebuild
 from orthofunctions.usecases.rows import find, load, swap
 from orthofunctions.usecases.submit import read_request, submit
 from orthofunctions.usecases.tallies import tallies
@@ -241,6 +245,47 @@ def test_a_need_whose_job_was_never_opened_ends_after_a_day(archive: Archive) ->
     assert archive.expire() is Waits.NEEDED
     archive.clock.advance(2 * DAY_S)
     assert archive.expire() is Waits.GONE
+
+
+def test_what_nothing_is_known_of_is_left_for_another_day(archive: Archive) -> None:
+    archive.rule(days=3, unasked=True)
+    archive.clock.advance(4 * DAY_S)
+    for row in list(archive.ports.tables.query(ArchiveRecord.TABLE)):
+        archive.ports.tables.delete(ArchiveRecord.TABLE, row.partition, row.key)  # the table was lost
+    assert archive.expire() is Waits.IDLE
+    archive.clock.advance(DAY_S - 1)
+    assert archive.expire() is Waits.IDLE
+    archive.clock.advance(1)
+    assert archive.expire() is Waits.GONE
+
+
+def test_after_all_tables_were_lost_jobs_need_their_products_and_kept_ones_are_kept(archive: Archive) -> None:
+    zipped = f"products/{ROME}.zip"
+    archive.ports.blobs.write("products", f"{ROME}.zip", safe_zip())
+    take_upload(archive.ports, f"{ROME}.zip")
+    job = archive.ask()
+    keep_product(archive.ports, zipped, "eva")
+    assert back_up(archive.ports)
+    for table in names.TABLES:
+        for row in list(archive.ports.tables.query(table)):
+            archive.ports.tables.delete(table, row.partition, row.key)
+    archive.rule(days=1, unasked=True)
+    assert rebuild(archive.ports, Rules()).n_jobs == 1
+    after, n_listed = "", 0
+    for _ in range(9):
+        part = check_archive(archive.ports, after)
+        n_listed, after = n_listed + len(part.listed), part.more
+        if not after:
+            break
+    assert n_listed == 2
+    archive.clock.advance(9 * DAY_S)
+    assert expire_products(archive.ports) == 0
+    assert {
+        one.job_id for one in find(archive.ports.tables, NeedRecord, partition=archive.state().product, user="local")
+    }
+    release_product(archive.ports, zipped)
+    archive.end(job)
+    assert expire_products(archive.ports) == 2
 
 
 def test_an_image_goes_with_the_file_of_its_name_that_holds_its_rpc(archive: Archive) -> None:

@@ -397,7 +397,8 @@ class ArchiveRecord(Record):
     key: str  # in the inventory
     blob: str  # that completes it
     state: RawState = RawState.HERE
-    kept_by: str = ""  # an operator, until somebody lets go of it
+    kept_by: str = ""  # an operator, until somebody lets go of it; also in a row of the kept ones
+    noted_at: datetime | None = None  # where its row was made because it had none: it had been lost, or was never there
     idle_since: datetime | None = None  # the end of the last job that is no longer beside it
     gone_at: datetime | None = None
     why: str = ""

@@ -9,11 +9,11 @@ from typing import Final
 from orthocontracts import names
 from orthofunctions.domain.pools import BLOB_STORE
 from orthofunctions.domain.records import ArchiveRecord, RawState, TallyRecord
-from orthofunctions.ports import Ports
+from orthofunctions.ports import Ports, Row
 from orthofunctions.usecases.inventory import EVERYWHERE, GONE
 from orthofunctions.usecases.presence import check_here, completing_blob
 from orthofunctions.usecases.product_search import ProductState
-from orthofunctions.usecases.raw_state import change_state, new_state, state_of
+from orthofunctions.usecases.raw_state import KEPT_PRODUCTS, change_state, new_state, state_of
 from orthofunctions.usecases.tallies import tallies
 
 KINDS: Final = ("state", "where", "mission", "product_type", "month")
@@ -56,6 +56,8 @@ def keep_product(ports: Ports, ref: str, by: str) -> ArchiveRecord:
         Where it is too late.
     """
     first = _found(ports, ref)
+    check_here(ports, [ref])
+    ports.tables.put(names.TABLE_ARCHIVE, Row(KEPT_PRODUCTS, first.product, {"ref": ref, "by": by}))
     while True:
         check_here(ports, [ref])
         kept = change_state(ports, first, lambda now: now.changed(kept_by=by) if now.state is RawState.HERE else None)
@@ -70,7 +72,9 @@ def release_product(ports: Ports, ref: str) -> ArchiveRecord:
     ------
     NoSuchProductError
     """
-    return change_state(ports, _found(ports, ref), lambda now: now.changed(kept_by="") if now.kept_by else None)
+    released = change_state(ports, _found(ports, ref), lambda now: now.changed(kept_by="") if now.kept_by else None)
+    ports.tables.delete(names.TABLE_ARCHIVE, KEPT_PRODUCTS, released.product)
+    return released
 
 
 def _found(ports: Ports, ref: str) -> ArchiveRecord:

@@ -14,6 +14,7 @@ from typing import Final
 
 from orthocontracts import names
 from orthofunctions.ports import Ports, Row, RowExistsError, Value
+from orthofunctions.usecases.raw_state import KEPT_PRODUCTS
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ DERIVED: Final = frozenset(
     }
 )
 """Tables that `rebuild` makes again, or whose rows mean nothing after a day."""
+PARTS: Final = {names.TABLE_ARCHIVE: KEPT_PRODUCTS}
+"""Of a table only one partition: the others are as large as the archive, and a check of it makes them again."""
 _FOLDER: Final = "backup/"
 _COMPLETE: Final = "complete"
 _TIME: Final = "$time"
@@ -50,7 +53,7 @@ def back_up(ports: Ports) -> int:
         return 0
     n_rows = 0
     for table in sorted(frozenset(names.TABLES) - DERIVED):
-        lines = [_line(row) for row in ports.tables.query(table)]
+        lines = [_line(row) for row in ports.tables.query(table, partition=PARTS.get(table))]
         ports.blobs.write(names.CONTAINER_CONTROL, f"{day}{table}.jsonl", "".join(lines).encode())
         n_rows += len(lines)
     ports.blobs.write(names.CONTAINER_CONTROL, day + _COMPLETE, str(n_rows).encode())

@@ -16,7 +16,7 @@ from orthofunctions.usecases.deletions import blobs_of, finish_all, finish_delet
 from orthofunctions.usecases.inventory import EVERYWHERE
 from orthofunctions.usecases.needs import needs_of
 from orthofunctions.usecases.presence import note_missing
-from orthofunctions.usecases.raw_state import new_state, state_of, try_store
+from orthofunctions.usecases.raw_state import KEPT_PRODUCTS, new_state, state_of, try_store
 from orthofunctions.usecases.rows import load
 from orthofunctions.usecases.tallies import PRODUCTS_BELOW
 
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 LOOK_S: Final = 60.0
 """What one look may take: the next goes on where it ended."""
+SETTLED: Final = timedelta(days=1)
+"""Before a product of which nothing was known may go: if that was lost with a table, `rebuild` has the time to say who
+needs it."""
 _LOOKED_AT: Final = ("arrived_at", "arrived", "ref", "mission", "product_type", "store")
 
 
@@ -96,6 +99,8 @@ def expire_product(ports: Ports, rules: RawRules, listed: InventoryRecord) -> Wa
     record = state_of(ports, listed.ref) or new_state(listed.ref, listed.arrived, listed.arrived_at)
     if record.state is RawState.GONE:
         return Waits.GONE if note_missing(ports, listed) else Waits.CHANGED
+    if not record.etag:
+        record = try_store(ports, record.changed(noted_at=now)) or record
     waits = _waits(ports, rule, record, now)
     if waits is not Waits.NEXT:
         return waits
@@ -115,8 +120,10 @@ def waits_for(ports: Ports, rules: RawRules, listed: InventoryRecord) -> Waits |
 
 
 def _waits(ports: Ports, rule: RawRule, record: ArchiveRecord, now: datetime) -> Waits:
-    if record.kept_by:
+    if record.kept_by or ports.tables.get(names.TABLE_ARCHIVE, KEPT_PRODUCTS, record.product) is not None:
         return Waits.KEPT
+    if not record.etag or (record.noted_at is not None and now - record.noted_at < SETTLED):
+        return Waits.IDLE
     ends = [record.idle_since]
     for one in needs_of(ports, record.ref):
         if one.over_at is None:

@@ -29,7 +29,7 @@ from orthofunctions.usecases.tallies import PRODUCTS_BELOW
 MOST_CELLS: Final = 40
 """A search over more goes through all products instead."""
 MOST_LOOKED_AT: Final = 5_000
-"""Rows that a search goes through before it answers with what it has, and where to go on: half a second."""
+"""Rows that a search goes through before it answers with what it has, and where to go on: about a second."""
 LONGEST_PRODUCT_S: Final = 7200.0
 """From its first line to its last: an orbit."""
 PARALLEL_LOOKS: Final = 8

@@ -15,6 +15,8 @@ from orthofunctions.usecases.rows import load, swap
 
 STATE: Final = "state"
 TRIES: Final = 20
+KEPT_PRODUCTS: Final = "kept"
+"""The partition of what operators keep, beside the products' own: it is small, and copied every day."""
 
 
 def product_key(ref: str) -> str:

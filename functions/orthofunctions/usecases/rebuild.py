@@ -29,6 +29,7 @@ from orthofunctions.usecases.backup import restore
 from orthofunctions.usecases.batches import find_batch
 from orthofunctions.usecases.index import repair_index
 from orthofunctions.usecases.jobs import change_job, find_job, open_job
+from orthofunctions.usecases.needs import need
 from orthofunctions.usecases.owners import note_owner
 from orthofunctions.usecases.pending import wake
 from orthofunctions.usecases.plan import carry_out
@@ -145,6 +146,7 @@ def _replay(ports: Ports, rules: Rules, job_id: str) -> tuple[int, int] | None:
     if there is not None and (there.cancelled or there.expiring or _is_over(ports, there, plan)):
         return 0, 0
     job = there or open_job(ports, plan.request, "queue", plan.made_at)
+    need(ports, job.user, job.job_id, plan.request.products)
     n_tasks = carry_out(ports, job, plan, rules, releases=lambda task_id: _latest_release(ports, task_id))
     job = change_job(
         ports, job, lambda now: None if now.planned else now.changed(planned=True, n_outputs=len(plan.outputs))

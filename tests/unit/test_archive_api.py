@@ -290,6 +290,20 @@ def test_rows_of_older_functions_are_counted_by_a_check(client: AsgiClient, syst
     assert refs(client) == [REF]
 
 
+def test_a_stub_that_earlier_functions_listed_does_not_expire(
+    client: AsgiClient, system: System, clock: ManualClock
+) -> None:
+    ref = stub(system)
+    (record,) = all_products(system.ports)
+    system.ports.tables.put(InventoryRecord.TABLE, record.changed(counted=False, store="").to_row())
+    rule(system, days=1, unasked=True)
+    clock.advance(2 * DAY_S)
+    assert expire_products(system.ports) == 0
+    assert check(client) == {"counted": 1}
+    assert refs(client, where="archive") == [ref]
+    assert refs(client, waiting="true") == []
+
+
 def test_what_a_lost_deletion_left_is_deleted_by_a_check(
     client: AsgiClient, system: System, clock: ManualClock
 ) -> None:

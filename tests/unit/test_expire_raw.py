@@ -27,6 +27,7 @@ from orthofunctions.domain.records import (
 )
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import BlobFacts, Ports
+from orthofunctions.usecases import expire_raw
 from orthofunctions.usecases.archive import keep_product, release_product
 from orthofunctions.usecases.backup import back_up
 from orthofunctions.usecases.check_archive import check_archive
@@ -156,6 +157,18 @@ def test_without_a_rule_nothing_ever_expires(archive: Archive) -> None:
     archive.rule()
     assert expire_products(archive.ports) == 0
     assert archive.check()
+
+
+def test_a_look_that_takes_too_long_is_gone_on_with(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expire_raw, "_AT_ONCE", 1)
+    monkeypatch.setattr(expire_raw, "LOOK_S", -1.0)
+    for number in range(3):
+        archive.ports.blobs.write("products", f"{number}.tif", rpc_tiff(affine_rpc()))
+        take_upload(archive.ports, f"{number}.tif")
+    archive.rule(days=3, unasked=True)
+    archive.clock.advance(4 * DAY_S)
+    assert [expire_products(archive.ports) for _ in range(5)] == [1, 1, 1, 1, 0]
+    assert expire_products(archive.ports) == 0
 
 
 def test_a_file_that_is_wrong_keeps_everything(archive: Archive) -> None:

@@ -119,7 +119,12 @@ def test_where_nothing_is_lost_nothing_changes(world: World) -> None:
     assert (done.n_jobs, done.n_tasks, done.n_rows, done.n_items, done.n_requests) == (0, 0, 0, 0, 0)
     after = rows()
     for table in names.TABLES:
-        if table not in (names.TABLE_DIGESTS, names.TABLE_HOLDERS, names.TABLE_OWNERS, names.TABLE_ARCHIVE):  # written as they were
+        if table not in (
+            names.TABLE_DIGESTS,
+            names.TABLE_HOLDERS,
+            names.TABLE_OWNERS,
+            names.TABLE_ARCHIVE,
+        ):  # written as they were
             assert after[table] == before[table], table
     ends_well(world)
 

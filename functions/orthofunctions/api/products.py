@@ -26,7 +26,7 @@ PARALLEL_LOOKS = 8
 _KEY = r"^\d{10}-[0-9a-f]{16}$"
 
 
-@router.get("/products", **answer("Products", media_type="application/geo+json"))
+@router.get("/products", **answer("Products"))
 def products(
     asked: Reader,
     bbox: Annotated[str | None, Query(description="west,south,east,north in degrees")] = None,

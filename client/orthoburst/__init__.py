@@ -11,6 +11,7 @@ from __future__ import annotations
 from orthoburst.client import Client  # first: it says what to install where that is missing
 
 from orthoburst.batch import Batch  # isort: skip
+from orthoburst.campaign import Campaign
 from orthoburst.errors import (
     DownloadError,
     JobFailedError,
@@ -26,6 +27,7 @@ from orthoburst.search import Item
 
 __all__ = [
     "Batch",
+    "Campaign",
     "Client",
     "DownloadError",
     "Item",

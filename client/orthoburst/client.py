@@ -12,6 +12,7 @@ from typing import Any, Self, Unpack
 from urllib.parse import quote
 
 from orthoburst.batch import Batch
+from orthoburst.campaign import Campaign
 from orthoburst.execution import Execution, Wishes, execution, with_id
 from orthoburst.http import Session, Token
 from orthoburst.job import Job
@@ -330,6 +331,25 @@ class Client:
             if "token" not in page:
                 return
             asked["after"] = page["token"]
+
+    # Campaigns -----------------------------------------------------------------------------------------------------
+
+    def plan_campaign(self, campaign: Mapping[str, Any]) -> Campaign:
+        """Plan a campaign, as ``docs/campaigns.md`` says, and learn its price. Nothing is made before it is started.
+
+        The same campaign under the same ``id`` is harmless.
+        """
+        return Campaign(self._session, self._session.call("POST", "/campaigns", dict(campaign)))
+
+    def campaigns(self) -> list[Campaign]:
+        """All campaigns."""
+        found = self._session.call("GET", "/campaigns")["campaigns"]
+        return [Campaign(self._session, one) for one in found]
+
+    def campaign(self, campaign_id: str) -> Campaign:
+        """A campaign by its id."""
+        path = f"/campaigns/{quote(campaign_id, safe='')}"
+        return Campaign(self._session, self._session.call("GET", path))
 
     # Who you are ---------------------------------------------------------------------------------------------------
 

@@ -65,6 +65,7 @@ TABLE_ORDERS = "orders"
 TABLE_ORDERED = "ordered"
 TABLE_CALLBACKS = "callbacks"
 TABLE_SECRETS = "secrets"
+TABLE_CAMPAIGNS = "campaigns"
 TABLES = (
     TABLE_JOBS,
     TABLE_OUTPUTS,
@@ -88,6 +89,7 @@ TABLES = (
     TABLE_ORDERED,
     TABLE_CALLBACKS,
     TABLE_SECRETS,
+    TABLE_CAMPAIGNS,
 )
 
 AGENT_PAGES: Final = 256

@@ -289,6 +289,9 @@ class Request(Document):
         max_length=64,
         description="jobs whose images of the same places were made before all products of the pass were there",
     )
+    campaign: Identifier | None = Field(
+        default=None, description="the campaign it is part of: its work runs where no user's work wants to"
+    )
     shared_with: tuple[Identifier, ...] = Field(
         default=(), max_length=16, description="groups whose members may see the job and its results, as its user may"
     )

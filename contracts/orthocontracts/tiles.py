@@ -29,6 +29,7 @@ _COLUMNS: Final = ("STUVWXYZ", "ABCDEFGH", "JKLMNPQR")  # by zone modulo 3
 _ROWS: Final = "ABCDEFGHJKLMNPQRSTUV"
 _EVEN_ZONE_ROW_SHIFT: Final = 5
 _NAME: Final = re.compile(r"(\d{1,2})([A-Z])([A-Z])([A-Z])")
+_PART: Final = re.compile(r"(\d{1,2})([A-Z])")
 # No tile outside: Svalbard's zones swallow these.
 _MISSING_ZONES: Final = {("X", 32), ("X", 34), ("X", 36)}
 
@@ -93,6 +94,38 @@ def tile_bounds(tile: str) -> TileBounds:
         Where the text names no tile.
     """
     return _bounds(_square(tile))
+
+
+def part_bounds_deg(part: str) -> tuple[float, float, float, float]:
+    """West, south, east and north of a zone's band ("31T"), or of the box around a tile ("31TCJ").
+
+    Raises
+    ------
+    TileError
+        Where the text names neither.
+    """
+    found = _PART.fullmatch(part.strip().upper().removeprefix("T"))
+    if found is None:
+        ring = tile_ring_lonlat(part)
+        lons, lats = [lon for lon, _ in ring], [lat for _, lat in ring]
+        return min(lons), min(lats), max(lons), max(lats)
+    zone, band = int(found[1]), found[2]
+    if not 1 <= zone <= 60 or band not in BANDS or (band, zone) in _MISSING_ZONES:
+        raise TileError(part, "there is no such zone and band: zones are 1 to 60, bands C to X without I and O")
+    (south, north), (west, east) = _band_limits_deg(band), _zone_limits_deg(zone, band)
+    return west, south, east, north
+
+
+def parse_part(part: str) -> str:
+    """Canonical name of a zone's band or a tile: what the names of its tiles begin with.
+
+    Raises
+    ------
+    TileError
+    """
+    part_bounds_deg(part)
+    found = _PART.fullmatch(part.strip().upper().removeprefix("T"))
+    return parse_tile(part) if found is None else f"{int(found[1]):02d}{found[2]}"
 
 
 def tile_ring_lonlat(tile: str, points_per_edge: int = 8) -> list[tuple[float, float]]:

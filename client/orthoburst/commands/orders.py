@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from orthoburst.client import Client
+from orthoburst.commands.documents import object_in
 from orthoburst.commands.output import OK, show
 from orthoburst.commands.subparsers import Subcommands
 from orthoburst.errors import UsageError
@@ -27,7 +28,7 @@ def _orders(client: Client, arguments: argparse.Namespace) -> int:
         raise UsageError(f"orders {arguments.action}: name the file or the order")
     match arguments.action:
         case "add":
-            kept = client.add_order(_order_in(Path(arguments.order)))
+            kept = client.add_order(object_in(Path(arguments.order), "an order is an object, see docs/orders.md"))
             show(arguments, kept, kept["id"])
         case "delete":
             client.delete_order(arguments.order)
@@ -50,15 +51,3 @@ def _list(client: Client, arguments: argparse.Namespace) -> None:
         for mission, template in order.get("missions", {"": said}).items():
             table.add_row(order["id"], order.get("user", ""), mission, json.dumps(template))
     show(arguments, orders, table if orders else "nothing is made of uploads")
-
-
-def _order_in(path: Path) -> dict[str, object]:
-    try:
-        order = json.loads(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not text in UTF-8 ({error.reason})") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: not JSON: {error}") from error
-    if not isinstance(order, dict):
-        raise UsageError(f"{path}: an order is an object, see docs/orders.md")
-    return order

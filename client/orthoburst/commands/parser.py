@@ -7,6 +7,7 @@ import argparse
 from orthoburst.commands import (
     archive,
     batches,
+    campaigns,
     catalogue,
     completion,
     heights,
@@ -36,7 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--url", help="the service (default: ORTHOBURST_URL, else this machine)")
     commands = Subcommands(parser.add_subparsers(required=True, metavar="COMMAND", dest="command"))
-    for group in (submit, batches, jobs, catalogue, archive, orders, site, keys, stubs, heights):
+    for group in (submit, batches, jobs, catalogue, archive, orders, campaigns, site, keys, stubs, heights):
         group.add_to(commands)
     completion.add_to(commands, make_parser)
     return parser

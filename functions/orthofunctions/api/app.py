@@ -12,6 +12,7 @@ from orthofunctions.api import (
     archive,
     batches,
     callbacks,
+    campaigns,
     doors,
     jobs,
     landing,
@@ -66,4 +67,5 @@ def create_app(system: Callable[[], System]) -> FastAPI:
     app.include_router(doors.router)
     app.include_router(loads.router)
     app.include_router(orders.router)
+    app.include_router(campaigns.router)
     return app

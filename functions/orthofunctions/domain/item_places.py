@@ -74,7 +74,7 @@ def places_of(tile: str | None, footprint: Area | None) -> tuple[str, ...]:
     """The partitions of an image."""
     if tile is not None:
         return (tile,)
-    cells = _cells(footprint) if footprint is not None else []
+    cells = cells_of_area(footprint) if footprint is not None else []
     return tuple(cells) if 0 < len(cells) <= MOST_CELLS else (WIDE,)
 
 
@@ -82,13 +82,14 @@ def places_to_search(area: Area) -> tuple[str, ...] | None:
     """The partitions of all images that may touch an area; None where they are too many to be asked one by one."""
     if sum(_tiles_about(box) for box in area.boxes) > MOST_PLACES:
         return None
-    cells = _cells(area)
+    cells = cells_of_area(area)
     tiles = {tile for box in area.boxes for tile in _tiles(box)}
     places = (*sorted(tiles), *cells, WIDE)
     return places if len(places) <= MOST_PLACES + MOST_CELLS else None
 
 
-def _cells(area: Area) -> list[str]:
+def cells_of_area(area: Area) -> list[str]:
+    """The partitions of what lies on no tile, but for `WIDE`."""
     return sorted({f"cell-{cell}" for box in area.boxes for cell in cells_in(box, CELL_DEG)})
 
 

@@ -44,6 +44,8 @@ class PendingTask:
         What it will make, roughly.
     urgent : bool
         May go beyond the month's budget where its user may.
+    campaign : str
+        Works for it, in slots that no user's task wants; "": a user's task.
     """
 
     task_id: str
@@ -59,6 +61,7 @@ class PendingTask:
     output_bytes: int = 0
     result_version: int = 0
     urgent: bool = False
+    campaign: str = ""
 
     @property
     def due_s(self) -> float:

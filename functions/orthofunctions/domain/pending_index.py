@@ -6,8 +6,9 @@ taking the place of a task that has just become pending again.
 
 Partitions are ``r<version>-<class>-<hour>``: class ``a`` may run now and is ordered by the moment its patience or
 deadline ends; class ``t`` are the same tasks in the order of their turns; class ``b`` is parked until its back-off ends
-and ordered by that moment. Rows carry what the policy wants to know: a round reads a thousand of them in one request,
-and of the tasks' own rows only those that it is about to release.
+and ordered by that moment. What works for a campaign has classes of its own, ``c`` by creation and ``d`` parked: a
+round's look at users' tasks does not see it, however much there is. Rows carry what the policy wants to know: a round
+reads a thousand of them in one request, and of the tasks' own rows only those that it is about to release.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from orthofunctions.ports import Row, Value
 READY = "a"
 BY_TURN = "t"
 PARKED = "b"
+BACKGROUND = "c"
+BACKGROUND_PARKED = "d"
 _HOUR = "%Y%m%d%H"
 _MOMENT = "%Y%m%dT%H%M%S%f"
 _NO_PATIENCE_SET = timedelta(0)
@@ -46,7 +49,9 @@ def index_rows(task: TaskRecord) -> tuple[Row, ...]:
     A task without a patience of its own is ordered by its creation: the site's patience may change, a row's place not.
     """
     if task.not_before is not None:
-        return (_row(task, PARKED, task.not_before),)
+        return (_row(task, BACKGROUND_PARKED if task.campaign else PARKED, task.not_before),)
+    if task.campaign:
+        return (_row(task, BACKGROUND, task.created_at),)
     return (
         _row(task, READY, due_at(task, _NO_PATIENCE_SET.total_seconds())),
         _row(task, BY_TURN, task.turn_at or task.created_at),
@@ -71,6 +76,7 @@ def _row(task: TaskRecord, cls: str, moment: datetime) -> Row:
         "input_bytes_at": task.input_bytes_at or None,
         "result_version": task.result_version,
         "urgent": task.urgent,
+        "campaign": task.campaign or None,
     }
     return Row(
         partition=f"{_prefix(task.result_version, cls)}{moment.strftime(_HOUR)}",
@@ -107,6 +113,7 @@ def pending_task(row: Row, patience_s: float) -> PendingTask:
         output_bytes=int(megapixels * 1e6 * BYTES_PER_PIXEL),
         result_version=int(number("result_version")),
         urgent=bool(values.get("urgent", False)),
+        campaign=str(values.get("campaign", "")),
     )
 
 
@@ -120,19 +127,26 @@ class Range:
 
 
 def runnable(result_version: int, now: datetime) -> tuple[Range, ...]:
-    """The ranges that hold what may run now: by urgency, by turn, and parked tasks whose back-off has ended."""
-    ready, by_turn, parked = (_prefix(result_version, cls) for cls in (READY, BY_TURN, PARKED))
+    """The ranges that hold what users' work may run now: by urgency, by turn, and what was parked and is no longer."""
+    ready, by_turn = (_prefix(result_version, cls) for cls in (READY, BY_TURN))
+    return (Range(ready, f"{ready}~"), Range(by_turn, f"{by_turn}~"), _unparked(result_version, PARKED, now))
+
+
+def background(result_version: int, now: datetime) -> tuple[Range, ...]:
+    """The same of campaigns' work: the oldest first."""
+    ready = _prefix(result_version, BACKGROUND)
+    return (Range(ready, f"{ready}~"), _unparked(result_version, BACKGROUND_PARKED, now))
+
+
+def _unparked(result_version: int, cls: str, now: datetime) -> Range:
+    parked = _prefix(result_version, cls)
     next_hour = (now.astimezone(UTC) + timedelta(hours=1)).strftime(_HOUR)
-    return (
-        Range(ready, f"{ready}~"),
-        Range(by_turn, f"{by_turn}~"),
-        Range(parked, f"{parked}{next_hour}", key_below=now.astimezone(UTC).strftime(_MOMENT)),
-    )
+    return Range(parked, f"{parked}{next_hour}", key_below=now.astimezone(UTC).strftime(_MOMENT))
 
 
 def waiting(result_version: int) -> tuple[Range, ...]:
-    """The ranges that hold every task that waits, once: by urgency, and the parked ones."""
-    prefixes = (_prefix(result_version, cls) for cls in (READY, PARKED))
+    """The ranges that hold every task that waits, once: by urgency, campaigns', and the parked ones."""
+    prefixes = (_prefix(result_version, cls) for cls in (READY, PARKED, BACKGROUND, BACKGROUND_PARKED))
     return tuple(Range(prefix, f"{prefix}~") for prefix in prefixes)
 
 

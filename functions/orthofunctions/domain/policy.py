@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -132,6 +133,19 @@ def plan_releases(
     while rest and round_.has_on_prem:
         round_.place_on_prem(heappop(rest)[-1])
     return round_.decisions
+
+
+def filled(pools: Sequence[PoolState], decisions: Iterable[Decision], versions: Mapping[str, int]) -> list[PoolState]:
+    """The pools once decisions are carried out: what is left waits for what they leave. ``versions`` is by task."""
+    taken = Counter((one.pool, versions[one.task_id]) for one in decisions)
+
+    def after(state: PoolState) -> PoolState:
+        of_pool = {version: n for (pool, version), n in taken.items() if pool == state.spec.name}
+        busy = {version: state.busy.get(version, 0) + of_pool.get(version, 0) for version in {*state.busy, *of_pool}}
+        idle = {version: max(0, n - of_pool.get(version, 0)) for version, n in state.idle.items()}
+        return replace(state, busy=busy, idle=idle)
+
+    return [after(state) for state in pools]
 
 
 def _in_turn(latest_s: float, task: PendingTask, now_s: float) -> float:

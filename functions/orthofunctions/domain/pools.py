@@ -49,6 +49,7 @@ class PoolSpec(Document):
     kind: PoolKind
     max_slots: int = Field(ge=0, le=100_000)
     queue_ahead: int = Field(default=0, ge=0, le=1000)
+    keep_free: int = Field(default=0, ge=0, le=100_000, description="slots that campaigns leave free, for users")
     startup_s: float = Field(default=0.0, ge=0, description="from release to a running worker")
     start_limit_s: float = Field(default=1800.0, gt=0)
     machine: str = Field(default="", max_length=80, description="what learned run times are kept under; '': the name")

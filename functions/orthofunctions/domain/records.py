@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self, get_type_hints
 
 from orthocontracts import names
 from orthocontracts.states import JobState, OutputState, TaskState
+from orthofunctions.domain.campaigns import CampaignState
 from orthofunctions.ports import Row, Value
 
 
@@ -206,6 +207,7 @@ class TaskRecord(Record):
     makes_all: bool = False  # all its outputs are wanted from it, and before its first run nobody can have made one
     turn_at: datetime | None = None  # when its user's fair share comes to it
     fair_tag_s: float = 0.0
+    campaign: str = ""  # works for it, and stands back for every user's task; "" from when a user wants its images too
     spec: str | None = None  # JSON of a job's only task, until its first release: that need not read the plan
 
     release: int = 0
@@ -250,6 +252,7 @@ class ActiveRecord(Record):
     reserved_eur: float = 0.0
     eur_per_slot_s: float = 0.0
     startup_s: float = 0.0
+    campaign: str = ""  # as its task's when it was released
 
 
 class DigestState(StrEnum):
@@ -433,6 +436,56 @@ class OrderRecord(Record):
     user: str
     order_id: str
     document: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignRecord(Record):
+    """A campaign: what it is, how it stands, and how far along the inventory it has come.
+
+    Rows of its products that are under way or have failed share its partition: they change with it or not at all.
+    """
+
+    TABLE = names.TABLE_CAMPAIGNS
+    PARTITION = "place"
+    KEY = "key"
+
+    place: str
+    key: str = "campaign"
+    campaign_id: str
+    state: CampaignState
+    document: str  # JSON of its order
+    price: str = ""  # JSON of what it was reckoned to come to, before its start
+    created_at: datetime
+    at_once: int
+    max_eur: float | None = None
+    patience_s: float = 0.0
+    started_at: datetime | None = None  # products that came later are none of its business
+    ended_at: datetime | None = None
+    cursor: str = ""  # the last product of the inventory that was looked at
+    exhausted: bool = False  # there are no more
+    n_taken: int = 0  # products that have or had a job of it
+    n_done: int = 0
+    n_failed: int = 0
+    n_unfit: int = 0  # looked at closely they are not among what it is for, or have nothing to be made
+    attempt: int = 1  # failed products of an earlier one are taken again
+    n_there: int = 0  # of those done, without a run: all images were there, or made for somebody else
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignProductRecord(Record):
+    """A product of a campaign that is under way, or has failed."""
+
+    TABLE = names.TABLE_CAMPAIGNS
+    PARTITION = "place"
+    KEY = "key"
+
+    place: str
+    key: str  # "open-<key>" or "failed-<attempt>-<key>", as the inventory has the product
+    ref: str
+    attempt: int = 1
+    trouble: int = 0  # times its planning was cut short by something unforeseen
+    job_id: str = ""
+    message: str = ""  # why it failed
 
 
 @dataclass(frozen=True, kw_only=True)

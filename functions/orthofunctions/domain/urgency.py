@@ -15,6 +15,10 @@ def hastened(
 
     Patience counts from the request that has it. A task that others want by a deadline keeps having one.
     """
+    if task.campaign:  # from now on it is a user's, whose turn and patience begin here
+        patience_s = site_patience_s if patience_s is None else patience_s
+        waits_s = (asked_at - task.created_at).total_seconds() + patience_s
+        return task.changed(campaign="", deadline=deadline, patience_s=max(0.0, waits_s))
     patience = timedelta(seconds=site_patience_s if patience_s is None else patience_s)
     due = deadline if deadline is not None else asked_at + patience
     if due >= due_at(task, site_patience_s):

@@ -25,6 +25,8 @@ def why_waits(
     """Why a task that is pending has not been released, with everything as it is now."""
     if not_before_s is not None and not_before_s > now_s:
         return f"waits until {_clock(not_before_s)} before its next attempt"
+    if task.campaign:
+        return f"it works for campaign {task.campaign}: it runs when the centre has a slot that no user wants"
     user = ledger.users.get(task.user)
     if user is not None and user.max_running is not None and user.running >= user.max_running:
         return f"{task.user} may have {user.max_running} tasks at work, and has {user.running}"

@@ -6,6 +6,7 @@ import azure.functions as func
 
 from orthofunctions.bootstrap import system
 from orthofunctions.usecases.backup import back_up
+from orthofunctions.usecases.campaign_feed import feed_campaigns
 from orthofunctions.usecases.expire import expire_jobs
 from orthofunctions.usecases.expire_batches import expire_batches
 from orthofunctions.usecases.expire_raw import expire_products
@@ -40,6 +41,12 @@ def run_repair(timer: func.TimerRequest) -> None:
 @blueprint.timer_trigger("timer", schedule="50 * * * * *")
 def run_loads(timer: func.TimerRequest) -> None:
     note_loads(system().ports, system().rules)
+
+
+@blueprint.function_name("campaigns")
+@blueprint.timer_trigger("timer", schedule="8/15 * * * * *")
+def run_campaigns(timer: func.TimerRequest) -> None:
+    feed_campaigns(system().ports, system().rules, system().limits)
 
 
 @blueprint.function_name("housekeeping")

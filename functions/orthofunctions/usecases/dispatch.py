@@ -10,11 +10,12 @@ from datetime import datetime
 
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
-from orthofunctions.domain.policy import Decision, Ledger, plan_releases
+from orthofunctions.domain.policy import Decision, Ledger, filled, plan_releases
 from orthofunctions.domain.pool_state import Basis, PoolState
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import BlobMissingError, LeaseHeldError, LeaseLostError, Ports
+from orthofunctions.usecases.background import Background
 from orthofunctions.usecases.inputs import Known
 from orthofunctions.usecases.lease import RoundLease
 from orthofunctions.usecases.ledger import read_ledger, reserve
@@ -81,13 +82,19 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
         # A lease that is lost, or a process that dies, stops all threads: each asks before it writes.
         parts = threads.map(lambda bundle: release(ports, rules, lease, bundle, known), bundles(chosen, max(1, size)))
         released = [one for part in parts for one in part]
+        lease.keep()
+        versions = {task_id: one.pending.result_version for task_id, one in waiting.items()}
+        behind = Background(ports, rules, lease, site, filled(states, decisions, versions), now)
+        in_background = behind.release(site.versions(current_version, now, rules), ledger.egress_eur_per_gb, known)
     tags_s = [waiting[one.task_id].fair_tag_s for one in released]
     on_prem = [state for state in states if state.spec.kind == "onprem"]
     slots = sum(slots for state in on_prem for slots in state.slots.values())
     lease.keep()
-    advance_clock(ports, site.settings, tags_s, slots, users | {one.user for one in site.active})
-    _signal(ports, rules, site, states, released, n_waiting=len(waiting) - len(released))
-    return len(released)
+    working = {one.user for one in site.active if not one.campaign}
+    advance_clock(ports, site.settings, tags_s, slots, users | working)
+    n_waiting = len(waiting) - len(released) + behind.n_waiting
+    _signal(ports, rules, site, states, [*released, *in_background], n_waiting=n_waiting)
+    return len(released) + len(in_background)
 
 
 def candidates_of_version(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -24,8 +24,7 @@ from orthofunctions.domain.offers import Market, Offer, PendingTask
 from orthofunctions.domain.pending_index import index_rows, pending_task
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.plans import Plan
-from orthofunctions.domain.policy import Decision, plan_releases
-from orthofunctions.domain.pool_state import PoolState
+from orthofunctions.domain.policy import Decision, filled, plan_releases
 from orthofunctions.domain.records import DigestRecord, DigestState, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.domain.waiting import why_waits
@@ -145,7 +144,7 @@ def _decided(
     decisions = plan_releases(waiting.values(), states, ledger, now.timestamp(), rules.deadline_confidence)
     by_task = {one.task_id: one for one in decisions}
     market = Market(states, ledger.egress_eur_per_gb, rules.deadline_confidence)
-    after = _filled(states, decisions, {task_id: one.result_version for task_id, one in waiting.items()})
+    after = filled(states, decisions, {task_id: one.result_version for task_id, one in waiting.items()})
 
     def of(task: PendingTask) -> TaskEstimate:
         offers = dict(zip((state.spec.name for state in states), market.offers(task), strict=True))
@@ -164,16 +163,3 @@ def _with_turns(ports: Ports, look: Lookup, tasks: Sequence[TaskRecord], now: da
     """All of one user: a turn goes on from where the user's last one ends."""
     turns = foresee_turns(ports, look.site, tasks[0].user, on_the_centre_s(look.site, tasks), now)
     return [in_turn(task, turn) for task, turn in zip(tasks, turns, strict=True)]
-
-
-def _filled(states: Sequence[PoolState], decisions: Iterable[Decision], versions: Mapping[str, int]) -> list[PoolState]:
-    """The pools once decisions are carried out: what is left waits for what they leave."""
-    taken = Counter((one.pool, versions[one.task_id]) for one in decisions)
-
-    def filled(state: PoolState) -> PoolState:
-        of_pool = {version: n for (pool, version), n in taken.items() if pool == state.spec.name}
-        busy = {version: state.busy.get(version, 0) + of_pool.get(version, 0) for version in {*state.busy, *of_pool}}
-        idle = {version: max(0, n - of_pool.get(version, 0)) for version, n in state.idle.items()}
-        return replace(state, busy=busy, idle=idle)
-
-    return [filled(state) for state in states]

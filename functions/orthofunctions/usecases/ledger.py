@@ -60,6 +60,27 @@ def month_of(moment: datetime) -> str:
     return moment.strftime("%Y-%m")
 
 
+def books_of(campaign: str) -> str:
+    """The partition of a campaign's money, from its start to its end: it is no month's."""
+    return f"campaign-{campaign}"
+
+
+def reserve_for_campaign(ports: Ports, campaign: str, amount_eur: float, max_eur: float) -> bool:
+    """Add to a campaign's reservations, unless that would exceed what it may spend. False where it would."""
+    books = books_of(campaign)
+    for _ in range(_TRIES):
+        total = account(ports, books)
+        if total.committed_eur + amount_eur > max_eur + _TOLERANCE_EUR:
+            return False
+        change = total.change(books, TOTAL, reserved=amount_eur, spent=0, on_prem=0, cloud=0)
+        try:
+            ports.tables.transact(names.TABLE_LEDGER, [change])
+        except (RowChangedError, RowExistsError):
+            continue
+        return True
+    raise RowChangedError(f"the books of campaign {campaign} kept changing")
+
+
 def account(ports: Ports, month: str, key: str = TOTAL) -> Account:
     return Account.of(ports.tables.get(names.TABLE_LEDGER, month, key))
 
@@ -74,7 +95,7 @@ def read_ledger(
 ) -> Ledger:
     """The ledger as the policy wants it, with the limits of the users who have work."""
     month, running = month_of(now), dict[str, int]()
-    for release in active:
+    for release in (one for one in active if not one.campaign):
         running[release.user] = running.get(release.user, 0) + 1
     limits = {}
     for user in set(users):
@@ -121,7 +142,10 @@ def _reserve(ports: Ports, rules: Rules, by_user: Mapping[str, float], month: st
 
 def settle_release(ports: Ports, active: ActiveRecord, ended_at: datetime) -> None:
     """Book what a release cost that has ended, and give back what was reserved for it. Any number of times."""
-    month, key = month_of(active.released_at), OF_RELEASE + active.release_key
+    key = OF_RELEASE + active.release_key
+    # a campaign's money is its own: neither its user's credits nor the month's budget know of it
+    month = books_of(active.campaign) if active.campaign else month_of(active.released_at)
+    accounts = (TOTAL,) if active.campaign else (OF_USER + active.user, TOTAL)
     slot_s = max(0.0, (ended_at - active.started_at).total_seconds()) if active.started_at else 0.0
     eur = active.eur_per_slot_s * (slot_s + active.startup_s) if slot_s else 0.0
     values: dict[str, Value] = {
@@ -136,7 +160,7 @@ def settle_release(ports: Ports, active: ActiveRecord, ended_at: datetime) -> No
     on_prem, cloud = (0.0, slot_s) if active.is_cloud else (slot_s, 0.0)
     for _ in range(_TRIES):
         changes = [Change("insert", row)]
-        for account_key in (OF_USER + active.user, TOTAL):
+        for account_key in accounts:
             found = account(ports, month, account_key)
             changes.append(
                 found.change(month, account_key, reserved=-active.reserved_eur, spent=eur, on_prem=on_prem, cloud=cloud)

@@ -12,7 +12,16 @@ from orthocontracts import names
 from orthocontracts.messages import Wake
 from orthocontracts.wire import NotUnderstoodError, read_message
 from orthofunctions.domain.offers import PendingTask
-from orthofunctions.domain.pending_index import Standing, index_rows, pending_task, runnable, standing, waiting
+from orthofunctions.domain.pending_index import (
+    Range,
+    Standing,
+    background,
+    index_rows,
+    pending_task,
+    runnable,
+    standing,
+    waiting,
+)
 from orthofunctions.domain.records import TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, Row
@@ -75,8 +84,19 @@ class Candidate:
 
 def candidates(ports: Ports, rules: Rules, result_version: int, now: datetime, limit: int) -> dict[str, Candidate]:
     """Tasks of a result version that may run now, by id: so many of the most urgent, and of those who are next."""
+    return _candidates(ports, rules, runnable(result_version, now), limit)
+
+
+def background_candidates(
+    ports: Ports, rules: Rules, result_version: int, now: datetime, limit: int
+) -> dict[str, Candidate]:
+    """The same of what works for campaigns: so many of the oldest."""
+    return _candidates(ports, rules, background(result_version, now), limit)
+
+
+def _candidates(ports: Ports, rules: Rules, ranges: Iterable[Range], limit: int) -> dict[str, Candidate]:
     found: dict[str, Candidate] = {}
-    for part in runnable(result_version, now):
+    for part in ranges:
         rows = ports.tables.query(
             names.TABLE_PENDING,
             partition_from=part.partition_from,

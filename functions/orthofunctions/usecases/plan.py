@@ -163,8 +163,9 @@ def carry_out(
     made = 0
     wanted = [one for one in settled if one.output.state is OutputState.WANTED]
     own = {spec.task_id for spec in plan.tasks}
-    for joined in sorted({one.output.task_id for one in wanted} - own):
-        _hasten(ports, joined, plan, rules)
+    if plan.request.campaign is None:  # a campaign makes nothing more urgent than it is
+        for joined in sorted({one.output.task_id for one in wanted} - own):
+            _hasten(ports, joined, plan, rules)
     claimed = {spec.task_id: [one for one in wanted if one.output.task_id == spec.task_id] for spec in plan.tasks}
     alone = len(plan.tasks) == 1
     tasks = [
@@ -177,7 +178,7 @@ def carry_out(
         for spec in plan.tasks
         if (mine := claimed[spec.task_id])
     ]
-    for task in _with_turns(ports, job.user, tasks):
+    for task in _background(ports, plan, tasks) if plan.request.campaign else _with_turns(ports, job.user, tasks):
         again = task.changed(release=releases(task.task_id), makes_all=False) if releases else task
         _make_task(ports, again)
         made += 1
@@ -199,6 +200,8 @@ def _hasten(ports: Ports, task_id: str, plan: Plan, rules: Rules) -> None:
         )
         if hastened_task is task:
             return
+        if task.campaign:
+            hastened_task = _turned(ports, plan.request.user, hastened_task)
         enqueue(ports, hastened_task)
         try:
             swap(ports.tables, hastened_task)
@@ -212,12 +215,28 @@ def _hasten(ports: Ports, task_id: str, plan: Plan, rules: Rules) -> None:
 
 def _with_turns(ports: Ports, user: str, tasks: Sequence[TaskRecord]) -> list[TaskRecord]:
     """The tasks that are not there yet, each with its turn among all that wait."""
-    new = [task for task in tasks if ports.tables.get(TaskRecord.TABLE, task.job_id, task.task_id) is None]
+    new = _not_there(ports, tasks)
     if not new:
         return []  # an earlier delivery made them; they may be well under way
     site = load_site(ports)
     turns = assign_turns(ports, site, user, on_the_centre_s(site, new), ports.clock.now())
     return [in_turn(task, turn) for task, turn in zip(new, turns, strict=True)]
+
+
+def _background(ports: Ports, plan: Plan, tasks: Sequence[TaskRecord]) -> list[TaskRecord]:
+    """The tasks that are not there yet, as a campaign's: they have no turn, and nobody's turn comes later for them."""
+    return [task.changed(campaign=plan.request.campaign) for task in _not_there(ports, tasks)]
+
+
+def _not_there(ports: Ports, tasks: Sequence[TaskRecord]) -> list[TaskRecord]:
+    return [task for task in tasks if ports.tables.get(TaskRecord.TABLE, task.job_id, task.task_id) is None]
+
+
+def _turned(ports: Ports, user: str, task: TaskRecord) -> TaskRecord:
+    """A campaign's task that a user wants now: it has that user's next turn."""
+    site = load_site(ports)
+    (turn,) = assign_turns(ports, site, user, on_the_centre_s(site, [task]), ports.clock.now())
+    return in_turn(task, turn)
 
 
 def on_the_centre_s(site: SiteSpec, tasks: Sequence[TaskRecord]) -> list[float]:

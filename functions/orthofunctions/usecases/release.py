@@ -152,6 +152,7 @@ def _prepare(
         released_at=now,
         start_by=start_by,
         user=task.user,
+        campaign=task.campaign,
         is_cloud=pool.kind == "cloud",
         starts_worker=bool(pool.kind == "cloud" and decision.figures[pool.name].start_in_s),
         reserved_eur=decision.cost_eur,

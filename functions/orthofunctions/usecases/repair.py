@@ -83,6 +83,7 @@ def _make_active_again(ports: Ports, rules: Rules, task: TaskRecord) -> int:
         start_by=task.released_at + timedelta(seconds=spec.start_limit_s if spec else 0),
         started_at=task.started_at,
         user=task.user,
+        campaign=task.campaign,
         is_cloud=spec is not None and spec.kind == "cloud",
         reserved_eur=task.reserved_eur,
         eur_per_slot_s=spec.run_cost_eur(1.0) if spec else 0.0,

@@ -63,6 +63,7 @@ var tables = [
   'ordered'
   'callbacks'
   'secrets'
+  'campaigns'
 ]
 var poisonQueues = [for queue in queues: '${queue}-poison']
 var poolQueues = [for pool in pools: 'pool-${pool}-r${resultVersion}']

@@ -1,0 +1,115 @@
+"""The part of a round that is for campaigns: after the users' releases are written, with what they leave."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from orthofunctions.domain.background import Standing, plan_background
+from orthofunctions.domain.campaigns import CampaignState
+from orthofunctions.domain.policy import Decision
+from orthofunctions.domain.pool_state import PoolState
+from orthofunctions.domain.records import ActiveRecord, TaskRecord
+from orthofunctions.domain.rules import Rules
+from orthofunctions.ports import Ports
+from orthofunctions.usecases.campaign_rows import find_campaign
+from orthofunctions.usecases.inputs import Known
+from orthofunctions.usecases.lease import RoundLease
+from orthofunctions.usecases.ledger import TOTAL, account, books_of, reserve_for_campaign
+from orthofunctions.usecases.pending import Candidate, background_candidates, current_tasks
+from orthofunctions.usecases.release import Chosen, bundles, release
+from orthofunctions.usecases.site import Site
+
+logger = logging.getLogger(__name__)
+
+MOST_IN_A_ROUND = 40
+"""Releases, each some six calls of storage: the next round with users' work does not wait for more."""
+MOST_WAITING = 1000
+"""Looked at: what all campaigns together have waiting, and more is not fed."""
+
+
+class Background:
+    """Campaigns' work in one round. ``states`` are the pools as the users' releases leave them.
+
+    ``n_waiting`` is how much of it is left, which counts as demand: pilots that come for it serve users as well.
+    """
+
+    def __init__(
+        self, ports: Ports, rules: Rules, lease: RoundLease, site: Site, states: Sequence[PoolState], now: datetime
+    ) -> None:
+        self._ports, self._rules, self._lease, self._site = ports, rules, lease, site
+        self._states, self._now = states, now
+        self.n_waiting = 0
+
+    def release(
+        self, versions: Sequence[int], egress_eur_per_gb: Mapping[str, float], known: Known
+    ) -> list[ActiveRecord]:
+        """Decide, and carry it out.
+
+        Raises
+        ------
+        LeaseLostError
+        """
+        waiting: dict[str, Candidate] = {}
+        for version in versions:
+            waiting |= background_candidates(self._ports, self._rules, version, self._now, MOST_WAITING)
+        if not waiting:
+            return []
+        campaigns = self._campaigns({one.pending.campaign for one in waiting.values()})
+        mine = [one.pending for one in waiting.values() if one.pending.campaign in campaigns]
+        decisions = plan_background(mine, self._states, campaigns, self._now.timestamp(), egress_eur_per_gb)
+        chosen = self._chosen(decisions[:MOST_IN_A_ROUND], waiting)
+        released = [
+            one
+            for bundle in bundles(chosen, MOST_IN_A_ROUND)
+            for one in release(self._ports, self._rules, self._lease, bundle, known)
+        ]
+        self.n_waiting = len(mine) - len(released)
+        return released
+
+    def _campaigns(self, names: set[str]) -> dict[str, Standing]:
+        """Those that run: what is paused or cancelled stays where it is."""
+        running = Counter(one.campaign for one in self._site.active)
+        found: dict[str, Standing] = {}
+        for name in sorted(names):
+            record = find_campaign(self._ports, name)
+            if record is None or record.state is not CampaignState.RUNNING:
+                continue
+            left_eur = 0.0
+            if record.max_eur:
+                left_eur = max(0.0, record.max_eur - account(self._ports, books_of(name), TOTAL).committed_eur)
+            found[name] = Standing(running[name], left_eur, record.patience_s)
+        return found
+
+    def _chosen(self, decisions: Sequence[Decision], waiting: Mapping[str, Candidate]) -> list[Chosen]:
+        """Decisions on tasks that are pending indeed, their money reserved."""
+        by_name = {state.spec.name: state for state in self._states}
+        tasks = self._tasks([waiting[one.task_id] for one in decisions])
+        chosen = []
+        for one in decisions:
+            candidate, task = waiting[one.task_id], tasks.get(one.task_id)
+            # one that a user has come to want since is a user's: the next round looks at it as such
+            if task is None or not task.campaign or not self._affords(task.campaign, one.cost_eur):
+                continue
+            pool, pending = by_name[one.pool], candidate.pending
+            run_s = pool.expected_run_s(pending.process, pending.megapixels)
+            chosen.append(Chosen(one, candidate, task, pool.spec, one.figures[one.pool].transfer_s + run_s))
+        return chosen
+
+    def _tasks(self, candidates: Sequence[Candidate]) -> dict[str, TaskRecord]:
+        by_job: dict[str, list[Candidate]] = {}
+        for candidate in candidates:
+            by_job.setdefault(candidate.job_id, []).append(candidate)
+        found: dict[str, TaskRecord] = {}
+        for of_a_job in by_job.values():
+            found |= current_tasks(self._ports, of_a_job, self._now)
+        return found
+
+    def _affords(self, campaign: str, cost_eur: float) -> bool:
+        if cost_eur <= 0:
+            return True
+        self._lease.keep()
+        record = find_campaign(self._ports, campaign)
+        return record is not None and reserve_for_campaign(self._ports, campaign, cost_eur, record.max_eur or 0.0)

@@ -1,0 +1,250 @@
+"""The work of campaigns, a little at a time, by the clock.
+
+A look at a campaign takes three steps: what has ended is counted, what is under way is planned where it is not yet, and
+more products are taken where there is room. A campaign's row and those of its products share a partition, and each step
+changes them in one transaction, or not at all: where whoever did it dies, the next look goes on from there. A product's
+job has an id that follows from the campaign and the product, so planning it twice makes it once.
+
+Requests are planned here and not by queue ``requests``: no user's request stands behind them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orthocontracts.campaigns import CampaignOrder
+from orthocontracts.digests import job_id_of
+from orthocontracts.states import JobState
+from orthofunctions.domain.campaigns import CampaignState
+from orthofunctions.domain.faults import PlanError
+from orthofunctions.domain.planning import Limits
+from orthofunctions.domain.records import CampaignProductRecord, CampaignRecord, InventoryRecord, JobRecord
+from orthofunctions.domain.rules import Rules
+from orthofunctions.ports import Change, Ports, RowChangedError
+from orthofunctions.usecases.campaign_products import Matcher, listed, request_for, request_id
+from orthofunctions.usecases.campaign_rows import (
+    FAILED,
+    MOST_WITH_IT,
+    OPEN,
+    all_campaigns,
+    change_campaign,
+    change_with_products,
+    failed_key,
+    find_campaign,
+    find_product,
+    order_of,
+    products_of,
+)
+from orthofunctions.usecases.cancel import cancel_job
+from orthofunctions.usecases.jobs import find_job
+from orthofunctions.usecases.lookup import Lookup
+from orthofunctions.usecases.plan import plan_request
+from orthofunctions.usecases.rows import parts, swap
+from orthofunctions.usecases.site import load_site
+
+logger = logging.getLogger(__name__)
+
+LONGEST_LOOK_S = 20.0
+"""At all campaigns, between two calls of the timer."""
+MOST_LISTED = 2000
+"""Rows of the inventory read at one look."""
+MOST_TROUBLE = 5
+"""Times that something unforeseen may come between a product and its plan."""
+_LONGEST_MESSAGE = 500
+_AT_WORK = (CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLING)
+
+
+def feed_campaigns(ports: Ports, rules: Rules, limits: Limits) -> int:
+    """One look at every campaign that has work, each with its share of the time. Returns how many there were."""
+    at_work = [record for record in all_campaigns(ports) if record.state in _AT_WORK]
+    for record in at_work:
+        until_s = time.monotonic() + LONGEST_LOOK_S / len(at_work)
+        _Look(ports, rules, limits, record, until_s).go_on()
+    return len(at_work)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A product whose job is over, or that has none: how, and why."""
+
+    product: CampaignProductRecord
+    done: bool = False
+    there: bool = False
+    unfit: bool = False
+    message: str = ""
+
+
+class _Look:
+    """One look at one campaign."""
+
+    def __init__(self, ports: Ports, rules: Rules, limits: Limits, record: CampaignRecord, until_s: float) -> None:
+        self._ports, self._rules, self._limits, self._until_s = ports, rules, limits, until_s
+        self._record, self._order = record, order_of(record)
+
+    def go_on(self) -> None:
+        """Do what there is to do. Whoever changes the campaign meanwhile is right: the next look goes on."""
+        under_way = products_of(self._ports, self._record.campaign_id, OPEN, self._record.at_once)
+        ended = self._ended(under_way)
+        if not self._count(ended):
+            return
+        room = self._record.at_once - len(under_way) + len(ended)
+        if self._record.state is CampaignState.RUNNING and room > 0:
+            fresh = self._again(room) or self._take(room)
+            # planned at once, not at the next look: a slot may be waiting for it
+            if not self._count(self._ended(fresh)):
+                return
+        self._end_where_all_is_done()
+
+    def _ended(self, products: Sequence[CampaignProductRecord]) -> list[_Ended]:
+        look = Lookup(self._ports)
+        jobs = [(product, find_job(self._ports, self._order.user, product.job_id)) for product in products]
+        is_running = self._record.state is CampaignState.RUNNING
+        if is_running:
+            look.learn(product.ref for product, job in jobs if job is None)
+        found = []
+        for product, job in jobs:
+            ended = None
+            if self._record.state is CampaignState.CANCELLING:
+                ended = self._cancelled(product)
+            elif job is not None and job.final is not None:
+                ended = _end_of(product, job)
+            elif is_running and (job is None or not job.planned) and time.monotonic() < self._until_s:
+                ended = self._planned(product, look)
+            if ended is not None:
+                found.append(ended)
+        return found
+
+    def _planned(self, product: CampaignProductRecord, look: Lookup) -> _Ended | None:
+        """Have a product's job planned; its end where there is nothing to be made."""
+        try:
+            (facts,) = look.products([product.ref])
+            request = request_for(self._ports, self._order, facts, _key(product), product.attempt)
+            if request is None:
+                return _Ended(product, unfit=True)
+            job = plan_request(self._ports, request, self._limits, self._rules)
+        except PlanError as error:
+            return _Ended(product, message=f"{error.kind}: {error}")
+        except Exception as error:  # one product nobody can plan must not hold up all others
+            logger.exception("cannot plan %s", product.ref, extra={"action": "campaign_trouble"})
+            return self._troubled(product, error)
+        return _end_of(product, job) if job.final is not None else None
+
+    def _troubled(self, product: CampaignProductRecord, error: Exception) -> _Ended | None:
+        troubled = product.changed(trouble=product.trouble + 1)
+        try:
+            swap(self._ports.tables, troubled)
+        except RowChangedError:
+            return None
+        if troubled.trouble < MOST_TROUBLE:
+            return None
+        now = find_product(self._ports, troubled)
+        return _Ended(now, message=f"{type(error).__name__}: {error}") if now is not None else None
+
+    def _cancelled(self, product: CampaignProductRecord) -> _Ended:
+        job = cancel_job(self._ports, self._order.user, product.job_id)
+        if job is not None and job.final is JobState.SUCCESSFUL:
+            return _end_of(product, job)
+        return _Ended(product, message="the campaign was cancelled")
+
+    def _count(self, ended: Sequence[_Ended]) -> bool:
+        """Take what has ended out of what is under way. False where somebody else changed the campaign meanwhile."""
+        for part in parts(ended, MOST_WITH_IT // 2):
+            failed = [one for one in part if not (one.done or one.unfit)]
+            counted = self._record.changed(
+                n_done=self._record.n_done + sum(one.done for one in part),
+                n_there=self._record.n_there + sum(one.there for one in part),
+                n_unfit=self._record.n_unfit + sum(one.unfit for one in part),
+                n_failed=self._record.n_failed + len(failed),
+            )
+            changes = [Change("delete", one.product.to_row()) for one in part]
+            for one in failed:
+                product = one.product
+                key = failed_key(product.attempt, _key(product))
+                message = one.message[:_LONGEST_MESSAGE]
+                changes.append(Change("insert", product.changed(key=key, message=message, etag="").to_row()))
+            if not self._swap(counted, changes):
+                return False
+        return True
+
+    def _again(self, room: int) -> list[CampaignProductRecord]:
+        """Products that had failed when somebody asked for them once more."""
+        found = products_of(self._ports, self._record.campaign_id, FAILED, min(room, MOST_WITH_IT // 2))
+        old = [one for one in found if one.attempt < self._record.attempt]
+        if not old:
+            return []
+        fresh = [_product(self._record, self._order, _key(one), one.ref, self._record.attempt) for one in old]
+        changes = [Change("delete", one.to_row()) for one in old]
+        changes += [Change("insert", one.to_row()) for one in fresh]
+        counted = self._record.changed(n_failed=self._record.n_failed - len(old))
+        return self._stored(fresh) if self._swap(counted, changes) else []
+
+    def _take(self, room: int) -> list[CampaignProductRecord]:
+        """The next products of the inventory."""
+        if self._record.exhausted:
+            return []
+        room = min(room, MOST_WITH_IT)
+        matcher = Matcher(self._order, load_site(self._ports), self._record.started_at)
+        found: list[InventoryRecord] = []
+        cursor, exhausted = self._record.cursor, True
+        for n_read, one in enumerate(listed(self._ports, self._order, matcher, cursor)):
+            if len(found) >= room or n_read >= MOST_LISTED or time.monotonic() > self._until_s:
+                exhausted = False
+                break
+            cursor = one.key
+            if matcher.fits(one):
+                found.append(one)
+        fresh = [_product(self._record, self._order, one.key, one.ref, self._record.attempt) for one in found]
+        taken = self._record.changed(cursor=cursor, exhausted=exhausted, n_taken=self._record.n_taken + len(found))
+        if taken == self._record:
+            return []
+        return self._stored(fresh) if self._swap(taken, [Change("insert", one.to_row()) for one in fresh]) else []
+
+    def _end_where_all_is_done(self) -> None:
+        def ended(there: CampaignRecord) -> CampaignRecord | None:
+            open_ones = there.n_taken - there.n_done - there.n_failed - there.n_unfit
+            if open_ones > 0:
+                return None
+            if there.state is CampaignState.CANCELLING:
+                return there.changed(state=CampaignState.CANCELLED, ended_at=self._ports.clock.now())
+            again = products_of(self._ports, there.campaign_id, FAILED, 1)
+            wants_again = any(one.attempt < there.attempt for one in again)
+            if there.state is CampaignState.RUNNING and there.exhausted and not wants_again:
+                return there.changed(state=CampaignState.DONE, ended_at=self._ports.clock.now())
+            return None
+
+        change_campaign(self._ports, self._record, ended)
+
+    def _swap(self, changed: CampaignRecord, changes: Sequence[Change]) -> bool:
+        if not change_with_products(self._ports, changed, changes):
+            return False
+        now = find_campaign(self._ports, changed.campaign_id)
+        if now is None:
+            return False
+        self._record = now
+        return True
+
+    def _stored(self, fresh: Sequence[CampaignProductRecord]) -> list[CampaignProductRecord]:
+        keys = {one.key for one in fresh}
+        there = products_of(self._ports, self._record.campaign_id, OPEN, self._record.at_once + MOST_WITH_IT)
+        return [one for one in there if one.key in keys]
+
+
+def _product(record: CampaignRecord, order: CampaignOrder, key: str, ref: str, attempt: int) -> CampaignProductRecord:
+    job_id = job_id_of(order.user, request_id(order, key, attempt))
+    return CampaignProductRecord(place=record.place, key=f"{OPEN}{key}", ref=ref, attempt=attempt, job_id=job_id)
+
+
+def _key(product: CampaignProductRecord) -> str:
+    """As the inventory has it."""
+    if product.key.startswith(OPEN):
+        return product.key.removeprefix(OPEN)
+    return product.key.removeprefix(FAILED).partition("-")[2]
+
+
+def _end_of(product: CampaignProductRecord, job: JobRecord) -> _Ended:
+    if job.final is JobState.SUCCESSFUL:
+        return _Ended(product, done=True, there=job.started_at is None)
+    return _Ended(product, message=job.final_message or str(job.final))

@@ -156,7 +156,7 @@ class Day:
 
 
 def replay(users: list[tuple[float, float]], slots: int, n_background: int, keep_free: int, run_s: float) -> Day:
-    """Tasks of users arrive at moments and take as long as they say; the same code as a round decides, without cloud."""
+    """Tasks of users arrive at moments and take as long as they say; decided as a round does, without cloud."""
     spec = PoolSpec(name="hpc", kind="onprem", max_slots=slots, keep_free=keep_free)
     day = Day([], {}, 0.0, run_s)
     events = [(at_s, f"u{n:04d}") for n, (at_s, _) in enumerate(users)]

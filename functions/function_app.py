@@ -11,6 +11,7 @@ from orthofunctions.triggers import (
     dispatch,
     http,
     poison,
+    procured,
     requests,
     results,
     timers,
@@ -18,5 +19,5 @@ from orthofunctions.triggers import (
 )
 
 app = func.FunctionApp()
-for module in (uploads, requests, http, dispatch, results, capacity, callbacks, announced, poison, timers):
+for module in (uploads, requests, http, dispatch, results, capacity, callbacks, announced, procured, poison, timers):
     app.register_functions(module.blueprint)

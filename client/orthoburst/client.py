@@ -71,15 +71,14 @@ class Client:
     # Asking for images ---------------------------------------------------------------------------------------------
 
     def submit(self, products: str | Sequence[str], **wishes: Unpack[Wishes]) -> Job:
-        """Ask for images of products that lie in the service's store: `orthoburst.Wishes` says what may be wished.
+        """Ask for images of products: `orthoburst.Wishes` says what may be wished.
 
         >>> client.submit("products/S1A_….zip", tiles=["33TTG"], radiometry="gamma0_rtc")    # doctest: +SKIP
 
         Parameters
         ----------
         products : str or sequence of str
-            ``products/NAME.zip``, ``products/NAME.SAFE``, ``products/NAME.SEN3`` or ``products/NAME.tif``; all of one
-            pass.
+            As `execution` has them: ``products/NAME.SAFE``, or a product's official name, say; all of one pass.
 
         Raises
         ------

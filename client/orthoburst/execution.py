@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
+from orthocontracts.productids import with_prefix
 from orthocontracts.requests import Extra, Radiometry, Resampling, Scale
 
 Execution = dict[str, Any]
@@ -107,8 +108,8 @@ def execution(products: str | Sequence[str], **wishes: Unpack[Wishes]) -> Execut
     Parameters
     ----------
     products : str or sequence of str
-        ``products/NAME.zip``, ``products/NAME.SAFE``, ``products/NAME.SEN3`` or ``products/NAME.tif``; all of one
-        pass.
+        ``products/NAME.zip``, ``products/NAME.SAFE``, ``products/NAME.SEN3``, ``products/NAME.tif``, or an address on
+        a server that the site reads from; or a product's official name alone, which is looked for. All of one pass.
 
     Raises
     ------
@@ -124,7 +125,7 @@ def execution(products: str | Sequence[str], **wishes: Unpack[Wishes]) -> Execut
             wanted[name] = list(wanted[name])
     deadline = wanted.get("deadline")
     inputs = {
-        "products": [products] if isinstance(products, str) else list(products),
+        "products": [with_prefix(ref) for ref in ([products] if isinstance(products, str) else products)],
         "grid": _grid(wanted),
         "options": _options(wanted),
         "deadline": deadline.isoformat() if isinstance(deadline, datetime) else deadline,

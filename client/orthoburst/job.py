@@ -163,6 +163,12 @@ class Job:
         tasks: list[dict[str, Any]] = self._session.call("GET", f"/jobs/{self.id}/explain")["tasks"]
         return tasks
 
+    def whereabouts(self) -> list[dict[str, Any]]:
+        """For each product that was named by its official name alone: ``asked``, ``ref`` (where it lies; None while it
+        is fetched) and ``how`` it was found."""
+        products: list[dict[str, Any]] = self._session.call("GET", f"/jobs/{self.id}/explain")["products"]
+        return products
+
     def callbacks(self) -> list[dict[str, Any]]:
         """What was told to the URLs that wanted to be told, and whether it arrived."""
         answer = self._session.call("GET", f"/jobs/{self.id}/callbacks")

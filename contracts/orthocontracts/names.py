@@ -14,6 +14,8 @@ QUEUE_CAPACITY = "capacity"
 QUEUE_CALLBACKS = "callbacks"
 QUEUE_ANNOUNCED = "announced"
 QUEUE_UPLOADS = "uploads"
+QUEUE_WANTED = "wanted"
+QUEUE_PROCURED = "procured"
 QUEUES = (
     QUEUE_REQUESTS,
     QUEUE_DISPATCH,
@@ -22,6 +24,8 @@ QUEUES = (
     QUEUE_CALLBACKS,
     QUEUE_ANNOUNCED,
     QUEUE_UPLOADS,
+    QUEUE_WANTED,
+    QUEUE_PROCURED,
 )
 
 CONTAINER_PRODUCTS = "products"
@@ -66,6 +70,7 @@ TABLE_ORDERED = "ordered"
 TABLE_CALLBACKS = "callbacks"
 TABLE_SECRETS = "secrets"
 TABLE_CAMPAIGNS = "campaigns"
+TABLE_WANTED = "wanted"
 TABLES = (
     TABLE_JOBS,
     TABLE_OUTPUTS,
@@ -90,6 +95,7 @@ TABLES = (
     TABLE_CALLBACKS,
     TABLE_SECRETS,
     TABLE_CAMPAIGNS,
+    TABLE_WANTED,
 )
 
 AGENT_PAGES: Final = 256

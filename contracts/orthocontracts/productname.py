@@ -33,5 +33,5 @@ def utc(text: str) -> datetime:
 
 
 def last_part(path: str) -> str:
-    """What a reference or a path ends with: a product's folder or file."""
-    return path.rstrip("/").rsplit("/", 1)[-1]
+    """What a reference or a path ends with: a product's folder or file, or its name of ``id:NAME``."""
+    return path.rstrip("/").rsplit("/", 1)[-1].removeprefix("id:")

@@ -2,6 +2,7 @@
 
 A reference is a place and a name in it. ``products/NAME`` and ``aux/NAME`` are blobs; ``https://HOST/NAME`` and
 ``s3://BUCKET/NAME`` lie on servers that a site allows, ``site://STORE/NAME`` in a folder that a site's workers see.
+``id:NAME`` says no place: see `productids`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _FAR: Final = (
     rf"(https?://{_HOST}/{_FAR_NAME}|s3://[a-z0-9][a-z0-9.-]{{1,62}}/{_FAR_NAME}"
     r"|site://[a-z0-9][a-z0-9-]{0,62}/[A-Za-z0-9_][A-Za-z0-9._+/-]{0,500})"
 )
-PRODUCT_PATTERN: Final = rf"^(products/{_NAME}|catalogue/[0-9a-f]{{64}}|{_FAR})$"
+_ID: Final = r"id:[A-Z0-9][A-Za-z0-9_.]{0,200}"
+PRODUCT_PATTERN: Final = rf"^(products/{_NAME}|catalogue/[0-9a-f]{{64}}|{_FAR}|{_ID})$"
 AUX_PATTERN: Final = rf"^aux/{_NAME}$"
 DEM_PATTERN: Final = rf"^(aux/{_NAME}|{_FAR})$"
 

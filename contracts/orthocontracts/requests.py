@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator, 
 from orthocontracts import tiles
 from orthocontracts.areas import Area
 from orthocontracts.model import Document, Identifier, UtcTime
+from orthocontracts.productids import name_in, plain_id
 from orthocontracts.references import AUX_PATTERN, DEM_PATTERN, PRODUCT_PATTERN, plain_reference
 
 MAX_PRODUCTS = 16
@@ -16,7 +17,8 @@ MAX_TILES = 200
 
 ProductRef = Annotated[str, StringConstraints(pattern=PRODUCT_PATTERN)]
 """A blob, or a SAFE or SEN3 folder, in the container ``products``, on a server (``https://``, ``s3://``) or in a store
-of a site (``site://``); for process ``copy`` an image, by its digest."""
+of a site (``site://``); or a product's official name, wherever it lies (``id:NAME``); for process ``copy`` an image, by
+its digest."""
 
 AuxRef = Annotated[str, StringConstraints(pattern=AUX_PATTERN)]
 """A blob in the container ``aux``: DEM, geoid, Earth's orientation; or a folder: instrument parameters, orbit files,
@@ -309,7 +311,7 @@ class Request(Document):
             wanted = "catalogue/…"
         else:
             wrong = next((ref for ref in self.products if ref.startswith("catalogue/")), None)
-            wanted = "products/…, https://…, s3://… or site://…"
+            wanted = "products/…, https://…, s3://…, site://… or id:…"
         if wrong is not None:
             raise ValueError(f"process {self.process} takes {wanted}, not {wrong}")
         return self
@@ -317,7 +319,7 @@ class Request(Document):
     @field_validator("products")
     @classmethod
     def _no_way_out_of_the_container(cls, refs: tuple[str, ...]) -> tuple[str, ...]:
-        plain = tuple(plain_reference(ref) for ref in refs)
+        plain = tuple(plain_reference(ref) if name_in(ref) is None else plain_id(ref) for ref in refs)
         if len(set(plain)) != len(plain):
             raise ValueError("the same product is named twice")
         return plain

@@ -23,7 +23,7 @@ from orthofunctions.adapters.servers import Servers
 from orthofunctions.adapters.transport import new_session
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.rules import Rules
-from orthofunctions.ports import Pages, Ports, Poster, SigningKeys
+from orthofunctions.ports import Ports, Poster, SigningKeys
 from orthofunctions.settings import Settings
 from orthofunctions.usecases.callers import Callers
 from orthofunctions.usecases.rounds import Rounds
@@ -45,10 +45,6 @@ class System:
     @property
     def poster(self) -> Poster:
         return PinnedPoster(self.settings.allowed_hosts())
-
-    @property
-    def pages(self) -> Pages:
-        return HttpPages(self.session)
 
     def close(self) -> None:
         """Publish what waits for the broker, close connections."""
@@ -73,6 +69,7 @@ def build(settings: Settings) -> System:
             bell=_bell(settings),
             clock=SystemClock(),
             remote=Servers(settings.hosts(), settings.product_buckets, settings.product_logins),
+            pages=HttpPages(session),
         ),
         rules=settings.rules(),
         limits=settings.limits(),

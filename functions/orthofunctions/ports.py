@@ -253,6 +253,13 @@ class Pages(Protocol):
         ...
 
 
+class NoPages:
+    """What a process has that reads no catalogues."""
+
+    def get(self, url: str) -> Any:
+        raise PagesDownError("this process reads no catalogues")
+
+
 class Clock(Protocol):
     def now(self) -> datetime: ...
 
@@ -314,3 +321,4 @@ class Ports:
     bell: Bell
     clock: Clock
     remote: Remote = field(default_factory=Nowhere)
+    pages: Pages = field(default_factory=NoPages)

@@ -200,6 +200,12 @@ class Settings(BaseSettings):
         description="How long an image of a standing order on the seam between two slices of a pass waits for "
         "the one that is not there; 0: it is made at once, and again when the other comes.",
     )
+    wanted_limit_s: float = Field(
+        default=_RULES.wanted_limit_s,
+        ge=0,
+        description="How long a job waits for a product that it names by id, that is nowhere the site reads from, and "
+        "that `orthoagent procure` is to fetch; 86400 say. 0: nobody fetches here, such a job fails at once.",
+    )
     month_budget_eur: float | None = Field(
         default=_RULES.month_budget_eur, ge=0, description="Cloud money a month may reserve; no limit where not set."
     )

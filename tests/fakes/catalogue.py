@@ -98,7 +98,7 @@ class Catalogue:
             return 200, self.body
         query = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
         is_stac = urlsplit(path).path == "/v1/search"
-        chosen = self.reorder(self._chosen(query.get("filter" if is_stac else "$filter") or query["datetime"]))
+        chosen = self.reorder(self._asked_for(query, "filter" if is_stac else "$filter"))
         skip = int(query.get("skip", 0))
         start = max(0, skip - self.repeats)
         page, more = chosen[start : skip + self.page_size], skip + self.page_size < len(chosen)
@@ -108,6 +108,14 @@ class Catalogue:
             following = self.next_url or f"{self.url}/{'search' if is_stac else 'Products'}?{again}"
         document = _stac(page, following) if is_stac else _odata(page, following)
         return 200, json.dumps(document).encode()
+
+    def _asked_for(self, query: dict[str, str], conditions: str) -> list[Entry]:
+        """By id, by name, or by when it was published."""
+        named = re.fullmatch(r"Name eq '(.*)'", query.get(conditions, ""))
+        if named or "ids" in query:
+            wanted = {named[1]} if named else set(query["ids"].split(","))
+            return [one for one in self.entries if wanted & {one.name, f"{one.name}.SAFE"}]
+        return self._chosen(query.get(conditions) or query["datetime"])
 
     def _chosen(self, conditions: str) -> list[Entry]:
         since, until = (datetime.fromisoformat(one) for one in re.findall(r"\d{4}-[\d:T.-]+Z", conditions)[:2])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from orthoburst.batch import Batch
 from orthoburst.client import Client
@@ -107,13 +109,15 @@ def _results(client: Client, arguments: argparse.Namespace) -> int:
 
 
 def _explain(client: Client, arguments: argparse.Namespace) -> int:
-    tasks = client.job(arguments.job).explain()
+    job = client.job(arguments.job)
+    tasks, products = job.explain(), job.whereabouts()
+    lines = [f"{one['asked']}: {one['how']}" + (f", {one['ref']}" if one["ref"] else "") for one in products]
     table = Table("task", "state", "pool", "why")
     for task in tasks:
         decision = task.get("decision") or {}
         why = task.get("waits") or decision.get("sentence") or ""
         table.add_row(task["task_id"], task["state"], task.get("pool") or "", why)
-    show(arguments, tasks, table)
+    show(arguments, tasks, Group(*map(Text, lines), table))
     return OK
 
 

@@ -14,16 +14,18 @@ from orthoburst.commands.wishes import add_wishes, wishes_of
 from orthoburst.errors import JobFailedError
 from orthoburst.execution import execution
 
+_PRODUCT = "products/NAME, an address on a server that the site reads from, or an official name, which is looked for"
+
 
 def add_to(commands: Subcommands) -> None:
-    submit = commands.add("submit", _submit, "ask for images of products in the service's store")
-    submit.add_argument("products", nargs="+", metavar="products/NAME")
+    submit = commands.add("submit", _submit, "ask for images of products")
+    submit.add_argument("products", nargs="+", metavar="PRODUCT", help=_PRODUCT)
     submit.add_argument("--request-id", help="the same id is the same job, however often it is sent")
     submit.add_argument("--watch", action="store_true", help="wait until it is over")
     submit.add_argument("--dry-run", action="store_true", help="say what it would come to, and submit nothing")
     add_wishes(submit)
     estimate = commands.add("estimate", _estimate, "what images would come to, and where they would run now")
-    estimate.add_argument("products", nargs="+", metavar="products/NAME")
+    estimate.add_argument("products", nargs="+", metavar="PRODUCT", help=_PRODUCT)
     add_wishes(estimate)
 
 

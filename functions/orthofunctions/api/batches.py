@@ -201,6 +201,6 @@ def _time(record: BatchRecord) -> str:
 
 
 def _title(request: Request) -> str:
-    name = request.products[0].removeprefix("products/")
+    name = request.products[0].removeprefix("products/").removeprefix("id:")
     more = len(request.products) - 1
     return f"{name} + {more}" if more else name

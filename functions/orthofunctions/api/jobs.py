@@ -21,7 +21,7 @@ from orthofunctions.domain.records import JobRecord
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.copy import copy_results
 from orthofunctions.usecases.costs import job_cost
-from orthofunctions.usecases.explain import reasons_to_wait
+from orthofunctions.usecases.explain import reasons_to_wait, whereabouts
 from orthofunctions.usecases.joblist import list_jobs, open_jobs
 from orthofunctions.usecases.retry import NothingToRetryError, retry_job
 from orthofunctions.usecases.views import JobView, live_agents, running_tasks, status_of, view_job
@@ -101,13 +101,15 @@ def copies(job_id: str, asked: Submitter) -> dict[str, Any]:
 
 @router.get("/jobs/{job_id}/explain", **answer("Explanation"))
 def explain(job_id: str, asked: Reader) -> dict[str, Any]:
-    """For each task where it runs or waits, why, and what every pool had to offer then."""
+    """For each task where it runs or waits, why, and what every pool had to offer then; and where products lie that
+    were named by id."""
     view, system = _view(job_id, asked), asked.system
     waits = reasons_to_wait(system.ports, system.rules, [task.record for task in view.tasks])
     cost = job_cost(system.ports, job_id, view.record.created_at)
     documents = [(task, task_document(task, waits.get(task.record.task_id))) for task in view.tasks]
     return {
         "jobID": job_id,
+        "products": whereabouts(system.ports, view.record),
         "cost": {
             "eur": round(cost.eur, 6),
             "on_prem_slot_s": round(cost.on_prem_slot_s, 3),

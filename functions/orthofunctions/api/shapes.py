@@ -133,8 +133,9 @@ SHAPES: Final[dict[str, Shape]] = {
     "Dismissed": _object("dismissed", dismissed=_list(_TEXT)),
     "Copies": _object("jobs", jobs=_list(ref("StatusInfo"))),
     "Explanation": _object(
-        "jobID cost tasks joined_tasks outputs",
+        "jobID products cost tasks joined_tasks outputs",
         jobID=_TEXT,
+        products={**_list(_ANYTHING), "description": "of those named by id: asked, ref and how it was found"},
         cost=_object("eur on_prem_slot_s cloud_slot_s", eur=_NUMBER, on_prem_slot_s=_NUMBER, cloud_slot_s=_NUMBER),
         tasks=_list(_ANYTHING),
         joined_tasks=_list(_ANYTHING),

@@ -41,6 +41,9 @@ class CatalogueSpec(Document):
         description="of STAC: the property that says when an Item was published; datetime where none does, and then "
         "the overlap must cover the time from acquisition to publication",
     )
+    looked_through: bool = Field(
+        default=True, description="for new products; false: it is only asked for products that requests name by id"
+    )
     since: UtcTime | None = Field(default=None, description="the first look begins there; at its own time by default")
     every_s: float = Field(default=300, ge=30, description="between looks")
     overlap_s: float = Field(default=7200, ge=60, le=30 * 86_400, description="by how much each goes back")

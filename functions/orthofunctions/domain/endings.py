@@ -33,7 +33,9 @@ def message_of(job: JobRecord, outputs: Sequence[OutputRecord]) -> str:
     if job.fault_message:
         return f"{job.fault_kind}: {job.fault_message}"
     if not job.planned:
-        return "cancelled before it was planned" if job.cancelled else "waits for its plan"
+        if job.cancelled:
+            return "cancelled before it was planned"
+        return f"waits for {job.waits_for}, to be fetched" if job.waits_for else "waits for its plan"
     faults = [f"{one.title}: {one.fault_message or one.fault_kind}" for one in outputs if one.fault_kind]
     committed = sum(one.state is OutputState.COMMITTED for one in outputs)
     summary = f"{committed} of {len(outputs)} images are there"

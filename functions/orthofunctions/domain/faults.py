@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from orthocontracts.messages import Fault
 
 MAX_TEXT = 1900  # leaves room in a Fault's message of 2000
@@ -29,6 +31,26 @@ class ProductGoneError(PlanError):
     """A product that was here, and has expired or been deleted. The message says when, and where else it is known."""
 
     kind = "ProductGone"
+
+
+class NotHereError(PlanError):
+    """Products named by id that are nowhere the site reads from.
+
+    Attributes
+    ----------
+    looked : mapping of str to list of str
+        By product: where it was looked for, and what was found there instead.
+    """
+
+    kind = "ProductMissing"
+
+    def __init__(self, looked: Mapping[str, Sequence[str]]) -> None:
+        said = "; ".join(
+            f"id:{name} is not in the store" + "".join(f"; {why}" for why in reasons)
+            for name, reasons in looked.items()
+        )
+        super().__init__(f"{said}: upload it, or name where it lies")
+        self.looked = dict(looked)
 
 
 class UnknownProductError(PlanError):

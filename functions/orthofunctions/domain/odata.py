@@ -99,6 +99,12 @@ def first_page(url: str, since: datetime, until: datetime, wanted: str, page_siz
     return f"{url.rstrip('/')}/Products?{urlencode(query)}"
 
 
+def page_of_name(url: str, folder: str) -> str:
+    """The address of what is listed as this folder, ``….SAFE`` or ``….SEN3``."""
+    query = {"$filter": f"Name eq '{folder}'", "$expand": "Attributes", "$top": "5"}
+    return f"{url.rstrip('/')}/Products?{urlencode(query)}"
+
+
 def page_of(body: Any) -> tuple[list[Any], str | None]:
     """What a page lists, and the address of the next. Raises ValueError where it is none."""
     match body:

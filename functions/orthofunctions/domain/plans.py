@@ -17,6 +17,14 @@ class PlannedOutput(Document):
     task_id: Identifier
 
 
+class FoundProduct(Document):
+    """A product that was named by id, its place, and in words how that was found."""
+
+    asked: str
+    ref: str
+    how: str
+
+
 class Plan(Document):
     """Everything a request became. Digests already in the catalogue, or claimed by others, are settled on replay."""
 
@@ -26,3 +34,4 @@ class Plan(Document):
     made_at: UtcTime
     outputs: tuple[PlannedOutput, ...]
     tasks: tuple[TaskSpec, ...]
+    found: tuple[FoundProduct, ...] | None = None

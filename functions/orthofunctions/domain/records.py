@@ -90,6 +90,8 @@ class JobRecord(Record):
     cancelled: bool = False
     fault_kind: str | None = None
     fault_message: str | None = None
+    waits_for: str = ""  # until it is planned: names of products that are being fetched, separated by commas
+    found: str = ""  # JSON of where the products lie that it names by id
     batch: str | None = None
     shared_with: str = ""  # groups, separated by commas
     replaces: str = ""  # jobs whose images of the same places were of fewer slices, separated by commas
@@ -423,6 +425,42 @@ class NeedRecord(Record):
     job_id: str
     since: datetime
     over_at: datetime | None = None  # the end of the job, and of its tasks, once somebody found that they have ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedRecord(Record):
+    """A product that nobody here has: how its fetch stands. The rows of the jobs that wait for it lie beside it."""
+
+    TABLE = names.TABLE_WANTED
+    PARTITION = "name"
+    KEY = "row"
+
+    name: str
+    row: str
+    ask: str  # of this attempt
+    asked_at: datetime
+    told: bool = False  # the message is on queue wanted
+    agent: str = ""  # who fetches it
+    started_at: datetime | None = None
+    fault_kind: str | None = None
+    fault_message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaiterRecord(Record):
+    TABLE = names.TABLE_WANTED
+    PARTITION = "name"
+    KEY = "row"
+    PREFIX: ClassVar[str] = "job-"
+
+    name: str
+    row: str
+    job_id: str
+    since: datetime
+
+    @classmethod
+    def key_of(cls, job_id: str) -> str:
+        return f"{cls.PREFIX}{job_id}"
 
 
 @dataclass(frozen=True, kw_only=True)

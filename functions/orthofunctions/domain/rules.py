@@ -46,6 +46,8 @@ class Rules:
         Releases a round carries out at the same time, each some six calls of storage.
     neighbour_wait_s : float
         How long an image of a standing order that lies on the seam of two slices waits for the one that is not there.
+    wanted_limit_s : float
+        How long a job waits for a product that ``orthoagent procure`` is to fetch; 0: nobody fetches here.
     month_budget_eur : float or None
         Cloud money that may be reserved in a month; None for no limit.
     """
@@ -66,6 +68,7 @@ class Rules:
     deadline_confidence: float = DEADLINE_CONFIDENCE
     parallel_releases: int = 8
     neighbour_wait_s: float = 3600.0
+    wanted_limit_s: float = 0.0
     month_budget_eur: float | None = None
 
     @property

@@ -69,6 +69,12 @@ def first_page(
     return f"{url.rstrip('/')}/search?{urlencode({name: value for name, value in query.items() if value})}"
 
 
+def page_of_ids(url: str, ids: tuple[str, ...], collections: tuple[str, ...]) -> str:
+    """The address of the Items that have one of these ids."""
+    query = {"ids": ",".join(ids), "collections": ",".join(collections)}
+    return f"{url.rstrip('/')}/search?{urlencode({name: value for name, value in query.items() if value})}"
+
+
 def page_of(body: Any) -> tuple[list[Any], str | None]:
     """What a page lists, and the address of the next. Raises ValueError where it is none, or the next is asked for
     otherwise than by an address."""

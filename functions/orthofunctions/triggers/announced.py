@@ -31,4 +31,4 @@ def announced(message: func.QueueMessage) -> None:
 @blueprint.function_name("catalogues")
 @blueprint.timer_trigger("timer", schedule="45 * * * * *")
 def run_catalogues(timer: func.TimerRequest) -> None:
-    look_for_products(system().ports, system().pages)
+    look_for_products(system().ports, system().ports.pages)

@@ -16,6 +16,7 @@ from orthofunctions.usecases.asking import Waiting
 from orthofunctions.usecases.inventory import others_of_name, take_stock
 from orthofunctions.usecases.orders import order_book
 from orthofunctions.usecases.packagings import packaging_of
+from orthofunctions.usecases.wanted import wake_waiters
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ def take_announced(ports: Ports, product: Announced, wait_s: float = 0.0) -> lis
         logger.info("%s is there as %s", product.ref, others[0], extra={"action": "announced_elsewhere"})
         return []
     take_stock(ports, facts, at=product.published_at, checksum=product.checksum)
+    wake_waiters(ports, facts.name)
     try:
         _REF.validate_python(product.ref)
     except ValidationError:

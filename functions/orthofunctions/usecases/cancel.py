@@ -14,6 +14,7 @@ from orthofunctions.usecases.jobs import change_job, find_job
 from orthofunctions.usecases.rows import find, load, swap
 from orthofunctions.usecases.settle import settle_job
 from orthofunctions.usecases.tasks import digests_of, load_task, settle
+from orthofunctions.usecases.wanted import stop_waiting
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ def cancel_job(ports: Ports, user: str, job_id: str) -> JobRecord | None:
     job = change_job(ports, job, lambda now: None if now.cancelled or now.final else now.changed(cancelled=True))
     logger.info("cancelled", extra={"action": "cancelled", "job": job_id})
     leave_outputs(ports, job_id)
+    stop_waiting(ports, job_id, filter(None, job.waits_for.split(",")))
     return settle_job(ports, job)
 
 

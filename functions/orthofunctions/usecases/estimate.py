@@ -19,7 +19,7 @@ from orthocontracts.digests import job_id_of
 from orthocontracts.messages import Fault
 from orthocontracts.requests import Request
 from orthocontracts.version import KERNEL_RESULT_VERSION
-from orthofunctions.domain.faults import PlanError
+from orthofunctions.domain.faults import NotHereError, PlanError
 from orthofunctions.domain.offers import Market, Offer, PendingTask
 from orthofunctions.domain.pending_index import index_rows, pending_task
 from orthofunctions.domain.planning import Limits
@@ -77,7 +77,7 @@ def estimate(ports: Ports, rules: Rules, limits: Limits, requests: Sequence[Requ
     """An estimate for each request, in order."""
     now, look = ports.clock.now(), Lookup(ports)
     look.learn(ref for request in requests for ref in request.products)
-    plans = [_planned(request, limits, look, now) for request in requests]
+    plans = [_planned(request, rules, limits, look, now) for request in requests]
     standings = _standings(ports, {one.digest for plan in plans if isinstance(plan, Plan) for one in plan.outputs})
     made: list[list[TaskRecord]] = []
     found: list[Counter[Standing]] = []
@@ -92,9 +92,12 @@ def estimate(ports: Ports, rules: Rules, limits: Limits, requests: Sequence[Requ
     ]
 
 
-def _planned(request: Request, limits: Limits, look: Lookup, now: datetime) -> Plan | Fault:
+def _planned(request: Request, rules: Rules, limits: Limits, look: Lookup, now: datetime) -> Plan | Fault:
     try:
         return images(job_id_of(request.user, request.request_id), request, limits, look, now)
+    except NotHereError as error:
+        more = ", have it fetched by submitting the request" if rules.wanted_limit_s else ""
+        return error.fault().model_copy(update={"message": f"{error}{more}"[:2000]})
     except PlanError as error:
         return error.fault()
 

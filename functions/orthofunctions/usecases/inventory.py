@@ -52,12 +52,17 @@ def take_stock(
 
 def refs_of_name(ports: Ports, name: str) -> list[str]:
     """References of products of a name that are listed, wherever they lie."""
+    return [row.ref for row in listed_of_name(ports, name)]
+
+
+def listed_of_name(ports: Ports, name: str) -> list[InventoryRecord]:
+    """Products of an official name, wherever they lie, whether or not they are there still."""
     try:
         key = key_of_start(parse_product(name).start)
     except ProductNameError:  # an image with RPC
         return []
     rows = ports.tables.query(InventoryRecord.TABLE, partition=EVERYWHERE, key_from=f"{key}-", key_below=f"{key}.")
-    return [row.ref for row in map(InventoryRecord.from_row, rows) if row.name == name]
+    return [row for row in map(InventoryRecord.from_row, rows) if row.name == name]
 
 
 def others_of_name(ports: Ports, facts: ProductFacts) -> list[str]:

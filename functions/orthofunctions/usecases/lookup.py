@@ -9,11 +9,13 @@ from threading import Lock
 from typing import TypeVar
 
 from orthocontracts.outputs import Instrument, ResolvedTerrain
+from orthocontracts.productids import name_in
 from orthocontracts.requests import Request, StandingDefault
 from orthofunctions.domain.facts import ProductFacts
-from orthofunctions.domain.faults import AuxiliaryMissingError, PlanError, ProductMissingError
+from orthofunctions.domain.faults import AuxiliaryMissingError, NotHereError, PlanError, ProductMissingError
 from orthofunctions.domain.heights import TiledDem, cells_of
 from orthofunctions.domain.orbits import Shelf
+from orthofunctions.domain.plans import FoundProduct
 from orthofunctions.domain.pools import SiteSpec
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.auxiliaries import orbit_shelf, resolve_instrument, resolve_terrain
@@ -22,6 +24,7 @@ from orthofunctions.usecases.places import Places
 from orthofunctions.usecases.presence import gone
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.upload import default_order
+from orthofunctions.usecases.whereabouts import Found, find_product
 
 T = TypeVar("T")
 PARALLEL_READS = 16
@@ -58,9 +61,34 @@ class Lookup:
                 list(pool.map(self._try_product, unknown))
 
     def products(self, refs: Sequence[str]) -> list[ProductFacts]:
-        """Facts of every product, in order. Raises a PlanError for the first that has none."""
+        """Facts of every product, in order; of one that is named twice, by its place and by id, once.
+
+        Raises
+        ------
+        NotHereError
+            For all those named by id that are nowhere, where nothing is wrong with the others.
+        PlanError
+            For the first that has no facts.
+        """
         self.learn(refs)
-        return [self._product(ref) for ref in refs]
+        found: dict[str, ProductFacts] = {}
+        looked: dict[str, Sequence[str]] = {}
+        for ref in refs:
+            try:
+                product = self._product(ref)
+            except NotHereError as error:
+                looked |= error.looked
+            else:
+                found.setdefault(product.source.ref, product)
+        if looked:
+            raise NotHereError(looked)
+        return list(found.values())
+
+    def found(self, refs: Sequence[str]) -> tuple[FoundProduct, ...]:
+        """Where those lie that are named by id. Raises PlanError."""
+        named = [(ref, name) for ref in refs if (name := name_in(ref)) is not None]
+        places = [(ref, self._found(name)) for ref, name in named]
+        return tuple(FoundProduct(asked=ref, ref=found.ref, how=found.how) for ref, found in places)
 
     def terrain(self, request: Request, products: Sequence[ProductFacts]) -> ResolvedTerrain | TiledDem:
         """Heights for a request's products: its own, or the site's.
@@ -112,7 +140,13 @@ class Lookup:
             )
         return shelf
 
+    def _found(self, name: str) -> Found:
+        return self._once(("found", name), lambda: find_product(self._ports, self.site, name))
+
     def _product(self, ref: str) -> ProductFacts:
+        name = name_in(ref)
+        if name is not None:
+            return self._product(self._found(name).ref)
         return self._once(("product", ref), lambda: self._inspect(ref))
 
     def _inspect(self, ref: str) -> ProductFacts:

@@ -9,15 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from orthocontracts import names
+from orthocontracts.messages import Fault
+from orthocontracts.productids import name_in
 from orthocontracts.products import mission_of
 from orthocontracts.requests import Request
 from orthocontracts.states import OutputState, TaskState
 from orthocontracts.tasks import COPY, TaskSpec, job_of_task
 from orthofunctions.domain.access import TRUST_SITE, trust_scope
 from orthofunctions.domain.copies import bytes_on_site, make_copy_plan
-from orthofunctions.domain.faults import NothingToCopyError, PlanError, ProductMissingError
+from orthofunctions.domain.faults import NotHereError, NothingToCopyError, PlanError, ProductMissingError
 from orthofunctions.domain.planning import Limits, make_plan
-from orthofunctions.domain.plans import Plan
+from orthofunctions.domain.plans import FoundProduct, Plan
 from orthofunctions.domain.pools import SiteSpec
 from orthofunctions.domain.processes import check_missions
 from orthofunctions.domain.records import JobRecord, TaskRecord
@@ -37,6 +39,7 @@ from orthofunctions.usecases.rows import load, swap
 from orthofunctions.usecases.settle import fail_job, settle_job
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.turns import assign_turns
+from orthofunctions.usecases.wanted import stop_waiting, wait_for
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +54,13 @@ def plan_request(ports: Ports, request: Request, limits: Limits, rules: Rules) -
     A request that cannot be planned ends its job with the reason and returns: asking again would not help. Trouble with
     storage raises, and the queue delivers the request again.
     """
+    job = _planned(ports, request, limits, rules)
+    if job.planned or job.cancelled:
+        stop_waiting(ports, job.job_id, filter(None, map(name_in, request.products)))
+    return job
+
+
+def _planned(ports: Ports, request: Request, limits: Limits, rules: Rules) -> JobRecord:
     job = open_job(ports, request, "queue")
     if job.cancelled and not job.planned:  # perhaps while an earlier delivery of it was being planned
         return cancel_job(ports, job.user, job.job_id) or job
@@ -58,14 +68,20 @@ def plan_request(ports: Ports, request: Request, limits: Limits, rules: Rules) -
         return settle_job(ports, job)
     try:
         plan = _plan_once(ports, job, request, limits)
+    except NotHereError as error:
+        waiting = wait_for(ports, job, request, error.looked, rules) if rules.wanted_limit_s else error.fault()
+        return waiting if isinstance(waiting, JobRecord) else _failed(ports, job, waiting)
     except PlanError as error:
-        logger.warning(
-            "cannot plan: %s", error, extra={"action": "plan_failed", "job_id": job.job_id, "kind": error.kind}
-        )
-        return fail_job(ports, job, error.fault())
+        return _failed(ports, job, error.fault())
     n_tasks = carry_out(ports, job, plan, rules)
     job = change_job(
-        ports, job, lambda now: None if now.planned else now.changed(planned=True, n_outputs=len(plan.outputs))
+        ports,
+        job,
+        lambda now: (
+            None
+            if now.planned
+            else now.changed(planned=True, n_outputs=len(plan.outputs), found=_as_text(plan.found or ()))
+        ),
     )
     logger.info(
         "%d outputs, %d new tasks", len(plan.outputs), n_tasks, extra={"action": "planned", "job_id": job.job_id}
@@ -77,6 +93,16 @@ def plan_request(ports: Ports, request: Request, limits: Limits, rules: Rules) -
     if n_tasks:
         wake(ports, f"planned {job.job_id}")
     return settle_job(ports, job)
+
+
+def _failed(ports: Ports, job: JobRecord, fault: Fault) -> JobRecord:
+    extra = {"action": "plan_failed", "job_id": job.job_id, "kind": fault.kind}
+    logger.warning("cannot plan: %s", fault.message, extra=extra)
+    return fail_job(ports, job, fault)
+
+
+def _as_text(found: Sequence[FoundProduct]) -> str:
+    return json.dumps([one.model_dump() for one in found]) if found else ""
 
 
 def read_plan(ports: Ports, job_id: str) -> Plan | None:
@@ -129,7 +155,7 @@ def images(job_id: str, request: Request, limits: Limits, look: Lookup, now: dat
     traits = [product.traits for product in products]
     needs_terrain = any(one.needs_terrain for one in traits)
     needs_instrument = any(one.needs_instrument for one in traits)
-    return make_plan(
+    plan = make_plan(
         job_id,
         request,
         products,
@@ -145,6 +171,8 @@ def images(job_id: str, request: Request, limits: Limits, look: Lookup, now: dat
         limits=limits,
         now=now,
     )
+    found = look.found(request.products)
+    return plan.model_copy(update={"found": found}) if found else plan
 
 
 def carry_out(

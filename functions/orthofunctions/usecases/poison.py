@@ -29,7 +29,8 @@ CHANCES = 3
 """How often a request or a report is put back. Its function may have failed because storage did: five tries take half a
 minute, and a reconciliation comes once a minute."""
 AT_ONCE = 32
-_PUT_BACK = (names.QUEUE_REQUESTS, names.QUEUE_RESULTS, names.QUEUE_ANNOUNCED, names.QUEUE_UPLOADS)
+_ABOUT_PRODUCTS = (names.QUEUE_ANNOUNCED, names.QUEUE_UPLOADS, names.QUEUE_PROCURED)
+_PUT_BACK = (names.QUEUE_REQUESTS, names.QUEUE_RESULTS, *_ABOUT_PRODUCTS)
 
 
 def reconcile_poison(ports: Ports, rules: Rules, current_version: int = KERNEL_RESULT_VERSION) -> int:
@@ -67,9 +68,9 @@ def _reconcile(ports: Ports, rules: Rules, queue: str, body: str) -> None:
         logger.warning("a wake failed too often; the timer goes on", extra={"action": "poison", "queue": queue})
     elif queue == names.QUEUE_CALLBACKS:
         logger.warning("a callback failed too often; its row goes on", extra={"action": "poison", "queue": queue})
-    elif queue in (names.QUEUE_ANNOUNCED, names.QUEUE_UPLOADS):
+    elif queue in _ABOUT_PRODUCTS:
         logger.warning("a product could not be taken in", extra={"action": "poison", "queue": queue})
-    elif queue != names.QUEUE_CAPACITY:
+    elif queue not in (names.QUEUE_CAPACITY, names.QUEUE_WANTED):
         _release(ports, rules, body)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -17,8 +16,9 @@ from pydantic import ValidationError
 from orthocontracts import names
 from orthofunctions.domain import odata, stacitems
 from orthofunctions.domain.announced import Announced, NotAnnouncedError
-from orthofunctions.domain.catalogues import CataloguesFileError, CatalogueSpec, Progress, parse_catalogues
+from orthofunctions.domain.catalogues import CataloguesFileError, CatalogueSpec, Progress
 from orthofunctions.ports import BlobMissingError, LeaseHeldError, LeaseLostError, Pages, PagesDownError, Ports
+from orthofunctions.usecases.listings import catalogues, product_of, read_page
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +40,12 @@ def look_for_products(ports: Ports, pages: Pages) -> int:
         How many products were told of.
     """
     try:
-        specs = parse_catalogues(_read(ports, names.CONTAINER_SETTINGS, names.BLOB_CATALOGUES))
+        specs = catalogues(ports)
     except CataloguesFileError as error:
         logger.error("%s", error, extra={"action": "catalogues_file"})  # noqa: TRY400 (nobody needs the traceback)
         return 0
     n_told = 0
-    for spec in specs:
+    for spec in (one for one in specs if one.looked_through):
         try:
             n_told += _look(ports, pages, spec)
         except PagesDownError as error:
@@ -113,10 +113,7 @@ def _read_window(
             raise PagesDownError(f"its pages lead in a circle, have no end, or lead elsewhere: {url[:300]}")
         seen.add(url)
         body = _get(pages, url)
-        try:
-            listed, url = odata.page_of(body) if spec.kind == "odata" else stacitems.page_of(body)
-        except ValueError as error:
-            raise PagesDownError(f"a page that cannot be read: {error}") from error
+        listed, url = read_page(spec, body)
         turn.keep()
         news = {one.id: one for one in _read_products(spec, listed) if _is_new(one, progress, window)}
         for product in news.values():
@@ -148,16 +145,10 @@ def _read_products(spec: CatalogueSpec, listed: list[Any]) -> list[Announced]:
     found = []
     for one in listed:
         try:
-            found.append(_product(spec, one if isinstance(one, dict) else {}))
+            found.append(product_of(spec, one))
         except NotAnnouncedError as error:
             logger.info("%s: %s", spec.name, error, extra={"action": "announcement_passed_over"})
     return found
-
-
-def _product(spec: CatalogueSpec, listed: Mapping[str, Any]) -> Announced:
-    if spec.kind == "odata":
-        return odata.announced_by(spec.name, listed)
-    return stacitems.announced_by(spec.name, listed, spec.published)
 
 
 def _first_page(spec: CatalogueSpec, since: datetime, until: datetime) -> str:

@@ -20,7 +20,7 @@ from orthofunctions.domain.pools import BLOB_STORE
 from orthofunctions.domain.raw_rules import RawRules
 from orthofunctions.domain.records import InventoryRecord, RawState
 from orthofunctions.ports import Ports
-from orthofunctions.usecases.inventory import EVERYWHERE, GONE, drop_rows, key_of_start, outline_of
+from orthofunctions.usecases.inventory import EVERYWHERE, GONE, drop_rows, key_of_start, listed_of_name, outline_of
 from orthofunctions.usecases.presence import note_missing
 from orthofunctions.usecases.raw_state import state_of
 from orthofunctions.usecases.site import load_site
@@ -100,6 +100,11 @@ def find_products(ports: Ports, user: str, search: Search, limit: int) -> tuple[
         if may_read(site, user, record.ref) and _matches(record, search, now):
             found.append(record)
     return _as_they_are(ports, found), None
+
+
+def listed_by_name(ports: Ports, name: str) -> list[InventoryRecord]:
+    """Products of an official name, wherever they lie; those that were uploaded are there still."""
+    return _as_they_are(ports, listed_of_name(ports, name))
 
 
 def _candidates(ports: Ports, search: Search) -> Iterator[InventoryRecord]:

@@ -26,6 +26,7 @@ from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.orders import order_book
 from orthofunctions.usecases.presence import note_arrival
 from orthofunctions.usecases.submit import submit
+from orthofunctions.usecases.wanted import wake_waiters
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ def take_upload(ports: Ports, blob: str, waiting: Waiting = NO_WAITING) -> list[
         logger.info("%s is not listed: %s", ref, error, extra={"action": "upload_unreadable"})
     else:
         take_stock(ports, product, at=facts.last_modified, completed_by=facts.name)
+        wake_waiters(ports, product.name)
         asked = ask_for(
             ports,
             order_book(ports),

@@ -47,7 +47,7 @@ export function productFields(view, onChange) {
   }
 
   function add() {
-    const ref = name.value.trim().replace(/^(?!products\/)/, "products/").replace(/\/$/, "");
+    const ref = name.value.trim().replace(/^(?!products\/|id:)/, "products/").replace(/\/$/, "");
     if (ref === "products/") return;
     if (!known.some((one) => one.ref === ref)) known = [{ ref, name: ref }, ...known];
     choose(ref, true);

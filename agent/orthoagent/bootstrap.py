@@ -31,6 +31,7 @@ from orthoagent.adapters.storage import Outbox, PoolQueue, Tickets
 from orthoagent.adapters.throttle import Throttle
 from orthoagent.adapters.transfer import Transfer
 from orthoagent.adapters.upload import Uploader
+from orthoagent.adapters.wanted import WantedQueue
 from orthoagent.adapters.watch import SlotLimits
 from orthoagent.archive import watch
 from orthoagent.archive.announce import Announcer
@@ -40,7 +41,17 @@ from orthoagent.errors import AgentError
 from orthoagent.health import health_page
 from orthoagent.logs import log
 from orthoagent.presence import Presence
-from orthoagent.settings import BrokerSettings, Settings, StorageSettings, WatchSettings, available_cores
+from orthoagent.procure.procurer import Procurer
+from orthoagent.procure.runner import Eodag
+from orthoagent.procure.shelves import Archive, Shelf, Uploads
+from orthoagent.settings import (
+    BrokerSettings,
+    ProcureSettings,
+    Settings,
+    StorageSettings,
+    WatchSettings,
+    available_cores,
+)
 from orthoagent.status import StatusBoard
 from orthoagent.vitals import Vitals
 from orthoagent.walltime import Walltime
@@ -139,6 +150,47 @@ async def run_watch(settings: WatchSettings) -> None:
         announcer = Announcer(products, settings.store, settings.root or settings.folder, settings.prefix)
         program = watch.Watch(settings.folder, announcer, journal, notices, pace)
         await _until_told_to_end(program.run(), "watch")
+
+
+async def run_procure(settings: ProcureSettings) -> None:
+    """``orthoagent procure``: fetches until it is told to end.
+
+    Raises
+    ------
+    AgentError
+        Where the store's folder is not there, or another of this id fetches here.
+    """
+    place = settings.place
+    if place is not None and not place.is_dir():
+        raise AgentError(f"{place} is no folder, or not one that this user may look into")
+    limit = settings.fetch_mb_per_s
+    eodag = Eodag(
+        python=settings.eodag_python,
+        providers=tuple(filter(None, settings.providers.split(","))),
+        mb_per_s=None if limit is None else limit / settings.parallel,
+        silence_s=settings.silence_s,
+        order_limit_s=settings.order_limit_s,
+    )
+    work = settings.work / settings.agent
+    with own_scratch(work, settings.agent):
+        async with open_storage(settings) as storage:
+            products = ProductBlobs(storage.container(names.CONTAINER_PRODUCTS))
+            shelf: Shelf = Uploads(products)
+            if place is not None:
+                assert settings.store is not None  # both or none
+                shelf = Archive(Announcer(products, settings.store, settings.root or place), place)
+            procurer = Procurer(
+                agent=settings.agent,
+                queue=WantedQueue(storage.queue(names.QUEUE_WANTED), lease_s=settings.lease_s),
+                outbox=Outbox(storage.queue(names.QUEUE_PROCURED)),
+                shelf=shelf,
+                eodag=eodag,
+                work=work,
+                parallel=settings.parallel,
+                poll_s=settings.poll_s,
+                renew_s=settings.lease_s / 3,
+            )
+            await _until_told_to_end(procurer.run(), "procure")
 
 
 async def _until_told_to_end(program: Coroutine[Any, Any, None], name: str) -> None:

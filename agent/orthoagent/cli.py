@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from orthoagent import enroll, operate
-from orthoagent.bootstrap import run_doctor, run_presence, run_watch, run_worker, set_up_logs
+from orthoagent.bootstrap import run_doctor, run_presence, run_procure, run_watch, run_worker, set_up_logs
 from orthoagent.envfile import EnvFileError, read_env_file
 from orthoagent.errors import AgentError, RightsError
 from orthoagent.logs import log, redact
-from orthoagent.settings import BrokerSettings, ScaleSettings, Settings, StorageSettings, WatchSettings
+from orthoagent.settings import BrokerSettings, ProcureSettings, ScaleSettings, Settings, StorageSettings, WatchSettings
 from orthocontracts.brokers import BrokerAddress
 
 EXIT_FAILED, EXIT_SETTINGS, EXIT_RIGHTS = 1, 2, 3
@@ -66,6 +66,10 @@ def _presence(parsed: argparse.Namespace) -> int:
 
 def _watch(parsed: argparse.Namespace) -> int:
     return _run(run_watch(_read(WatchSettings, parsed)), is_daemon=True)
+
+
+def _procure(parsed: argparse.Namespace) -> int:
+    return _run(run_procure(_read(ProcureSettings, parsed)), is_daemon=True)
 
 
 def _doctor(parsed: argparse.Namespace) -> int:
@@ -206,6 +210,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     watch.set_defaults(run=_watch)
     _add_watch(watch)
+    procure = commands.add_parser(
+        "procure",
+        help="fetch with EODAG the products that requests name and nobody here has",
+        epilog="\n".join(["settings, which the options set too:", *_settings_help(ProcureSettings)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    procure.set_defaults(run=_procure)
+    _add_procure(procure)
     scale = commands.add_parser(
         "scale",
         help="keep as many pilot jobs in a batch scheduler as the pool's demand asks for",
@@ -259,6 +271,16 @@ def _add_scale(scale: argparse.ArgumentParser) -> None:
     scale.add_argument("--linger", type=float, metavar="SECONDS", dest="linger_s")
     scale.add_argument("--scheduler-args", metavar="ARGUMENTS", help="quoted: --scheduler-args='--constraint=skylake'")
     scale.add_argument("--state", type=Path, metavar="FOLDER")
+
+
+def _add_procure(procure: argparse.ArgumentParser) -> None:
+    """Options of ``procure``, named as its settings are."""
+    procure.add_argument("--store", metavar="NAME")
+    procure.add_argument("--root", type=Path, metavar="FOLDER")
+    procure.add_argument("--folder", type=Path, metavar="FOLDER")
+    procure.add_argument("--providers", metavar="NAME,…")
+    procure.add_argument("--eodag-python", type=Path, metavar="FILE")
+    procure.add_argument("--parallel", type=int, metavar="N")
 
 
 def _add_watch(watch: argparse.ArgumentParser) -> None:

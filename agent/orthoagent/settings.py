@@ -275,6 +275,65 @@ class WatchSettings(StorageSettings):
         return self.state / f"{self.store}.journal"
 
 
+class ProcureSettings(StorageSettings):
+    """What ``orthoagent procure`` needs on top. What opens providers is in EODAG's own settings, and nowhere here."""
+
+    agent: Identifier = Field(
+        default_factory=_host_as_id, description="id of this fetcher, unique among all; the host's name by default"
+    )
+    store: Identifier | None = Field(
+        default=None,
+        description="a store of settings/pools.yaml that products are kept in; by default they go to blob storage",
+    )
+    root: Folder | None = Field(default=None, description="the store's folder as it is mounted here")
+    folder: Folder | None = Field(
+        default=None, description="folder below it that products are put in; the store's own by default"
+    )
+    scratch: Folder = Field(
+        default_factory=lambda: Path(tempfile.gettempdir()) / f"orthoprocure-{os.getuid()}",
+        description="local folder for products on their way to blob storage; a store's come in a hidden one there",
+    )
+    eodag_python: Path = Field(
+        default_factory=lambda: Path(sys.executable),
+        description="a Python that has EODAG, which need not be ours: EODAG does not go with all that others need",
+    )
+    providers: str = Field(
+        default="",
+        pattern=r"^([a-z0-9_]+(,[a-z0-9_]+)*)?$",
+        description="EODAG's providers that are asked, in this order: geodes,cop_dataspace. By default all that EODAG "
+        "has logins for, by its own priorities",
+    )
+    parallel: int = Field(default=2, ge=1, le=16, description="products fetched at a time")
+    fetch_mb_per_s: float | None = Field(
+        default=None, gt=0, description="most megabytes a second that all fetches together take; no limit by default"
+    )
+    silence_s: float = Field(default=300, gt=0, description="seconds without a byte after which a provider is left")
+    order_limit_s: float = Field(
+        default=21_600, gt=0, description="seconds that a provider may take to bring a product from its archive"
+    )
+    lease_s: int = Field(default=60, ge=2, description="seconds a taken message stays hidden from other fetchers")
+    poll_s: float = Field(default=5, gt=0, description="seconds between looks at an empty queue")
+
+    @model_validator(mode="after")
+    def _a_store_has_its_folder(self) -> Self:
+        if (self.store is None) != (self.root is None):
+            raise ValueError("ORTHOAGENT_STORE and ORTHOAGENT_ROOT are set together or not at all")
+        place = self.place
+        if place is not None and not place.resolve().is_relative_to(Path(str(self.root)).resolve()):
+            raise ValueError(f"the folder {self.folder} does not lie below the store's, {self.root}")
+        return self
+
+    @property
+    def place(self) -> Path | None:
+        """Where products are kept, in a store."""
+        return self.folder or self.root
+
+    @property
+    def work(self) -> Path:
+        """Names that begin with a dot are no products: who watches the archive passes them over."""
+        return self.scratch if self.place is None else self.place / ".procure"
+
+
 class ScaleSettings(BrokerSettings):
     """What ``orthoagent scale`` is told. The pilots' own settings, secrets among them, are in ``env_file``."""
 

@@ -1,4 +1,7 @@
-"""A grant: what workers of a pool, presence, or a watcher may do in storage, and until when. Who has the file may."""
+"""A grant: what workers of a pool, presence, a watcher or a fetcher may do in storage, and until when.
+
+Who has the file may.
+"""
 
 from __future__ import annotations
 
@@ -61,10 +64,28 @@ class WatchGrant(Document):
         return (self.products,)
 
 
-Grant: TypeAlias = PoolGrant | PresenceGrant | WatchGrant
+class ProcureGrant(Document):
+    """For ``orthoagent procure``."""
+
+    v: Literal[1]
+    kind: Literal["procure"]
+    wanted: SignedUrl
+    """Queue ``wanted``: take, renew and delete messages."""
+    procured: SignedUrl
+    """Queue ``procured``: add."""
+    products: SignedUrl
+    """Container ``products``: look at blobs, write them; neither list nor delete."""
+    expires_at: UtcTime
+
+    @property
+    def signed_urls(self) -> tuple[str, ...]:
+        return (self.wanted, self.procured, self.products)
 
 
-class _AnyGrant(RootModel[Annotated[PoolGrant | PresenceGrant | WatchGrant, Field(discriminator="kind")]]):
+Grant: TypeAlias = PoolGrant | PresenceGrant | WatchGrant | ProcureGrant
+
+
+class _AnyGrant(RootModel[Annotated[Grant, Field(discriminator="kind")]]):
     pass
 
 

@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with AccountKeyGrants(storage) as grants:
         if asked.watch:
             grant: Grant = grants.for_watch(expires_at)
+        elif asked.procure:
+            grant = grants.for_procure(expires_at)
         elif asked.pool is None:
             grant = grants.for_presence(expires_at)
         else:
@@ -83,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     whose.add_argument("--pool", help="for the workers of this pool")
     whose.add_argument("--presence", action="store_true", help="for orthoagent presence")
     whose.add_argument("--watch", action="store_true", help="for orthoagent watch")
+    whose.add_argument("--procure", action="store_true", help="for orthoagent procure")
     parser.add_argument(
         "--days", type=_days, default=7.0, help=f"how long it holds, {MOST_DAYS:g} at most; 7 by default"
     )

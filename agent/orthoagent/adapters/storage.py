@@ -14,11 +14,14 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import aiohttp
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
+from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
+from pydantic import BaseModel
 
 from orthoagent.errors import LeaseLostError, StorageSilentError, TicketUnreadableError
 from orthoagent.logs import log, redact
@@ -27,6 +30,7 @@ from orthocontracts.messages import Release, Report
 from orthocontracts.tickets import MAX_TICKET_BYTES, Ticket
 from orthocontracts.wire import NotUnderstoodError, read_message
 
+M = TypeVar("M", bound=BaseModel)
 CALL_LIMIT_S = 20.0
 _GONE = frozenset({"MessageNotFound", "PopReceiptMismatch", "QueueNotFound", "QueueBeingDeleted"})
 
@@ -51,14 +55,13 @@ def _code(error: HttpResponseError) -> str:
 
 
 @dataclass
-class Lease:
+class Hold:
     """A queue message that is ours for a while. All calls are one after the other: each changes the pop receipt.
 
     ``lost_in_silence``: it was lost, and storage had not answered since the last renewal, or not in a way we heard: the
     message may have come back to the queue, or have got a receipt that we do not know.
     """
 
-    release: Release
     delivery: int
     _queue: QueueClient
     _id: str
@@ -109,6 +112,34 @@ class Lease:
             self._receipt = updated.pop_receipt
 
 
+@dataclass
+class Lease(Hold):
+    """The message of a release."""
+
+    release: Release
+
+
+async def take_message(queue: QueueClient, kind: type[M], lease_s: int) -> tuple[M, QueueMessage] | None:
+    """The next message that says what it should, or None. What does not is deleted. Raises StorageSilentError."""
+    while True:
+        try:
+            async with asking("take a message"):
+                message = await queue.receive_message(visibility_timeout=lease_s)
+        except LeaseLostError:
+            return None  # the queue is made with the first release
+        if message is None:
+            return None
+        assert message.pop_receipt is not None
+        try:
+            return read_message(kind, base64.b64decode(message.content, validate=True)), message
+        except (NotUnderstoodError, binascii.Error, ValueError, TypeError) as error:
+            why = str(error)[:300]
+            log("message_not_understood", level=logging.ERROR, queue=queue.queue_name, message=message.id, why=why)
+            with contextlib.suppress(LeaseLostError):
+                async with asking("delete a message"):
+                    await queue.delete_message(message.id, message.pop_receipt)
+
+
 class PoolQueue:
     """The pool's queue of releases."""
 
@@ -120,27 +151,12 @@ class PoolQueue:
     async def take(self) -> Lease | None:
         """The next release, or None. What is no release is deleted: the dispatcher, which alone writes here, recalls
         what does not start in time. Raises StorageSilentError."""
-        while True:
-            try:
-                async with asking("take a message"):
-                    message = await self._queue.receive_message(visibility_timeout=self._lease_s)
-            except LeaseLostError:
-                return None  # the queue is made with the first release
-            if message is None:
-                return None
-            assert message.pop_receipt is not None
-            try:
-                release = read_message(Release, base64.b64decode(message.content, validate=True))
-            except (NotUnderstoodError, binascii.Error, ValueError, TypeError) as error:
-                why = str(error)[:300]
-                log("message_not_understood", level=logging.ERROR, queue=self.name, message=message.id, why=why)
-                with contextlib.suppress(LeaseLostError):
-                    async with asking("delete a message"):
-                        await self._queue.delete_message(message.id, message.pop_receipt)
-                continue
-            return Lease(
-                release, message.dequeue_count or 1, self._queue, message.id, message.pop_receipt, self._lease_s
-            )
+        taken = await take_message(self._queue, Release, self._lease_s)
+        if taken is None:
+            return None
+        release, message = taken
+        receipt = str(message.pop_receipt)
+        return Lease(message.dequeue_count or 1, self._queue, message.id, receipt, self._lease_s, release)
 
 
 class Tickets:

@@ -10,7 +10,7 @@ from azure.storage.blob import BlobServiceClient, ContainerSasPermissions, gener
 from azure.storage.queue import QueueSasPermissions, QueueServiceClient, generate_queue_sas
 
 from orthocontracts import names
-from orthocontracts.grants import PoolGrant, PresenceGrant, WatchGrant
+from orthocontracts.grants import PoolGrant, PresenceGrant, ProcureGrant, WatchGrant
 
 # To renew a message's lease is to update it, to take it is to process it.
 _TAKE = QueueSasPermissions(process=True, update=True)
@@ -62,6 +62,16 @@ class AccountKeyGrants:
     def for_watch(self, expires_at: datetime) -> WatchGrant:
         products = self._container(names.CONTAINER_PRODUCTS, _READ_WRITE, expires_at)
         return WatchGrant(v=1, kind="watch", products=products, expires_at=expires_at)
+
+    def for_procure(self, expires_at: datetime) -> ProcureGrant:
+        return ProcureGrant(
+            v=1,
+            kind="procure",
+            wanted=self._queue(names.QUEUE_WANTED, _TAKE, expires_at),
+            procured=self._queue(names.QUEUE_PROCURED, _ADD, expires_at),
+            products=self._container(names.CONTAINER_PRODUCTS, _READ_WRITE, expires_at),
+            expires_at=expires_at,
+        )
 
     def _queue(self, name: str, permission: QueueSasPermissions, expires_at: datetime) -> str:
         url = f"{self._queues.url.rstrip('/')}/{name}"

@@ -1,0 +1,1 @@
+"""``orthoagent procure``: products that requests name and nobody here has, fetched with EODAG."""

@@ -1,0 +1,225 @@
+"""The real EODAG, in a Python of its own, before a provider that cuts, lies and refuses; and a job that waits for it.
+
+EODAG is not in the lock of development, because it holds other packages back: it is installed here, or this skips.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from fakes.products import S2_RINGS, S2_TILE, put_packed
+from fakes.provider import PASSWORD, Answer, Provider
+from integration.storage import HandClock, azure_ports
+from integration.worker_kit import until
+from localdev.servers import Azurite
+from orthoagent.procure.runner import Attempt, Eodag
+from orthoagent.procure.whole import NotWholeError, whole_product
+from orthocontracts import names
+from orthocontracts.procurement import Procured, Wanted
+from orthocontracts.requests import Request
+from orthofunctions.domain.planning import Limits
+from orthofunctions.domain.rules import Rules
+from orthofunctions.grant import main as grant
+from orthofunctions.ports import Ports
+from orthofunctions.provision import provision
+from orthofunctions.usecases.explain import whereabouts
+from orthofunctions.usecases.jobs import find_job
+from orthofunctions.usecases.plan import plan_request
+from orthofunctions.usecases.submit import read_request, submit
+from orthofunctions.usecases.wanted import take_outcome
+
+pytestmark = pytest.mark.slow
+
+WRONG = "not-the-password"
+PARALLEL = 3
+SENT_BYTES = 300_000
+
+
+def named(number: int) -> str:
+    """A product of its own for each trouble."""
+    return f"{S2_TILE[:-6]}{number:06d}"
+
+
+WHOLE, CUT, NO_RANGES, BUSY, SHORT, LIES, GONE, UNLISTED, LOCKED = map(named, range(9))
+
+
+def zip_of(name: str, ports: Ports) -> bytes:
+    """Large enough to be cut, and of bytes that do not shrink."""
+    noise = os.urandom(SENT_BYTES)
+    ref = put_packed(ports.blobs, name, "2", S2_RINGS[S2_TILE], zip_it=True, members={"noise.bin": noise})
+    return ports.blobs.read("products", ref.removeprefix("products/"))
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python with EODAG."""
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if uv is None:
+        pytest.skip("uv is not here to install EODAG with")
+    folder = tmp_path_factory.mktemp("eodag") / "venv"
+    for arguments in (
+        ["venv", "--quiet", "--python", sys.executable, str(folder)],
+        ["pip", "install", "--quiet", "--python", str(folder / "bin/python"), "eodag>=4,<5"],
+    ):
+        made = subprocess.run([uv, *arguments], check=False, capture_output=True, text=True, timeout=180)
+        if made.returncode:
+            pytest.skip(f"EODAG cannot be had here: {made.stderr.strip()[-300:]}")
+    return folder / "bin/python"
+
+
+@pytest.fixture(scope="module")
+def zips() -> dict[str, bytes]:
+    from fakes.memory_ports import memory_ports
+
+    return {name: zip_of(name, memory_ports()) for name in map(named, range(9)) if name != UNLISTED}
+
+
+@pytest.fixture(scope="module")
+def provider(zips: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    with Provider(zips) as served, pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        (home / "providers").mkdir()
+        served.write_settings(home / "providers", "near", PASSWORD)
+        served.write_settings(home / "providers", "locked", WRONG)
+        patch.setenv("HOME", str(home))
+        patch.setenv("EODAG_PROVIDERS_CFG_DIR", str(home / "providers"))
+        patch.setenv("EODAG_EXT_COLLECTIONS_CFG_URI", "")
+        patch.delenv("EODAG_CFG_FILE", raising=False)
+        yield served
+
+
+@pytest.fixture(scope="module")
+def ends(python: Path, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Attempt, Path]]:
+    """All troubles at once, a few at a time: most of it is EODAG's start."""
+    provider.answers |= {
+        CUT: [Answer(stop_at=100_000), Answer(stop_at=70_000), Answer()],
+        NO_RANGES: [Answer(stop_at=100_000), Answer(ranges=False)],
+        BUSY: [Answer(status=503, retry_after="1"), Answer()],
+        SHORT: [Answer(stop_at=50_000), Answer(stop_at=0)],
+        LIES: [Answer(says_bytes=200_000)],
+        GONE: [Answer(status=404)],
+    }
+    turns = asyncio.Semaphore(PARALLEL)
+
+    async def one(name: str) -> tuple[str, tuple[Attempt, Path]]:
+        folder = tmp_path_factory.mktemp("fetched")
+        providers = ("locked",) if name == LOCKED else ("near",)
+        async with turns:
+            eodag = Eodag(python, providers, silence_s=4, order_limit_s=60)
+            return name, (await eodag.fetch(name, folder, []), folder)
+
+    async def all_of_them() -> dict[str, tuple[Attempt, Path]]:
+        return dict(await asyncio.gather(*map(one, map(named, range(9)))))
+
+    return asyncio.run(all_of_them())
+
+
+@pytest.mark.parametrize("name", [WHOLE, CUT, NO_RANGES, BUSY], ids=["whole", "cut", "no ranges", "busy"])
+def test_a_product_comes_whole(name: str, ends: dict[str, tuple[Attempt, Path]], zips: dict[str, bytes]) -> None:
+    attempt, folder = ends[name]
+    assert attempt == Attempt("near")
+    assert whole_product(folder, name).read_bytes() == zips[name]
+
+
+def test_what_was_cut_is_resumed_where_it_broke(ends: dict[str, tuple[Attempt, Path]], provider: Provider) -> None:
+    assert ends[CUT][0].fault is None
+    first, *more = provider.ranges[CUT]
+    assert first == ""
+    assert len(more) == 2
+    begins = [int(re.fullmatch(r"bytes=(\d+)-", text)[1]) for text in more]  # type: ignore[index]
+    assert 0 < begins[0] <= 100_000 <= 100_000 + 70_000 >= begins[1] > begins[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        (SHORT, "FetchFailed", "nothing arrived for 4 s; last: broke off"),
+        (GONE, "FetchFailed", "has it no longer \\(status 404\\)"),
+        (UNLISTED, "ProductMissing", "no provider lists it \\(near\\)"),
+        (LOCKED, "FetchFailed", "refuses the login: look at EODAG's settings"),
+    ],
+    ids=["short", "gone", "not listed", "wrong login"],
+)
+def test_what_does_not_come_is_said(name: str, kind: str, says: str, ends: dict[str, tuple[Attempt, Path]]) -> None:
+    fault = ends[name][0].fault
+    assert fault is not None
+    assert fault.kind == kind
+    assert re.search(says, fault.message), fault.message
+    assert WRONG not in fault.message
+
+
+def test_a_length_that_is_a_lie_is_found_out(ends: dict[str, tuple[Attempt, Path]]) -> None:
+    attempt, folder = ends[LIES]
+    assert attempt.fault is None
+    with pytest.raises(NotWholeError, match="the end of the zip"):
+        whole_product(folder, LIES)
+
+
+def test_a_job_that_names_an_id_waits_and_is_planned_when_it_has_come(
+    azurite: Azurite, python: Path, provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the request to the plan on real storage, with a grant: the fetcher is the real program."""
+    provision(azurite.connection_string)
+    rules = Rules(wanted_limit_s=3600)
+    monkeypatch.setenv("ORTHOBURST_STORAGE", azurite.connection_string)
+    assert grant(["--procure", "--days", "1", "--out", str(tmp_path / "grant")]) == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orthoagent", "procure", "--providers", "locked,near", "--eodag-python", str(python)],
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("ORTHOAGENT_")},
+            "ORTHOAGENT_GRANT": str(tmp_path / "grant"),
+            "ORTHOAGENT_SCRATCH": str(tmp_path / "scratch"),
+            "ORTHOAGENT_AGENT": "fetcher",
+            "ORTHOAGENT_POLL_S": "0.2",
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        with azure_ports(azurite.connection_string) as stopped:
+            ports = replace(stopped, clock=HandClock(datetime.now(UTC)))
+            asked = {"request_id": f"eodag-{os.getpid()}", "user": "ada", "products": [f"id:{WHOLE}"]}
+            job = submit(ports, Request.model_validate(asked), "http")
+            heard: list[Procured] = []
+
+            def planned() -> bool:
+                for body in ports.queues.drain(names.QUEUE_REQUESTS, 32):
+                    plan_request(ports, read_request(ports, body), Limits(), rules)
+                for body in ports.queues.drain(names.QUEUE_PROCURED, 32):
+                    heard.append(Procured.model_validate_json(body))
+                    take_outcome(ports, heard[-1])
+                found = find_job(ports, "ada", job.job_id)
+                return found is not None and found.planned
+
+            until(planned, "the plan", 120)
+            found = find_job(ports, "ada", job.job_id)
+            assert found is not None
+            assert found.fault_message is None
+            assert found.n_outputs == 1
+            assert whereabouts(ports, found)[0]["ref"] == f"products/{WHOLE}.zip"
+            assert [one.kind for one in heard] == ["started", "fetched"]
+            assert not list(ports.tables.query(names.TABLE_WANTED, partition=WHOLE))
+            stale = Wanted(name=LOCKED, ask="0" * 32, until=datetime(2020, 1, 1, tzinfo=UTC))
+            ports.queues.send(names.QUEUE_WANTED, stale.to_json())
+            until(lambda: ports.queues.length(names.QUEUE_WANTED) == 0, "the end of what nobody wants")
+    finally:
+        process.terminate()
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 0, log
+    actions = [json.loads(line)["action"] for line in log.splitlines() if line.startswith("{")]
+    assert "provider_failed" in actions, "it asked the other one first"
+    assert "product_wanted_no_more" in actions
+    for secret in (WRONG, PASSWORD, "Basic ", "sig="):
+        assert secret not in re.sub(r"sig=\*\*\*", "", log)

@@ -91,7 +91,12 @@ class Provider:
                     "metadata_mapping": {"eodag:download_link": "$.assets.product.href"},
                 },
                 "products": {"S2_MSI_L1C": {"_collection": "S2_MSI_L1C"}},
-                "download": {"type": "HTTPDownload", "ignore_assets": True, "auth_error_code": 401},
+                "download": {
+                    "type": "HTTPDownload",
+                    "ignore_assets": True,
+                    "auth_error_code": 401,
+                    "order_status": {"ordered": {"http_code": 202}},
+                },
                 "auth": {
                     "type": "GenericAuth",
                     "matching_url": self.url,

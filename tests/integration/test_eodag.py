@@ -52,7 +52,8 @@ def named(number: int) -> str:
     return f"{S2_TILE[:-6]}{number:06d}"
 
 
-WHOLE, CUT, NO_RANGES, BUSY, SHORT, LIES, GONE, UNLISTED, LOCKED = map(named, range(9))
+N_TROUBLES = 10
+WHOLE, CUT, NO_RANGES, BUSY, ORDERED, SHORT, LIES, GONE, UNLISTED, LOCKED = map(named, range(N_TROUBLES))
 
 
 def zip_of(name: str, ports: Ports) -> bytes:
@@ -83,7 +84,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def zips() -> dict[str, bytes]:
     from fakes.memory_ports import memory_ports
 
-    return {name: zip_of(name, memory_ports()) for name in map(named, range(9)) if name != UNLISTED}
+    return {name: zip_of(name, memory_ports()) for name in map(named, range(N_TROUBLES)) if name != UNLISTED}
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,7 @@ def ends(python: Path, provider: Provider, tmp_path_factory: pytest.TempPathFact
         CUT: [Answer(stop_at=100_000), Answer(stop_at=70_000), Answer()],
         NO_RANGES: [Answer(stop_at=100_000), Answer(ranges=False)],
         BUSY: [Answer(status=503, retry_after="1"), Answer()],
+        ORDERED: [Answer(status=202), Answer(status=202), Answer()],
         SHORT: [Answer(stop_at=50_000), Answer(stop_at=0)],
         LIES: [Answer(says_bytes=200_000)],
         GONE: [Answer(status=404)],
@@ -117,16 +119,18 @@ def ends(python: Path, provider: Provider, tmp_path_factory: pytest.TempPathFact
         folder = tmp_path_factory.mktemp("fetched")
         providers = ("locked",) if name == LOCKED else ("near",)
         async with turns:
-            eodag = Eodag(python, providers, silence_s=4, order_limit_s=60)
+            eodag = Eodag(python, providers, silence_s=4, order_limit_s=20)
             return name, (await eodag.fetch(name, folder, []), folder)
 
     async def all_of_them() -> dict[str, tuple[Attempt, Path]]:
-        return dict(await asyncio.gather(*map(one, map(named, range(9)))))
+        return dict(await asyncio.gather(*map(one, map(named, range(N_TROUBLES)))))
 
     return asyncio.run(all_of_them())
 
 
-@pytest.mark.parametrize("name", [WHOLE, CUT, NO_RANGES, BUSY], ids=["whole", "cut", "no ranges", "busy"])
+@pytest.mark.parametrize(
+    "name", [WHOLE, CUT, NO_RANGES, BUSY, ORDERED], ids=["whole", "cut", "no ranges", "busy", "on tape"]
+)
 def test_a_product_comes_whole(name: str, ends: dict[str, tuple[Attempt, Path]], zips: dict[str, bytes]) -> None:
     attempt, folder = ends[name]
     assert attempt == Attempt("near")

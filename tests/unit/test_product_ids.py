@@ -8,8 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import requests
 from pydantic import ValidationError
 
+from fakes.asgi import AsgiClient
 from fakes.catalogue import Catalogue, Entry
 from fakes.file_server import FileServer
 from fakes.memory_ports import memory_ports
@@ -22,13 +24,17 @@ from orthocontracts.requests import Request
 from orthofunctions.adapters.pages import HttpPages
 from orthofunctions.adapters.servers import Servers
 from orthofunctions.adapters.transport import new_session
+from orthofunctions.api.app import create_app
+from orthofunctions.bootstrap import System
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
+from orthofunctions.settings import Settings
 from orthofunctions.usecases.estimate import estimate
 from orthofunctions.usecases.explain import whereabouts
 from orthofunctions.usecases.plan import plan_request, read_plan
+from orthofunctions.usecases.submit import read_request
 from orthofunctions.usecases.upload import take_upload
 
 KEY = ("AKID", "very/secret+key")
@@ -205,6 +211,33 @@ class TestWhereItIsFound:
         ports.blobs.write("products", f"{NEXT_SLICE}.zip", b"PK")
         job = plan(ports, f"id:{ROME}", f"products/{NEXT_SLICE}.zip")
         assert job.fault_kind == "BrokenProduct"
+
+    def test_over_http_it_is_asked_for_and_explained(self, ports: Ports) -> None:
+        settings = Settings.model_validate({"ORTHOBURST_STORAGE": "unused", "wanted_limit_s": 60})
+        system = System(settings, ports, settings.rules(), settings.limits(), requests.Session())
+        client = AsgiClient(create_app(lambda: system), base_url="http://127.0.0.1")
+
+        def explained(job_id: str) -> tuple[str, list[dict[str, str | None]]]:
+            for body in ports.queues.drain(names.QUEUE_REQUESTS, 9):
+                plan_request(ports, read_request(ports, body), Limits(), system.rules)
+            said = client.get(f"/jobs/{job_id}/explain").json()["products"]
+            return client.get(f"/jobs/{job_id}").json()["message"], said
+
+        asked = {"inputs": execution(f"{ROME}.SAFE", terrain={"height_m": 0})["inputs"]}
+        job_id = client.post("/processes/orthorectify/execution", json=asked).json()["jobID"]
+        message, said = explained(job_id)
+        assert message == f"waits for {ROME}, to be fetched"
+        assert said[0]["asked"] == f"id:{ROME}"
+        assert said[0]["ref"] is None
+        put_safe(ports.blobs)
+        take_upload(ports, f"{ROME}.SAFE/manifest.safe")
+        message, said = explained(job_id)
+        assert message.startswith("0 of ")
+        assert said == [{"asked": f"id:{ROME}", "ref": f"products/{ROME}.SAFE", "how": "in the store"}]
+        asked["inputs"]["products"] = ["id:S1A"]
+        refused = client.post("/processes/orthorectify/execution", json=asked)
+        assert refused.status_code == 400
+        assert refused.json()["errors"][0]["at"].startswith("inputs.products")
 
     def test_an_estimate_says_so_too(self, ports: Ports) -> None:
         (none,) = estimate(ports, Rules(wanted_limit_s=60), Limits(), [request_of(f"id:{ROME}")])

@@ -24,6 +24,7 @@ from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.explain import whereabouts
 from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.plan import plan_request
+from orthofunctions.usecases.retry import retry_job
 from orthofunctions.usecases.submit import read_request, submit
 from orthofunctions.usecases.upload import take_upload
 from orthofunctions.usecases.wanted import look_after_waiters, take_outcome
@@ -150,6 +151,16 @@ class TestWaiting:
         deliver(ports)
         assert len(wanted(ports)) == 2
         assert not job(ports, later).planned
+
+    def test_its_job_can_be_tried_again(self, ports: Ports) -> None:
+        one = ask(ports)
+        deliver(ports)
+        say(ports, "failed", fault=NOT_THERE)
+        deliver(ports)
+        again = retry_job(ports, job(ports, one))
+        put_safe(ports.blobs)
+        deliver(ports)
+        assert job(ports, again.job_id).n_outputs > 0
 
     def test_who_comes_between_the_failure_and_its_jobs_end_has_it_asked_for_anew(self, ports: Ports) -> None:
         first = ask(ports)

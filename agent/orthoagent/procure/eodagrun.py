@@ -134,7 +134,7 @@ class _Stream:
                     if time.monotonic() > ordered_until_s:
                         raise FetchError("FetchFailed", "it was not brought from its archive in time") from None
                     self._tell("ordered")
-                    time.sleep(min(ASK_AGAIN_S, self._order["order_limit_s"]))
+                    time.sleep(min(ASK_AGAIN_S, self._order["order_limit_s"] / 10))
                     last_byte_s = time.monotonic()
                     continue
                 if wait_s is None:

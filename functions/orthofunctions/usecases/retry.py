@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
+from orthocontracts import names
+from orthocontracts.requests import Request
 from orthofunctions.domain.records import JobRecord
-from orthofunctions.ports import Ports
+from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.plan import read_plan
 from orthofunctions.usecases.submit import submit
 
@@ -23,10 +25,21 @@ def retry_job(ports: Ports, job: JobRecord) -> JobRecord:
     ------
     NothingToRetryError
     """
-    plan = read_plan(ports, job.job_id)
-    if plan is None:
+    request = _request_of(ports, job)
+    if request is None:
         raise NothingToRetryError(f"job {job.job_id} was never planned: submit its request again")
-    return submit(ports, plan.request.model_copy(update={"request_id": again_id(job.job_id)}), "http")
+    return submit(ports, request.model_copy(update={"request_id": again_id(job.job_id)}), "http")
+
+
+def _request_of(ports: Ports, job: JobRecord) -> Request | None:
+    """Of its plan, or as it was kept while it waited for a product."""
+    plan = read_plan(ports, job.job_id)
+    if plan is not None:
+        return plan.request
+    try:
+        return Request.model_validate_json(ports.blobs.read(names.CONTAINER_REQUESTS, f"{job.job_id}.json"))
+    except BlobMissingError:
+        return None
 
 
 def again_id(job_id: str) -> str:

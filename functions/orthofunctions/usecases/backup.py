@@ -35,6 +35,7 @@ DERIVED: Final = frozenset(
         names.TABLE_LOADS,
         names.TABLE_INVENTORY,
         names.TABLE_CALLBACKS,
+        names.TABLE_WANTED,
     }
 )
 """Tables that `rebuild` makes again, or whose rows mean nothing after a day."""

@@ -19,7 +19,7 @@ from orthofunctions.domain.access import TRUST_SITE, trust_scope
 from orthofunctions.domain.copies import bytes_on_site, make_copy_plan
 from orthofunctions.domain.faults import NotHereError, NothingToCopyError, PlanError, ProductMissingError
 from orthofunctions.domain.planning import Limits, make_plan
-from orthofunctions.domain.plans import FoundProduct, Plan
+from orthofunctions.domain.plans import Plan
 from orthofunctions.domain.pools import SiteSpec
 from orthofunctions.domain.processes import check_missions
 from orthofunctions.domain.records import JobRecord, TaskRecord
@@ -74,15 +74,7 @@ def _planned(ports: Ports, request: Request, limits: Limits, rules: Rules) -> Jo
     except PlanError as error:
         return _failed(ports, job, error.fault())
     n_tasks = carry_out(ports, job, plan, rules)
-    job = change_job(
-        ports,
-        job,
-        lambda now: (
-            None
-            if now.planned
-            else now.changed(planned=True, n_outputs=len(plan.outputs), found=_as_text(plan.found or ()))
-        ),
-    )
+    job = note_planned(ports, job, plan)
     logger.info(
         "%d outputs, %d new tasks", len(plan.outputs), n_tasks, extra={"action": "planned", "job_id": job.job_id}
     )
@@ -101,8 +93,14 @@ def _failed(ports: Ports, job: JobRecord, fault: Fault) -> JobRecord:
     return fail_job(ports, job, fault)
 
 
-def _as_text(found: Sequence[FoundProduct]) -> str:
-    return json.dumps([one.model_dump() for one in found]) if found else ""
+def note_planned(ports: Ports, job: JobRecord, plan: Plan) -> JobRecord:
+    """Write into a job's row that all its plan asks for has been made, and where its products were found."""
+    found = json.dumps([one.model_dump() for one in plan.found]) if plan.found else ""
+    return change_job(
+        ports,
+        job,
+        lambda now: None if now.planned else now.changed(planned=True, n_outputs=len(plan.outputs), found=found),
+    )
 
 
 def read_plan(ports: Ports, job_id: str) -> Plan | None:

@@ -28,11 +28,11 @@ from orthofunctions.ports import BlobMissingError, Ports
 from orthofunctions.usecases.backup import restore
 from orthofunctions.usecases.batches import find_batch
 from orthofunctions.usecases.index import repair_index
-from orthofunctions.usecases.jobs import change_job, find_job, open_job
+from orthofunctions.usecases.jobs import find_job, open_job
 from orthofunctions.usecases.needs import need
 from orthofunctions.usecases.owners import note_owner
 from orthofunctions.usecases.pending import wake
-from orthofunctions.usecases.plan import carry_out
+from orthofunctions.usecases.plan import carry_out, note_planned
 from orthofunctions.usecases.repair import repair_outputs, repair_rows
 from orthofunctions.usecases.rows import find
 from orthofunctions.usecases.settle import fail_job, settle_job, settle_left
@@ -148,9 +148,7 @@ def _replay(ports: Ports, rules: Rules, job_id: str) -> tuple[int, int] | None:
     job = there or open_job(ports, plan.request, "queue", plan.made_at)
     need(ports, job.user, job.job_id, plan.request.products)
     n_tasks = carry_out(ports, job, plan, rules, releases=lambda task_id: _latest_release(ports, task_id))
-    job = change_job(
-        ports, job, lambda now: None if now.planned else now.changed(planned=True, n_outputs=len(plan.outputs))
-    )
+    job = note_planned(ports, job, plan)
     settle_job(ports, job)
     return int(there is None), n_tasks
 

@@ -21,7 +21,7 @@ from orthoagent.adapters.storage import Outbox
 from orthoagent.adapters.wanted import WantedHold, WantedQueue
 from orthoagent.archive.announce import Announcer
 from orthoagent.errors import LeaseLostError
-from orthoagent.procure.procurer import MOST_DELIVERIES, Procurer
+from orthoagent.procure.procurer import MOST_DELIVERIES, MOST_PROVIDERS, TRIES_OF_WHOLE, Procurer
 from orthoagent.procure.runner import Attempt, collection_of
 from orthoagent.procure.shelves import Archive, Shelf, Uploads
 from orthoagent.procure.whole import NotWholeError, whole_product
@@ -74,15 +74,20 @@ class Providers:
     takes_s: float = 0.0
 
     async def fetch(self, name: str, folder: Path, without: list[str]) -> Attempt:
-        left = [one for one in self.all if one.name not in without]
-        if not left:
-            return Attempt(None, Fault(kind="ProductMissing", message="no provider lists it"))
-        provider = left[0]
-        self.asked.append(provider.name)
         await asyncio.sleep(self.takes_s)
-        send = provider.sends.pop(0) if len(provider.sends) > 1 else provider.sends[0]
-        trouble = send(folder)
-        return Attempt(provider.name, Fault(kind="FetchFailed", message=trouble) if trouble else None)
+        trouble = []
+        for provider in self.all:
+            if provider.name in without:
+                continue
+            self.asked.append(provider.name)
+            send = provider.sends.pop(0) if len(provider.sends) > 1 else provider.sends[0]
+            why = send(folder)
+            if why is None:
+                return Attempt(provider.name)
+            trouble.append(f"{provider.name} {why}")
+        if trouble:
+            return Attempt(fault=Fault(kind="FetchFailed", message="; ".join(trouble)))
+        return Attempt(fault=Fault(kind="ProductMissing", message="no provider lists it"))
 
 
 @dataclass
@@ -224,18 +229,24 @@ class TestWhatIsDone:
         assert [one.kind for one in desk.said] == ["fetched"]
         assert container.ports.blobs.facts("products", f"{ROME}.SAFE/manifest.safe") is not None
 
-    def test_another_provider_is_tried_and_all_are_told_of_where_none_helps(self, tmp_path: Path) -> None:
-        container = Container()
-        bad, worse = Provider("geodes", [fails("refuses the login")]), Provider("creodias", [fails("broke off")])
+    def test_another_provider_is_tried_where_one_sends_something_else(self, tmp_path: Path) -> None:
+        container, desk = Container(), Desk([Hold(wanted())])
+        page = Provider("geodes", [sends(b"<html>please log in</html>")])
         good = Provider("cop_dataspace", [sends(safe_zip())])
-        desk = Desk([Hold(wanted())])
-        procure(tmp_path, desk, Providers([bad, worse, good]), Uploads(container))
+        procure(tmp_path, desk, Providers([page, good]), Uploads(container))
         assert desk.said[-1].kind == "fetched"
         container, desk = Container(), Desk([Hold(wanted())])
-        procure(tmp_path, desk, Providers([bad, worse]), Uploads(container))
+        procure(tmp_path, desk, Providers([page, Provider("creodias", [fails("broke off")])]), Uploads(container))
         assert desk.said[-1].fault is not None
-        assert desk.said[-1].fault.message == "geodes refuses the login; creodias broke off"
+        wrong = "geodes does not send the product: it lacks the end of the zip"
+        assert desk.said[-1].fault.message == f"{wrong}; creodias broke off"
         assert not container.order
+
+    def test_nobody_is_asked_for_ever(self, tmp_path: Path) -> None:
+        desk = Desk([Hold(wanted())])
+        providers = Providers([Provider(f"p{n}", [sends(b"")]) for n in range(20)])
+        procure(tmp_path, desk, providers, Uploads(Container()))
+        assert len(providers.asked) == MOST_PROVIDERS * TRIES_OF_WHOLE
 
     def test_what_is_not_whole_is_asked_for_once_more(self, tmp_path: Path) -> None:
         container, desk = Container(), Desk([Hold(wanted())])
@@ -272,7 +283,7 @@ class TestWhatIsDone:
         hold = Hold(wanted())
         desk = Desk([hold])
         providers = Providers([Provider("geodes", [sends(safe_zip())])], takes_s=30)
-        procure(tmp_path, desk, providers, Uploads(Container()), enough=lambda: bool(providers.asked))
+        procure(tmp_path, desk, providers, Uploads(Container()), enough=lambda: bool(desk.said))
         assert hold.freed
         assert not hold.deleted
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -26,9 +27,9 @@ _RETRY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 class FetchError(Exception):
     """What is told instead of what EODAG said."""
 
-    def __init__(self, kind: str, message: str, provider: str | None = None) -> None:
+    def __init__(self, message: str, kind: str = "FetchFailed") -> None:
         super().__init__(message)
-        self.kind, self.provider = kind, provider
+        self.kind = kind
 
 
 def main() -> int:
@@ -45,52 +46,61 @@ def main() -> int:
     try:
         fetch(order, tell)
     except FetchError as error:
-        tell("failed", kind=error.kind, message=str(error), provider=error.provider)
+        tell("failed", kind=error.kind, message=str(error))
     except Exception as error:  # its text may hold a secret
-        tell("failed", kind="FetchFailed", message=f"EODAG ended with {type(error).__name__}", provider=None)
+        tell("failed", kind="FetchFailed", message=f"EODAG ended with {type(error).__name__}")
     return 0
 
 
 def fetch(order: dict[str, Any], tell: Any) -> None:
+    """The product, from the first provider that gives it."""
     try:
         from eodag import EODataAccessGateway  # noqa: PLC0415 (after the events have their way out)
     except ImportError as error:
-        raise FetchError("FetchFailed", f"EODAG is not installed there ({error.name} is missing)") from None
+        raise FetchError(f"EODAG is not installed there ({error.name} is missing)") from None
     gateway = EODataAccessGateway()
-    product = _search(gateway, order)
-    provider = str(product.provider)
-    tell("found", provider=provider)
-    try:
-        _download(gateway, product, order, tell)
-    except FetchError as error:
-        raise FetchError(error.kind, str(error), provider) from None
-    except Exception as error:
-        raise FetchError("FetchFailed", _words_of(error), provider) from None
-    tell("done", provider=provider)
-
-
-def _search(gateway: Any, order: dict[str, Any]) -> Any:
-    """The product at the first provider that lists it and was not tried yet."""
-    collection, name = order["collection"], order["name"]
-    by_priority = [key for key, one in gateway.providers.items() if collection in one.collections_config]
-    known = [one for one in by_priority if one not in order["without"]]
-    chosen = [one for one in order["providers"] if one in known] if order["providers"] else known
+    providers = _providers(gateway, order)
     trouble = []
-    for provider in chosen:
+    for provider in providers:
         try:
-            found = gateway.search(id=name, collection=collection, provider=provider, raise_errors=True)
+            product = _listed(gateway, provider, order)
+            if product is None:
+                continue
+            tell("found", provider=provider)
+            _download(gateway, product, order, tell)
+        except FetchError as error:
+            trouble.append(f"{provider} {error}")
         except Exception as error:
             trouble.append(f"{provider} {_words_of(error)}")
-            continue
-        of_name = [one for one in found if name in (one.properties.get("id"), one.properties.get("title"))]
-        if of_name:
-            return of_name[0]
+        else:
+            tell("done", provider=provider)
+            return
+        tell("provider_failed", provider=provider, why=trouble[-1])
+        shutil.rmtree(order["folder"])
+        Path(order["folder"]).mkdir()
+    if trouble:
+        raise FetchError("; ".join(trouble))
+    raise FetchError(f"no provider lists it ({', '.join(providers)})", kind="ProductMissing")
+
+
+def _providers(gateway: Any, order: dict[str, Any]) -> list[str]:
+    """Those to ask, the best first."""
+    collection, without = order["collection"], order["without"]
+    known = [key for key, one in gateway.providers.items() if collection in one.collections_config]
+    chosen = [one for one in (order["providers"] or known) if one in known and one not in without]
     if not chosen:
         among = f" among {', '.join(order['providers'])}" if order["providers"] else ""
-        raise FetchError("ProductMissing", f"EODAG knows no provider of {collection}{among} that was not tried")
-    if trouble:
-        raise FetchError("FetchFailed", f"no provider lists it; {'; '.join(trouble)}")
-    raise FetchError("ProductMissing", f"no provider lists it ({', '.join(chosen)})")
+        also = f", but for {', '.join(without)}" if without else ""
+        raise FetchError(f"EODAG knows no provider of {collection}{among}{also}", kind="ProductMissing")
+    return chosen
+
+
+def _listed(gateway: Any, provider: str, order: dict[str, Any]) -> Any:
+    """What a provider lists under the product's name; None where it lists nothing."""
+    name = order["name"]
+    found = gateway.search(id=name, collection=order["collection"], provider=provider, raise_errors=True)
+    of_name = [one for one in found if name in (one.properties.get("id"), one.properties.get("title"))]
+    return of_name[0] if of_name else None
 
 
 def _download(gateway: Any, product: Any, order: dict[str, Any], tell: Any) -> None:
@@ -132,18 +142,18 @@ class _Stream:
                 why, wait_s = _words_of(error), _wait_of(error)
                 if type(error).__name__ == "NotAvailableError" and at == 0:
                     if time.monotonic() > ordered_until_s:
-                        raise FetchError("FetchFailed", "it was not brought from its archive in time") from None
+                        raise FetchError("it was not brought from its archive in time") from None
                     self._tell("ordered")
                     time.sleep(min(ASK_AGAIN_S, self._order["order_limit_s"] / 10))
                     last_byte_s = time.monotonic()
                     continue
                 if wait_s is None:
-                    raise FetchError("FetchFailed", why) from None
+                    raise FetchError(why) from None
                 pause_s = max(pause_s, wait_s)
             if at > before:
                 last_byte_s, pause_s = time.monotonic(), 0.5
             if time.monotonic() + pause_s - last_byte_s > self._order["silence_s"]:
-                raise FetchError("FetchFailed", f"nothing arrived for {self._order['silence_s']:.0f} s; last: {why}")
+                raise FetchError(f"nothing arrived for {self._order['silence_s']:.0f} s; last: {why}")
             self._tell("resumes", at=at, why=why)
             time.sleep(pause_s)
             pause_s = min(10.0, pause_s * 2)

@@ -33,8 +33,9 @@ from orthocontracts.stubs import StubError
 MOST_DELIVERIES: Final = 5
 """Of a message: whoever took it before has ended without a word, as often as this; or was told to end."""
 MOST_PROVIDERS: Final = 4
+"""That send something else than the product."""
 TRIES_OF_WHOLE: Final = 2
-"""Of a provider that sends something else than the product."""
+"""Of each of them."""
 
 
 class Fetch(Protocol):
@@ -128,31 +129,26 @@ class Procurer:
         said: list[str] = []
         without: list[str] = []
         tries: Counter[str] = Counter()
-        while True:
+        while len(without) < MOST_PROVIDERS:
             async with self._folder(name) as folder:
+                attempt = await self.eodag.fetch(name, folder, without)
+                if attempt.provider is None:
+                    fault = attempt.fault or _fault("EODAG said nothing")
+                    return _fault("; ".join([*said, fault.message])) if said else fault
                 try:
-                    attempt = await self.eodag.fetch(name, folder, without)
-                    trouble = attempt.fault.message if attempt.fault else None
-                    if trouble is None:
-                        await self.shelf.put(await asyncio.to_thread(whole_product, folder, name))
-                        return None
-                    is_final = True
+                    await self.shelf.put(await asyncio.to_thread(whole_product, folder, name))
                 except (NotWholeError, StubError) as error:
-                    trouble, is_final = f"does not send the product: {error}", False
+                    trouble = f"{attempt.provider} does not send the product: {error}"
                 except OSError as error:
                     return _fault(f"{self.agent} cannot keep it: {error.strerror}")
-            if attempt.provider is None:
-                break
+                else:
+                    return None
             log("provider_failed", level=logging.WARNING, product=name, provider=attempt.provider, why=trouble)
             tries[attempt.provider] += 1
-            if is_final or tries[attempt.provider] >= TRIES_OF_WHOLE:
-                said.append(f"{attempt.provider} {trouble}")
+            if tries[attempt.provider] >= TRIES_OF_WHOLE:
+                said.append(trouble)
                 without.append(attempt.provider)
-            if len(without) >= MOST_PROVIDERS:
-                break
-        if said:
-            return _fault("; ".join(said))
-        return attempt.fault or _fault("EODAG said nothing")
+        return _fault("; ".join(said))
 
     @contextlib.asynccontextmanager
     async def _folder(self, name: str) -> AsyncIterator[Path]:

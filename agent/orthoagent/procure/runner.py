@@ -23,9 +23,9 @@ LONGEST_LINE_BYTES: Final = 1 << 16
 
 @dataclass(frozen=True)
 class Attempt:
-    """How a fetch ended. ``provider`` None: it never came to one."""
+    """How a fetch ended: what ``provider`` sent is in the folder, or why none of them did."""
 
-    provider: str | None
+    provider: str | None = None
     fault: Fault | None = None
 
 
@@ -52,7 +52,7 @@ class Eodag:
     order_limit_s: float = 6 * 3600.0
 
     async def fetch(self, name: str, folder: Path, without: list[str]) -> Attempt:
-        """Fetch a product into an empty folder, from a provider that is not among those ``without``."""
+        """Fetch a product into an empty folder, from the first provider that gives it and is not among ``without``."""
         order = {
             "name": name,
             "collection": collection_of(name),
@@ -67,26 +67,24 @@ class Eodag:
             str(self.python), eodagrun.__file__, stdin=PIPE, stdout=PIPE, stderr=DEVNULL,
             env=environment(), start_new_session=True, limit=LONGEST_LINE_BYTES,
         )  # fmt: skip
-        provider: str | None = None
         try:
             async with asyncio.timeout(2 * self.order_limit_s):
                 assert process.stdin is not None
                 process.stdin.write(json.dumps(order).encode())
                 process.stdin.close()
                 async for event in _events(process):
-                    provider = str(event["provider"]) if event.get("provider") else provider
                     match event["event"]:
                         case "done":
-                            return Attempt(provider)
+                            return Attempt(str(event["provider"]))
                         case "failed":
                             fault = Fault(kind=event["kind"], message=event["message"], permanent=True)
-                            return Attempt(provider, fault)
+                            return Attempt(fault=fault)
                         case other:
-                            _note(other, name, provider, event)
+                            _note(other, name, event)
             code = await process.wait()
-            return Attempt(provider, _failed(f"EODAG's process ended with {code}"))
+            return Attempt(fault=_failed(f"EODAG's process ended with {code}"))
         except TimeoutError:
-            return Attempt(provider, _failed(f"not there after {2 * self.order_limit_s:.0f} s"))
+            return Attempt(fault=_failed(f"not there after {2 * self.order_limit_s:.0f} s"))
         finally:
             await _end(process)
 
@@ -115,8 +113,9 @@ async def _events(process: Process) -> Any:
                 yield event
 
 
-def _note(kind: str, name: str, provider: str | None, event: dict[str, Any]) -> None:
-    log(f"product_{kind}", product=name, provider=provider, at_byte=event.get("at"), why=event.get("why"))
+def _note(kind: str, name: str, event: dict[str, Any]) -> None:
+    action = kind if kind == "provider_failed" else f"product_{kind}"
+    log(action, product=name, provider=event.get("provider"), at_byte=event.get("at"), why=event.get("why"))
 
 
 def _failed(message: str) -> Fault:

@@ -1,0 +1,29 @@
+"""Many orders through ``eodagrun`` in one process, whose start is most of what one costs: run by a Python with EODAG."""
+
+from __future__ import annotations
+
+import functools
+import json
+import runpy
+import sys
+from typing import Any
+
+import eodag
+
+
+def main() -> None:
+    eodag.EODataAccessGateway = functools.cache(eodag.EODataAccessGateway)
+    program = runpy.run_path(sys.argv[1])
+    ends = []
+    for order in json.load(sys.stdin):
+        events: list[dict[str, Any]] = []
+        try:
+            program["fetch"](order, lambda event, events=events, **more: events.append({"event": event, **more}))
+        except program["FetchError"] as error:
+            events.append({"event": "failed", "kind": error.kind, "message": str(error)})
+        ends.append(events)
+    sys.stdout.write(json.dumps(ends))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Many orders through ``eodagrun`` in one process, whose start is most of what one costs: run by a Python with EODAG."""
+"""Many orders through ``eodagrun`` in one process, whose start costs most: run by a Python that has EODAG."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ EODAG is not in the lock of development, because it holds other packages back: i
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -13,9 +12,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +24,8 @@ from fakes.provider import PASSWORD, Answer, Provider
 from integration.storage import HandClock, azure_ports
 from integration.worker_kit import until
 from localdev.servers import Azurite
-from orthoagent.procure.runner import Attempt, Eodag
+from orthoagent.procure import eodagrun
+from orthoagent.procure.runner import collection_of
 from orthoagent.procure.whole import NotWholeError, whole_product
 from orthocontracts import names
 from orthocontracts.procurement import Procured, Wanted
@@ -43,8 +44,22 @@ from orthofunctions.usecases.wanted import take_outcome
 pytestmark = pytest.mark.slow
 
 WRONG = "not-the-password"
-PARALLEL = 3
 SENT_BYTES = 300_000
+
+
+@dataclass(frozen=True)
+class End:
+    """The events of a fetch, and where its product lies."""
+
+    events: list[dict[str, Any]]
+    folder: Path
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.events[-1]
+
+
+Ends = dict[str, End]
 
 
 def named(number: int) -> str:
@@ -102,8 +117,8 @@ def provider(zips: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def ends(python: Path, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Attempt, Path]]:
-    """All troubles at once, a few at a time: most of it is EODAG's start."""
+def ends(python: Path, provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ends:
+    """All troubles, one after the other."""
     provider.answers |= {
         CUT: [Answer(stop_at=100_000), Answer(stop_at=70_000), Answer()],
         NO_RANGES: [Answer(stop_at=100_000), Answer(ranges=False)],
@@ -113,32 +128,43 @@ def ends(python: Path, provider: Provider, tmp_path_factory: pytest.TempPathFact
         LIES: [Answer(says_bytes=200_000)],
         GONE: [Answer(status=404)],
     }
-    turns = asyncio.Semaphore(PARALLEL)
-
-    async def one(name: str) -> tuple[str, tuple[Attempt, Path]]:
-        folder = tmp_path_factory.mktemp("fetched")
-        providers = ("locked",) if name == LOCKED else ("near",)
-        async with turns:
-            eodag = Eodag(python, providers, silence_s=4, order_limit_s=20)
-            return name, (await eodag.fetch(name, folder, []), folder)
-
-    async def all_of_them() -> dict[str, tuple[Attempt, Path]]:
-        return dict(await asyncio.gather(*map(one, map(named, range(N_TROUBLES)))))
-
-    return asyncio.run(all_of_them())
+    troubles = list(map(named, range(N_TROUBLES)))
+    folders = [tmp_path_factory.mktemp("fetched") for _ in troubles]
+    orders = [
+        {
+            "name": name,
+            "collection": collection_of(name),
+            "folder": str(folder),
+            "providers": ["locked" if name == LOCKED else "near"],
+            "without": [],
+            "mb_per_s": None,
+            "silence_s": 4,
+            "order_limit_s": 20,
+        }
+        for name, folder in zip(troubles, folders, strict=True)
+    ]
+    done = subprocess.run(
+        [str(python), str(Path(__file__).with_name("eodag_many.py")), eodagrun.__file__],
+        input=json.dumps(orders),
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+        timeout=300,
+    )
+    found = zip(troubles, json.loads(done.stdout), folders, strict=True)
+    return {name: End(events, folder) for name, events, folder in found}
 
 
 @pytest.mark.parametrize(
     "name", [WHOLE, CUT, NO_RANGES, BUSY, ORDERED], ids=["whole", "cut", "no ranges", "busy", "on tape"]
 )
-def test_a_product_comes_whole(name: str, ends: dict[str, tuple[Attempt, Path]], zips: dict[str, bytes]) -> None:
-    attempt, folder = ends[name]
-    assert attempt == Attempt("near")
-    assert whole_product(folder, name).read_bytes() == zips[name]
+def test_a_product_comes_whole(name: str, ends: Ends, zips: dict[str, bytes]) -> None:
+    assert ends[name].last == {"event": "done", "provider": "near"}
+    assert whole_product(ends[name].folder, name).read_bytes() == zips[name]
 
 
-def test_what_was_cut_is_resumed_where_it_broke(ends: dict[str, tuple[Attempt, Path]], provider: Provider) -> None:
-    assert ends[CUT][0].fault is None
+def test_what_was_cut_is_resumed_where_it_broke(ends: Ends, provider: Provider) -> None:
+    assert [one["event"] for one in ends[CUT].events] == ["found", "resumes", "resumes", "done"]
     first, *more = provider.ranges[CUT]
     assert first == ""
     assert len(more) == 2
@@ -156,19 +182,18 @@ def test_what_was_cut_is_resumed_where_it_broke(ends: dict[str, tuple[Attempt, P
     ],
     ids=["short", "gone", "not listed", "wrong login"],
 )
-def test_what_does_not_come_is_said(name: str, kind: str, says: str, ends: dict[str, tuple[Attempt, Path]]) -> None:
-    fault = ends[name][0].fault
-    assert fault is not None
-    assert fault.kind == kind
-    assert re.search(says, fault.message), fault.message
-    assert WRONG not in fault.message
+def test_what_does_not_come_is_said(name: str, kind: str, says: str, ends: Ends) -> None:
+    failed = ends[name].last
+    assert (failed["event"], failed["kind"]) == ("failed", kind)
+    assert re.search(says, failed["message"]), failed
+    assert WRONG not in json.dumps(ends[name].events)
+    assert not list(ends[name].folder.iterdir())
 
 
-def test_a_length_that_is_a_lie_is_found_out(ends: dict[str, tuple[Attempt, Path]]) -> None:
-    attempt, folder = ends[LIES]
-    assert attempt.fault is None
+def test_a_length_that_is_a_lie_is_found_out(ends: Ends) -> None:
+    assert ends[LIES].last["event"] == "done"
     with pytest.raises(NotWholeError, match="the end of the zip"):
-        whole_product(folder, LIES)
+        whole_product(ends[LIES].folder, LIES)
 
 
 def test_a_job_that_names_an_id_waits_and_is_planned_when_it_has_come(

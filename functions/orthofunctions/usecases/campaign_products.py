@@ -35,9 +35,10 @@ from orthofunctions.domain.standing import OrderBook
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.clouds import cloud_cover_percent
-from orthofunctions.usecases.inventory import EVERYWHERE, MOST_CELLS
+from orthofunctions.usecases.inventory import EVERYWHERE, key_of_start
+from orthofunctions.usecases.product_search import MOST_CELLS
+from orthofunctions.usecases.tallies import PRODUCTS_BELOW
 
-_LAST_SECOND = 9_999_999_999
 _AROUND = timedelta(minutes=40)
 """An image of a tile is of another moment than its datatake's begin, which is what a product's name may say."""
 _MARGIN_DEG = 0.5
@@ -92,8 +93,8 @@ class Matcher:
 
 def listed(ports: Ports, order: CampaignOrder, matcher: Matcher, after: str = "") -> Iterator[InventoryRecord]:
     """All that the inventory's keys tell apart, newest first, each once, after a key."""
-    newest = _key_of(order.until) if order.until else ""
-    oldest = f"{_key_of(order.since)}." if order.since else None  # "." follows "-"
+    newest = key_of_start(order.until) if order.until else ""
+    oldest = f"{key_of_start(order.since)}." if order.since else PRODUCTS_BELOW  # "." follows "-"
     begin = max(newest, f"{after}!" if after else "")
     streams = (
         ports.tables.query(InventoryRecord.TABLE, partition=cell, key_from=begin, key_below=oldest)
@@ -210,11 +211,6 @@ def _start_of(name: str) -> datetime | None:
         return parse_product(name).start
     except ProductNameError:
         return None
-
-
-def _key_of(moment: datetime) -> str:
-    """What the inventory's keys begin with: later products come first."""
-    return f"{min(max(_LAST_SECOND - int(moment.timestamp()), 0), _LAST_SECOND):010d}"
 
 
 def _widened(bounds: Bounds) -> Bounds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from orthocontracts import tiles
 from orthocontracts.areas import Area
@@ -20,11 +20,11 @@ ProductRef = Annotated[str, StringConstraints(pattern=PRODUCT_PATTERN)]
 of a site (``site://``); or a product's official name, wherever it lies (``id:NAME``); for process ``copy`` an image, by
 its digest."""
 
-AuxRef = Annotated[str, StringConstraints(pattern=AUX_PATTERN)]
+AuxRef = Annotated[str, StringConstraints(pattern=AUX_PATTERN), AfterValidator(plain_reference)]
 """A blob in the container ``aux``: DEM, geoid, Earth's orientation; or a folder: instrument parameters, orbit files,
 tiles of a DEM."""
 
-DemRef = Annotated[str, StringConstraints(pattern=DEM_PATTERN)]
+DemRef = Annotated[str, StringConstraints(pattern=DEM_PATTERN), AfterValidator(plain_reference)]
 """As `AuxRef`; a folder of tiles may lie where products may: ``https://``, ``s3://``, ``site://``."""
 
 CallbackUri = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2000)]

@@ -26,6 +26,8 @@ var queues = [
   'callbacks'
   'announced'
   'uploads'
+  'wanted'
+  'procured'
 ]
 var containers = [
   'products'
@@ -63,7 +65,9 @@ var tables = [
   'ordered'
   'callbacks'
   'secrets'
+  'archive'
   'campaigns'
+  'wanted'
 ]
 var poisonQueues = [for queue in queues: '${queue}-poison']
 var poolQueues = [for pool in pools: 'pool-${pool}-r${resultVersion}']

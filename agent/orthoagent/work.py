@@ -275,7 +275,7 @@ class Work:
 def job_of(spec: TaskSpec, folder: Path, outputs: tuple[OutputSpec, ...]) -> ComputeJob:
     """What a child is to make of a task whose inputs lie below ``folder/in``."""
     inputs = folder / "in"
-    orbits = [inputs / source.ref for source in spec.orbits or ()]
+    orbits = [inputs / path_on_worker(source.ref) for source in spec.orbits or ()]
     return ComputeJob(
         folder=folder,
         products=tuple(inputs / path_on_worker(source.ref) for source in spec.products),

@@ -60,6 +60,12 @@ class Job:
         """Whether its results are kept until it is let go, as last seen."""
         return bool(self.status.get("pinned", False))
 
+    @property
+    def replaces(self) -> tuple[str, ...]:
+        """Ids of jobs whose images of the same places it makes again: of all slices of the pass now, or with the
+        precise orbit. Those stay until they expire."""
+        return tuple(map(str, self.status.get("replaces") or ()))
+
     def __repr__(self) -> str:
         return f"<Job {self.id}: {self.state}, {self.progress_percent:.0f} %>"
 

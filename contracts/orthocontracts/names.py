@@ -67,6 +67,7 @@ TABLE_INVENTORY = "inventory"
 TABLE_ARCHIVE = "archive"
 TABLE_ORDERS = "orders"
 TABLE_ORDERED = "ordered"
+TABLE_REDOS = "redos"
 TABLE_CALLBACKS = "callbacks"
 TABLE_SECRETS = "secrets"
 TABLE_CAMPAIGNS = "campaigns"
@@ -92,6 +93,7 @@ TABLES = (
     TABLE_ARCHIVE,
     TABLE_ORDERS,
     TABLE_ORDERED,
+    TABLE_REDOS,
     TABLE_CALLBACKS,
     TABLE_SECRETS,
     TABLE_CAMPAIGNS,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from orthocontracts.areas import Area
 from orthocontracts.manifests import OrbitDirection
 from orthocontracts.model import Document, Identifier, UtcTime
 from orthocontracts.products import Mission
-from orthocontracts.requests import AuxRef, GridRequest, Options, Subscriber, TerrainRequest
+from orthocontracts.requests import AuxRef, GridRequest, Options, OrbitsRef, Subscriber, TerrainRequest
 
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,32}$")]
 
@@ -62,6 +62,12 @@ class StandingOrder(Document):
     terrain: TerrainRequest | None = None
     gipp: AuxRef | None = None
     iers: AuxRef | None = None
+    orbits: OrbitsRef | None = None
+    redo_with_precise_orbit: bool = Field(
+        default=False,
+        description="Sentinel-1: what was made with another orbit is asked for again, once, when the precise one is "
+        "in the folder of orbit files. Such images do not count by the month",
+    )
     within_s: float | None = Field(
         default=None, gt=0, le=30 * 86_400, description="deadline: so long after the product's arrival"
     )
@@ -74,3 +80,11 @@ class StandingOrder(Document):
     shared_with: tuple[Identifier, ...] = Field(default=(), max_length=16)
     keep_days: float | None = Field(default=None, gt=0, le=3650)
     created_at: UtcTime
+
+    @field_validator("redo_with_precise_orbit")
+    @classmethod
+    def _is_of_sentinel1(cls, redo: bool, info: ValidationInfo) -> bool:
+        products = info.data.get("products")
+        if redo and products is not None and products.missions is not None and "sentinel-1" not in products.missions:
+            raise ValueError("it is for Sentinel-1, which is not among the missions: leave it out")
+        return redo

@@ -27,6 +27,9 @@ tiles of a DEM."""
 DemRef = Annotated[str, StringConstraints(pattern=DEM_PATTERN), AfterValidator(plain_reference)]
 """As `AuxRef`; a folder of tiles may lie where products may: ``https://``, ``s3://``, ``site://``."""
 
+OrbitsRef = Annotated[str, StringConstraints(pattern=DEM_PATTERN), AfterValidator(plain_reference)]
+"""As `AuxRef`, or where it can be listed too: ``s3://``, ``site://`` shown by a bucket; or one orbit file."""
+
 CallbackUri = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2000)]
 
 Radiometry = Literal["dn", "beta0", "sigma0", "gamma0", "gamma0_rtc", "reflectance", "physical"]
@@ -244,6 +247,14 @@ class Asked(Document):
     )
 
 
+class Ordered(Document):
+    """The standing order that made a request."""
+
+    order_id: Identifier
+    created_at: UtcTime = Field(description="of the order: another may have its id by now")
+    redo_with_precise_orbit: bool = False
+
+
 class Request(Document):
     """One request: these products, onto this grid, for this user.
 
@@ -275,7 +286,7 @@ class Request(Document):
         default=None,
         description="Sentinel-2 L1B: an IERS Bulletin A; None takes the site's default, or what the datastrip has",
     )
-    orbits: AuxRef | None = Field(
+    orbits: OrbitsRef | None = Field(
         default=None,
         description="Sentinel-1: folder of orbit files, of which each pass takes the best: precise before restituted; "
         "where none is of its time, the orbit in the product. None takes the site's default, or the product's own",
@@ -289,11 +300,13 @@ class Request(Document):
     replaces: tuple[Identifier, ...] = Field(
         default=(),
         max_length=64,
-        description="jobs whose images of the same places were made before all products of the pass were there",
+        description="jobs whose images of the same places it makes again: made before all products of the pass were "
+        "there, or with a worse orbit. Those stay until they expire",
     )
     campaign: Identifier | None = Field(
         default=None, description="the campaign it is part of: its work runs where no user's work wants to"
     )
+    ordered: Ordered | None = None
     shared_with: tuple[Identifier, ...] = Field(
         default=(), max_length=16, description="groups whose members may see the job and its results, as its user may"
     )
@@ -340,7 +353,7 @@ class StandingDefault(Document):
     terrain: TerrainRequest | None = None
     gipp: AuxRef | None = None
     iers: AuxRef | None = None
-    orbits: AuxRef | None = None
+    orbits: OrbitsRef | None = None
     user: Identifier = "local"
 
 

@@ -90,6 +90,14 @@ def test_an_order_over_what_came_before_it(client: AsgiClient, system: System) -
         ({"shared_with": ["ocean"]}, "shared_with", "you are not in the group ocean"),
         ({"within_s": -1}, "within_s", "greater than 0"),
         ({"colour": "red"}, "colour", "Extra inputs"),
+        ({"redo_with_precise_orbit": True}, "redo_with_precise_orbit", "name the folder of orbit files"),
+        ({"redo_with_precise_orbit": 3, "orbits": "aux/o"}, "redo_with_precise_orbit", "valid boolean"),
+        (
+            {"redo_with_precise_orbit": True, "orbits": "aux/o", "products": {"missions": ["sentinel-2"]}},
+            "redo_with_precise_orbit",
+            "is for Sentinel-1",
+        ),
+        ({"orbits": "orbits"}, "orbits", "pattern"),
     ],
 )
 def test_what_is_wrong_with_an_order_is_said_by_field(client: AsgiClient, body: Any, at: str, says: str) -> None:
@@ -98,6 +106,21 @@ def test_what_is_wrong_with_an_order_is_said_by_field(client: AsgiClient, body: 
     fault = refused.json()["errors"][0]
     assert (fault["at"], says in fault["message"]) == (at, True), fault
     assert client.get("/orders").json() == {"orders": []}
+
+
+def test_an_order_that_is_made_again_with_precise_orbits(client: AsgiClient, system: System) -> None:
+    again = {**ORDER, "id": "again", "products": {}, "redo_with_precise_orbit": True}
+    assert client.post("/orders", json=again).status_code == 400
+    system.ports.blobs.write("settings", "default_order.json", b'{"orbits": "aux/orbits"}')
+    assert client.get("/orders").json()["orders"][0]["orbits"] == "aux/orbits"
+    made = client.post("/orders", json=again)
+    assert (made.status_code, made.json()["redo_with_precise_orbit"]) == (201, True)
+    own = client.post("/orders", json={**again, "id": "own", "orbits": "s3://eodata/aux/POEORB"})
+    assert (own.status_code, own.json()["orbits"]) == (201, "s3://eodata/aux/POEORB")
+    assert arrive(system) == 2
+    jobs = client.get("/jobs").json()["jobs"]
+    assert {job["order"] for job in jobs} == {"again", "own"}
+    assert not any("replaces" in job for job in jobs)
 
 
 @pytest.mark.parametrize("body", [[], {"after": "x"}, {"datetime": 3}, {"datetime": "today"}, {"since": "x"}])

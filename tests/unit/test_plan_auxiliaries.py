@@ -18,7 +18,7 @@ from orthocontracts.orbits import best_orbit, orbit_of
 from orthocontracts.outputs import Source
 from orthocontracts.requests import Request
 from orthofunctions.domain.facts import ProductFacts
-from orthofunctions.domain.orbits import orbits_of_pass
+from orthofunctions.domain.orbits import OrbitFile, orbits_of_pass
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.plans import Plan
 from orthofunctions.domain.records import JobRecord
@@ -191,7 +191,7 @@ class TestOrbits:
             )  # fmt: skip
 
         names = [orbit_of(orbit_name(after=0.01))]
-        shelf = {one.path: (one, Source(ref=one.path, content="c", size_bytes=1)) for one in names if one}
+        shelf = {one.path: OrbitFile(one, Source(ref=one.path, content="c", size_bytes=1)) for one in names if one}
         first = product("a", START)
         assert list(orbits_of_pass([first], shelf) or {}) == ["a"]
         assert orbits_of_pass([first, product("b", START + timedelta(hours=1))], shelf) is None

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from orthocontracts.orders import StandingOrder
+from orthocontracts.requests import StandingDefault
 from orthofunctions.api.admission import check_groups
 from orthofunctions.api.bodies import parse_json, read_body
 from orthofunctions.api.context import Caller, Reader, Submitter
@@ -36,7 +37,7 @@ from orthofunctions.usecases.views import status_of
 router = APIRouter()
 
 _MISSIONS = ("sentinel1", "sentinel2", "sentinel3", "rpc")
-_AUXILIARY = ("terrain", "gipp", "iers")
+_AUXILIARY = ("terrain", "gipp", "iers", "orbits")
 _NOT_SAID = {"version", "user", "created_at", "order_id"}
 """Of an order: by whoever asks, and when."""
 _KEY = re.compile(r"\d{10}-[0-9a-f]{16}")
@@ -60,6 +61,8 @@ async def order(request: Request, asked: Submitter) -> JSONResponse:
 def _order(body: bytes, asked: Caller) -> JSONResponse:
     wanted = _order_of(parse_json(body), asked)
     check_groups(asked, wanted.shared_with, "shared_with")
+    if wanted.redo_with_precise_orbit and wanted.orbits is None and not _orbits_of_site(asked):
+        raise invalid([error("redo_with_precise_orbit", "name the folder of orbit files as orbits: the site has none")])
     try:
         kept = add_order(asked.system.ports, wanted)
     except OrderRefusedError as trouble:
@@ -153,11 +156,20 @@ def _document(order: StandingOrder) -> dict[str, Any]:
     return {"id": order.order_id, **said}
 
 
-def _default(asked: Caller) -> list[dict[str, Any]]:
+def _orbits_of_site(asked: Caller) -> bool:
+    order = _default_order(asked)
+    return order is not None and order.orbits is not None
+
+
+def _default_order(asked: Caller) -> StandingDefault | None:
     try:
-        order = default_order(asked.system.ports)
+        return default_order(asked.system.ports)
     except DefaultOrderError as error:
         raise ProblemError(500, "The standing order is not usable", str(error)) from error
+
+
+def _default(asked: Caller) -> list[dict[str, Any]]:
+    order = _default_order(asked)
     if order is None:
         return []
     said = order.model_dump(mode="json", exclude_none=True)

@@ -111,9 +111,11 @@ SHAPES: Final[dict[str, Shape]] = {
         request_id=_TEXT,
         source=_TEXT,
         batch=_TEXT,
+        order={**_TEXT, "description": "the standing order that asked for it"},
         replaces={
             **_list(_TEXT),
-            "description": "jobs whose images of the same places were made before all slices of the pass were there",
+            "description": "jobs whose images of the same places it makes again: of all slices of the pass now, or "
+            "with the precise orbit",
         },
         pinned={"type": "boolean"},
         expires=_TIME,
@@ -300,6 +302,7 @@ SHAPES: Final[dict[str, Shape]] = {
             since=_TIME,
             until=_TIME,
             products_per_month=_COUNT,
+            redo_with_precise_orbit={"type": "boolean", "default": False},
         ),
         "additionalProperties": True,
         "description": "which products, and of each what a request's inputs say: grid, options, terrain, …",

@@ -11,6 +11,7 @@ from orthocontracts.outputs import Instrument, ResolvedTerrain, Source
 from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import AuxiliaryMissingError
 from orthofunctions.domain.heights import TiledDem
+from orthofunctions.domain.orbits import OrbitFile, Shelf
 
 
 @dataclass(frozen=True)
@@ -63,26 +64,41 @@ class Beside:
 
 
 def bytes_at(
-    products: Iterable[ProductFacts], beside: Beside, terrain: ResolvedTerrain | TiledDem | None
+    products: Iterable[ProductFacts],
+    beside: Beside,
+    terrain: ResolvedTerrain | TiledDem | None,
+    orbits: Shelf | None = None,
 ) -> dict[str, int]:
-    """Of the products, by store. One that holds tiles of the DEM must be at hand too, but those are not counted."""
+    """Of the products, by store. One that holds tiles of the DEM or orbits must be at hand too, but those are not
+    counted."""
     found: dict[str, int] = {}
     for product in products:
         for store, n_bytes in product.bytes_at.items():
             found[store] = found.get(store, 0) + n_bytes
     if beside.terrain.tiles and isinstance(terrain, TiledDem) and terrain.store is not None:
         found.setdefault(terrain.store, 0)
+    for orbit in _taken(beside, orbits):
+        if orbit.store is not None:
+            found.setdefault(orbit.store, 0)
     return found
 
 
 def files_elsewhere(
-    products: Iterable[ProductFacts], beside: Beside, terrain: ResolvedTerrain | TiledDem | None
+    products: Iterable[ProductFacts],
+    beside: Beside,
+    terrain: ResolvedTerrain | TiledDem | None,
+    orbits: Shelf | None = None,
 ) -> tuple[InputFile, ...] | None:
     """What a worker fetches that is not in blob storage; None where all is."""
     files = [file for product in products for file in product.elsewhere]
     if isinstance(terrain, TiledDem):
         files += [terrain.elsewhere[tile.ref] for tile in beside.terrain.tiles or () if tile.ref in terrain.elsewhere]
+    files += [orbit.elsewhere for orbit in _taken(beside, orbits) if orbit.elsewhere is not None]
     return tuple(files) or None
+
+
+def _taken(beside: Beside, orbits: Shelf | None) -> Sequence[OrbitFile]:
+    return [orbits[source.ref] for source in beside.orbits or ()] if orbits else []
 
 
 def _each_once(several: Iterable[Iterable[Source] | None]) -> tuple[Source, ...] | None:

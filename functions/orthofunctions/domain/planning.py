@@ -113,8 +113,8 @@ def make_plan(
                     deadline=request.deadline,
                     patience_s=request.patience_s,
                     urgent=request.urgent,
-                    input_bytes_at=bytes_at(needed.values(), with_all, terrain),
-                    elsewhere=files_elsewhere(needed.values(), with_all, terrain),
+                    input_bytes_at=bytes_at(needed.values(), with_all, terrain, orbits),
+                    elsewhere=files_elsewhere(needed.values(), with_all, terrain, orbits),
                 )
             )
     return Plan(job_id=job_id, request=request, made_at=now, outputs=tuple(outputs), tasks=tuple(tasks))

@@ -12,7 +12,9 @@ from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.faults import UnfitProductError
 from orthofunctions.domain.radar import RadarRequest
 
-_SAID_ELSEWHERE: Final = frozenset({"version", "user", "process", "subscriber", "asked", "batch", "campaign", "replaces"})
+_SAID_ELSEWHERE: Final = frozenset(
+    {"version", "user", "process", "subscriber", "asked", "batch", "campaign", "ordered", "replaces"}
+)
 """Of a request: said by the path, the caller's name or beside the inputs, or by standing orders alone."""
 _OF_SENTINEL2: Final = frozenset({"gipp", "iers"})
 

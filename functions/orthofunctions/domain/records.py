@@ -93,8 +93,9 @@ class JobRecord(Record):
     waits_for: str = ""  # until it is planned: names of products that are being fetched, separated by commas
     found: str = ""  # JSON of where the products lie that it names by id
     batch: str | None = None
+    order: str | None = None  # the standing order that asked for it
     shared_with: str = ""  # groups, separated by commas
-    replaces: str = ""  # jobs whose images of the same places were of fewer slices, separated by commas
+    replaces: str = ""  # jobs whose images of the same places it makes again, separated by commas
     keep_days: float | None = None
     pinned: bool = False  # does not expire
     expiring: bool = False  # its results are being let go of: too late to pin it

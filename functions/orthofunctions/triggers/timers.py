@@ -12,6 +12,7 @@ from orthofunctions.usecases.expire_batches import expire_batches
 from orthofunctions.usecases.expire_raw import expire_products
 from orthofunctions.usecases.index import repair_index
 from orthofunctions.usecases.loads import age_out_loads, note_loads
+from orthofunctions.usecases.redo import redo_with_precise_orbits
 from orthofunctions.usecases.repair import repair, sweep_agents, sweep_results
 from orthofunctions.usecases.sweep import sweep
 
@@ -47,6 +48,12 @@ def run_loads(timer: func.TimerRequest) -> None:
 @blueprint.timer_trigger("timer", schedule="8/15 * * * * *")
 def run_campaigns(timer: func.TimerRequest) -> None:
     feed_campaigns(system().ports, system().rules, system().limits)
+
+
+@blueprint.function_name("orbits")
+@blueprint.timer_trigger("timer", schedule="25 */10 * * * *")
+def run_orbits(timer: func.TimerRequest) -> None:
+    redo_with_precise_orbits(system().ports)
 
 
 @blueprint.function_name("housekeeping")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from orthocontracts.orders import StandingOrder
 from orthocontracts.requests import GridRequest, Request
 from orthofunctions.domain.access import may_read
 from orthofunctions.domain.facts import ProductFacts
+from orthofunctions.domain.ordered import first_request, first_request_id, name_of_content
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.domain.seams import Part, before, has_ends, parts_of
 from orthofunctions.ports import Ports
@@ -99,7 +99,7 @@ class Asking:
                 due.append(due_at)
                 continue
             replaced = self._jobs_of(order, earlier)
-            jobs.append(submit(self._ports, _request(order, part, arrived_at, replaced), fit.source))
+            jobs.append(submit(self._ports, _request(fit, part, arrived_at, replaced), fit.source))
         if due:
             logger.info(
                 "%s: seams of order %s wait for a neighbour until %s",
@@ -127,8 +127,8 @@ class Asking:
         """Whether the order's month has room for a product: the one that came is counted, when it is seen first."""
         if product is not self._product:
             arrived_at = self._members[product.source.ref].arrived_at
-            return has_asked(self._ports, order, _name_of(product), (arrived_at, self._now))
-        if may_ask(self._ports, order, _name_of(product), self._waiting.seen_at or self._now):
+            return has_asked(self._ports, order, name_of_content(product.source), (arrived_at, self._now))
+        if may_ask(self._ports, order, name_of_content(product.source), self._waiting.seen_at or self._now):
             return True
         ref = product.source.ref
         logger.info("%s: the month of order %s is full", ref, order.order_id, extra={"action": "order_full"})
@@ -140,38 +140,16 @@ class Asking:
 
     def _jobs_of(self, order: StandingOrder, parts: Sequence[Part]) -> tuple[str, ...]:
         """Those of the parts that were asked for: ids of their jobs."""
-        ids = sorted({job_id_of(order.user, _request_id(order, part)) for part in parts})
+        ids = sorted({_job_id(order, part) for part in parts})
         return tuple(job_id for job_id in ids if find_job(self._ports, order.user, job_id) is not None)
 
 
-def _request(order: StandingOrder, part: Part, arrived_at: datetime, replaced: tuple[str, ...]) -> Request:
-    traits = part.products[0].traits
-    return Request(
-        request_id=_request_id(order, part),
-        user=order.user,
-        products=tuple(sorted(part.refs)),
-        grid=part.grid or order.grid,
-        options=order.options,
-        terrain=order.terrain if traits.needs_terrain else None,
-        gipp=order.gipp if traits.needs_instrument else None,
-        iers=order.iers if traits.needs_instrument else None,
-        deadline=arrived_at + timedelta(seconds=order.within_s) if order.within_s is not None else None,
-        patience_s=order.patience_s,
-        urgent=order.urgent,
-        subscriber=order.subscriber,
-        shared_with=order.shared_with,
-        keep_days=order.keep_days,
-        replaces=replaced,
-    )
+def _request(fit: Fit, part: Part, arrived_at: datetime, replaced: tuple[str, ...]) -> Request:
+    request = first_request(fit.order, part, arrived_at, replaced)
+    if fit.source == "order":
+        return request
+    return request.model_copy(update={"ordered": None})  # the site's default is nobody's order
 
 
-def _request_id(order: StandingOrder, part: Part) -> str:
-    products = "|".join(sorted(_name_of(product) for product in part.products))
-    identity = f"{order.order_id}|{order.created_at.isoformat()}|{products}"
-    if part.grid is not None:
-        identity += f"|{part.grid.to_json()}"
-    return "o" + hashlib.sha256(identity.encode()).hexdigest()[:31]
-
-
-def _name_of(product: ProductFacts) -> str:
-    return hashlib.sha256(f"{product.source.ref}|{product.source.content}".encode()).hexdigest()[:32]
+def _job_id(order: StandingOrder, part: Part) -> str:
+    return job_id_of(order.user, first_request_id(order, [one.source for one in part.products], part.grid))

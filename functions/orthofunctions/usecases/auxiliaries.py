@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from orthocontracts import names
 from orthocontracts.demtiles import FINEST_FIRST, TILE_LIST, Cell, cells_in_list, tile_name
+from orthocontracts.inputs import InputFile
 from orthocontracts.orbits import orbit_of
 from orthocontracts.outputs import Instrument, ResolvedTerrain, Source
-from orthocontracts.references import scheme_of
+from orthocontracts.references import path_on_worker, scheme_of
 from orthocontracts.requests import TerrainRequest
-from orthofunctions.domain.faults import AuxiliaryMissingError, NotAllowedError, UnreachableError
+from orthofunctions.domain.faults import AuxiliaryMissingError, NotAllowedError, UnknownProductError, UnreachableError
 from orthofunctions.domain.heights import TiledDem
-from orthofunctions.domain.orbits import Shelf
+from orthofunctions.domain.orbits import OrbitFile, Shelf
 from orthofunctions.ports import BlobFacts, BlobMissingError, Blobs, RemoteDownError, RemoteRefusedError
 from orthofunctions.usecases.contents import content_of, content_of_folder
 from orthofunctions.usecases.places import Place, Places
@@ -90,7 +91,7 @@ def _candidates(place: Place, name: str) -> Iterator[BlobFacts]:
 
 
 def _ref_of(place: Place, facts: BlobFacts) -> str:
-    return f"{place.ref}/{facts.name.removeprefix(f'{place.name}/')}"
+    return f"{place.ref}{facts.name.removeprefix(place.name)}"
 
 
 def _listed(place: Place) -> frozenset[Cell] | None:
@@ -101,18 +102,46 @@ def _listed(place: Place) -> frozenset[Cell] | None:
     return cells_in_list(text.decode("utf-8", errors="replace").splitlines())
 
 
-def orbit_shelf(blobs: Blobs, folder: str) -> Shelf:
-    """The orbit files below a folder of container ``aux``, by their names; empty where it has none.
+def orbit_shelf(places: Places, ref: str) -> Shelf:
+    """The orbit files below a folder, by their names, or the one that is named itself; empty where there is none.
 
     Predicted ones are left out: the orbit in a product is no worse.
+
+    Raises
+    ------
+    UnknownProductError
+        Where the folder lies where it cannot be listed.
+    NotAllowedError, UnreachableError
+        Where it lies on a server that is not read, or does not answer.
     """
-    found = {}
-    for facts in blobs.list(names.CONTAINER_AUX, f"{folder.rstrip('/').removeprefix('aux/')}/"):
-        ref = f"{names.CONTAINER_AUX}/{facts.name}"
-        name = orbit_of(ref)
+    place = places.find(ref.rstrip("/"))
+    try:
+        found = [(_ref_of(place, facts), facts) for facts in _orbit_files(place)]
+    except RemoteRefusedError as error:
+        raise NotAllowedError(f"{ref}: {error}") from error
+    except RemoteDownError as error:
+        raise UnreachableError(f"{ref}: {error}; ask again later") from error
+    shelf = {}
+    for its_ref, facts in found:
+        name = orbit_of(its_ref)
         if name is not None and name.kind != "predicted":
-            found[ref] = name, _source(ref, facts)
-    return found
+            shelf[its_ref] = OrbitFile(name, _source(its_ref, facts), _far_file(place, its_ref, facts), place.store)
+    return shelf
+
+
+def _far_file(place: Place, ref: str, facts: BlobFacts) -> InputFile | None:
+    return None if place.is_near else place.input_file(facts).model_copy(update={"path": path_on_worker(ref)})
+
+
+def _orbit_files(place: Place) -> Iterable[BlobFacts]:
+    if orbit_of(place.name) is not None:
+        facts = place.facts()
+        return [] if facts is None else [facts]
+    if not place.lists:
+        raise UnknownProductError(
+            f"{place.ref}: a folder cannot be listed over https: name a bucket, or a file, or upload orbit files"
+        )
+    return place.reader.list(place.container, f"{place.name}/")
 
 
 def resolve_instrument(blobs: Blobs, gipp: str, iers: str | None) -> Instrument:

@@ -31,6 +31,7 @@ def new_job(request: Request, source: str, created_at: datetime) -> JobRecord:
         created_at=created_at,
         source=source,
         batch=request.batch,
+        order=request.ordered.order_id if request.ordered else None,
         shared_with=",".join(request.shared_with),
         replaces=",".join(request.replaces),
         keep_days=request.keep_days,

@@ -128,13 +128,16 @@ class Lookup:
         Raises
         ------
         AuxiliaryMissingError
-            Where the request names a folder without any.
+            Where the request names a folder without any, and is not made again when there are some.
+        PlanError
+            Where it lies on a server that cannot be asked, or that lists nothing.
         """
         folder = request.orbits or (self.order.orbits if self.order else None)
         if folder is None:
             return None
-        shelf = self._once(("orbits", folder), lambda: orbit_shelf(self._ports.blobs, folder))
-        if not shelf and request.orbits is not None:
+        shelf = self._once(("orbits", folder), lambda: orbit_shelf(self.places, folder))
+        may_wait = request.ordered is not None and request.ordered.redo_with_precise_orbit
+        if not shelf and request.orbits is not None and not may_wait:
             raise AuxiliaryMissingError(
                 f"{request.orbits} holds no precise or restituted orbit files: upload some, or leave orbits out"
             )

@@ -35,6 +35,7 @@ from orthofunctions.usecases.lookup import Lookup
 from orthofunctions.usecases.needs import need
 from orthofunctions.usecases.pending import enqueue, leave, wake
 from orthofunctions.usecases.presence import check_here
+from orthofunctions.usecases.redo import await_precise_orbits
 from orthofunctions.usecases.rows import load, swap
 from orthofunctions.usecases.settle import fail_job, settle_job
 from orthofunctions.usecases.site import load_site
@@ -73,6 +74,7 @@ def _planned(ports: Ports, request: Request, limits: Limits, rules: Rules) -> Jo
         return waiting if isinstance(waiting, JobRecord) else _failed(ports, job, waiting)
     except PlanError as error:
         return _failed(ports, job, error.fault())
+    await_precise_orbits(ports, plan)
     n_tasks = carry_out(ports, job, plan, rules)
     job = note_planned(ports, job, plan)
     logger.info(

@@ -34,6 +34,8 @@ class ProductFacts:
     """The MGRS tile that its pixels lie on already."""
     elsewhere: tuple[InputFile, ...] = ()
     """What a worker fetches, where it is not in blob storage."""
+    manifest_content: str = ""
+    """A hash of what its manifest lists: the same whether it is packed or not. What a folder is known by."""
     start: datetime | None = None
     stop: datetime | None = None
     """Of its first and last line, where a plan wants to know: Sentinel-1's."""

@@ -30,7 +30,7 @@ def first_request_id(order: StandingOrder, sources: Iterable[Source], grid: Grid
 
 def first_request(order: StandingOrder, part: Part, arrived_at: datetime, replaces: tuple[str, ...]) -> Request:
     """What is asked for when products have arrived."""
-    request_id = first_request_id(order, [one.source for one in part.products], part.grid)
+    request_id = first_request_id(order, part.sources, part.grid)
     a_product = part.products[0]
     asked = _request(order, request_id, sorted(part.refs), part.grid, a_product.mission, a_product.traits)
     deadline = arrived_at + timedelta(seconds=order.within_s) if order.within_s is not None else None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from orthocontracts.outputs import GridSpec
+from orthocontracts.outputs import GridSpec, Source
 from orthocontracts.polygons import near_polygons_touch, polygons_touch, unwrap
 from orthocontracts.requests import AreaGrid, BoundsGrid, FootprintGrid, GridRequest, TileGrid
 from orthocontracts.tiles import parse_tile
@@ -31,6 +31,9 @@ from orthofunctions.domain.grids import area_grid, bounds_grid, bounds_of_grid, 
 
 _Place = str | GridSpec
 """A tile by its name, or a rectangle of a map."""
+
+_BOTH = 2
+"""Neighbours that a slice has: more of a pass have images with it on large areas only."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,10 @@ class Part:
     @property
     def refs(self) -> frozenset[str]:
         return frozenset(one.source.ref for one in self.products)
+
+    @property
+    def sources(self) -> list[Source]:
+        return [one.source for one in self.products]
 
 
 def parts_of(
@@ -117,7 +124,6 @@ def before(
 ) -> list[Part]:
     """What may have been made instead of a part, while some of its products were not there yet."""
     found: list[Part] = []
-    places = set(_places(part.grid, part.products)) if part.grid else set()
     for n_missing in range(1, len(part.products)):
         for missing in combinations(part.products, n_missing):
             then = [one for one in slices if one not in missing]
@@ -125,11 +131,30 @@ def before(
             for product in (one for one in part.products if one in then and for_whom):
                 earlier = parts_of(grid, product, for_whom, then, may_wait=may_wait)
                 whole = Part((product,), None, False)
-                found += [
-                    one
-                    for one in (*earlier, whole)
-                    if one.refs < part.refs and (one.grid is None or places & set(_places(one.grid, one.products)))
-                ]
+                found += [one for one in (*earlier, whole) if one.refs < part.refs and share_places(one, part)]
+    return found
+
+
+def share_places(earlier: Part, part: Part) -> bool:
+    """Whether an image of one may show what one of the other does."""
+    if earlier.grid is None:
+        return True
+    places = _places(part.grid, part.products) if part.grid else ()
+    return not set(places).isdisjoint(_places(earlier.grid, earlier.products))
+
+
+def ever(grid: GridRequest | None, product: ProductFacts, slices: Sequence[ProductFacts]) -> list[Part]:
+    """What may have been asked for when a product had come, whichever of its neighbours were there then, and whether
+    or not these were waited for. An order that is for the product is meant."""
+    found = []
+    for may_wait in (True, False):
+        now = parts_of(grid, product, [product], slices, may_wait=may_wait)
+        others = [one for one in slices if one is not product and any(one in part.products for part in now)]
+        found += now
+        for n_missing in range(1, len(others) + 1) if len(others) <= _BOTH else (1, _BOTH, len(others)):
+            for missing in combinations(others, n_missing):
+                then = [one for one in slices if one not in missing]
+                found += parts_of(grid, product, [product], then, may_wait=may_wait)
     return found
 
 

@@ -7,6 +7,7 @@ import logging
 from pydantic import TypeAdapter, ValidationError
 
 from orthocontracts import names
+from orthocontracts.references import scheme_of
 from orthocontracts.requests import ProductRef
 from orthofunctions.domain.announced import Announced
 from orthofunctions.domain.records import JobRecord
@@ -32,8 +33,8 @@ def take_announced(ports: Ports, product: Announced, wait_s: float = 0.0) -> lis
     """List a product, and ask for what standing orders want of it.
 
     Announcements come more than once, by several doors and in any order: a product is one by its name. Where one of
-    that name is listed already in another place, uploaded say, nothing is done. Images on a seam wait up to ``wait_s``
-    for a neighbour: then the announcement comes again.
+    that name is listed already in another place, uploaded say, nothing is done but what an earlier delivery of the
+    announcement began. Images on a seam wait up to ``wait_s`` for a neighbour: then the announcement comes again.
 
     Raises
     ------
@@ -42,11 +43,13 @@ def take_announced(ports: Ports, product: Announced, wait_s: float = 0.0) -> lis
     """
     facts = packaging_of(product.name).facts(product.source(), product.manifest())
     others = others_of_name(ports, facts)
+    if not others:
+        take_stock(ports, facts, at=product.published_at, checksum=product.checksum)
+        wake_waiters(ports, facts.name)
+        # uploaded just now: that asks
+        others = [ref for ref in others_of_name(ports, facts) if scheme_of(ref) is None]
     if others:
         logger.info("%s is there as %s", product.ref, others[0], extra={"action": "announced_elsewhere"})
-        return []
-    take_stock(ports, facts, at=product.published_at, checksum=product.checksum)
-    wake_waiters(ports, facts.name)
     try:
         _REF.validate_python(product.ref)
     except ValidationError:
@@ -59,6 +62,7 @@ def take_announced(ports: Ports, product: Announced, wait_s: float = 0.0) -> lis
         product.published_at,
         clouds=product.cloud_cover_percent,
         waiting=Waiting(wait_s, product.seen_at),
+        only_begun=bool(others),
     )
     if asked.look_again_at is not None:
         now = ports.clock.now()

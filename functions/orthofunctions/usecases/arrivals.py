@@ -34,6 +34,8 @@ def ask_for(
     default: Default | None = None,
     waiting: Waiting = NO_WAITING,
     known: Known | None = None,
+    may_wait_for_twin: bool = False,
+    only_begun: bool = False,
 ) -> Asked:
     """Jobs for each order that the product fits; not where its month is full, or its user may not have the product.
 
@@ -41,7 +43,8 @@ def ask_for(
     neighbour is not there they wait. Who comes later asks for them, also for orders that only the first one fits; so
     does whoever looks again when they are due.
 
-    Repeating it is harmless: a job's id follows from the order, its products' content and which images it is of.
+    Repeating it is harmless: a job's id follows from the order, its products' content and which images it is of. What
+    an order has asked for already as it was announced, it does not ask for again.
 
     Parameters
     ----------
@@ -51,6 +54,13 @@ def ask_for(
         The site's order for a product that fits no other.
     known : mapping, optional
         Products in the store that the caller has looked at, see `passes.pass_of`.
+    only_begun : bool
+        Whether orders are passed over that have not asked for anything of the product yet.
+
+    Raises
+    ------
+    TwinUnreadError
+        Where it was announced too, nobody knows yet whether that is the same, and ``may_wait_for_twin``.
     """
     members = pass_of(ports, product, arrived_at, {} if known is None else known)
     fits: dict[tuple[str, str, datetime], Fit] = {}
@@ -65,7 +75,7 @@ def ask_for(
             fit.products.append(member.facts)
     if not fits:
         return Asked([])
-    asking = Asking(ports, product, members, waiting)
+    asking = Asking(ports, product, members, waiting, may_wait_for_twin=may_wait_for_twin, only_begun=only_begun)
     with ThreadPoolExecutor(PARALLEL_ORDERS) as pool:
         asked = list(pool.map(asking.of_order, fits.values()))
     return Asked(

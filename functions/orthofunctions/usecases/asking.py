@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,13 +15,14 @@ from orthofunctions.domain.access import may_read
 from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.ordered import first_request, first_request_id, name_of_content
 from orthofunctions.domain.records import JobRecord
-from orthofunctions.domain.seams import Part, before, has_ends, parts_of
+from orthofunctions.domain.seams import Part, before, has_ends, parts_of, share_places
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.orders import has_asked, may_ask
 from orthofunctions.usecases.passes import Member
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.submit import submit
+from orthofunctions.usecases.twins import Made, Twins
 
 logger = logging.getLogger(__name__)
 
@@ -74,18 +75,33 @@ _Parts = list[tuple[Part, list[Part]]]
 class Asking:
     """Asks, order by order, for what one product makes or changes."""
 
-    def __init__(self, ports: Ports, product: ProductFacts, members: Sequence[Member], waiting: Waiting) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        product: ProductFacts,
+        members: Sequence[Member],
+        waiting: Waiting,
+        *,
+        may_wait_for_twin: bool,
+        only_begun: bool,
+    ) -> None:
         self._ports, self._product, self._waiting = ports, product, waiting
+        self._may_wait_for_twin, self._only_begun = may_wait_for_twin, only_begun
         self._members = {member.facts.source.ref: member for member in members}
         self._site, self._now = load_site(ports), ports.clock.now()
+        self._twins = Twins(ports, self._site)
         self._known: dict[object, _Parts] = {}
 
     def of_order(self, fit: Fit) -> Asked:
         order, product = fit.order, self._product
         refs = [ref for ref in self._members if may_read(self._site, order.user, ref)]
         slices = [self._members[ref].facts for ref in refs]
-        wanted = [one for one in fit.products if one in slices and self._counts(order, one)]
-        if not wanted or product not in slices or (product in fit.products and product not in wanted):
+        fitting = [one for one in fit.products if one in slices]
+        if product not in slices or (self._only_begun and not self._twins.made_of(order, product, slices)):
+            return Asked([])
+        instead = _Once(lambda one: self._made_instead(fit, one) if one in fitting else [])
+        wanted = [one for one in fitting if self._counts(order, one, instead)]
+        if not wanted or (product in fit.products and product not in wanted):
             return Asked([])
         wait_s = min(self._waiting.wait_s, order.within_s / 2 if order.within_s else self._waiting.wait_s)
         may_wait = wait_s > 0
@@ -93,13 +109,19 @@ class Asking:
             slices = wanted
         jobs, due = [], []
         for part, earlier in self._parts(order.grid, wanted, slices, may_wait):
+            if instead(product) and all(map(instead, part.products)) and not self._jobs_of(order, [part]):
+                jobs += [made.job for made in instead(product)]
+                continue
             arrived_at = max(self._members[ref].arrived_at for ref in part.refs)
             due_at = self._due_at(arrived_at, wait_s)
             if part.waits and due_at > self._now:
                 due.append(due_at)
                 continue
             replaced = self._jobs_of(order, earlier)
-            jobs.append(submit(self._ports, _request(fit, part, arrived_at, replaced), fit.source))
+            if earlier:
+                announced = [made for one in part.products for made in instead(one)]
+                replaced |= {made.job.job_id for made in announced if share_places(made.part, part)}
+            jobs.append(submit(self._ports, _request(fit, part, arrived_at, tuple(sorted(replaced))), fit.source))
         if due:
             logger.info(
                 "%s: seams of order %s wait for a neighbour until %s",
@@ -108,7 +130,7 @@ class Asking:
                 min(due),
                 extra={"action": "seam_waits"},
             )
-        return Asked(jobs, min(due, default=None))
+        return Asked(list({job.job_id: job for job in jobs}.values()), min(due, default=None))
 
     def _parts(
         self, grid: GridRequest | None, wanted: list[ProductFacts], slices: list[ProductFacts], may_wait: bool
@@ -123,12 +145,21 @@ class Asking:
             self._known[key] = found
         return found
 
-    def _counts(self, order: StandingOrder, product: ProductFacts) -> bool:
-        """Whether the order's month has room for a product: the one that came is counted, when it is seen first."""
+    def _made_instead(self, fit: Fit, product: ProductFacts) -> list[Made]:
+        """What the order has asked for of a product as it was announced; the site's default is for uploads alone."""
+        may_wait = self._may_wait_for_twin and product is self._product
+        return [] if fit.source != "order" else self._twins.made_instead(fit.order, product, may_wait=may_wait)
+
+    def _counts(self, order: StandingOrder, product: ProductFacts, instead: _Once) -> bool:
+        """Whether the order's month has room for a product: the one that came is counted, when it is seen first, and
+        where it was not counted as it was announced."""
         if product is not self._product:
             arrived_at = self._members[product.source.ref].arrived_at
-            return has_asked(self._ports, order, name_of_content(product.source), (arrived_at, self._now))
-        if may_ask(self._ports, order, name_of_content(product.source), self._waiting.seen_at or self._now):
+            when = (arrived_at, self._now)
+            return has_asked(self._ports, order, name_of_content(product.source), when) or bool(instead(product))
+        if instead(product) or may_ask(
+            self._ports, order, name_of_content(product.source), self._waiting.seen_at or self._now
+        ):
             return True
         ref = product.source.ref
         logger.info("%s: the month of order %s is full", ref, order.order_id, extra={"action": "order_full"})
@@ -138,10 +169,23 @@ class Asking:
         seen_at = self._waiting.seen_at or self._now
         return max(arrived_at + timedelta(seconds=wait_s), seen_at + timedelta(seconds=min(wait_s, LEAST_WAIT_S)))
 
-    def _jobs_of(self, order: StandingOrder, parts: Sequence[Part]) -> tuple[str, ...]:
+    def _jobs_of(self, order: StandingOrder, parts: Sequence[Part]) -> set[str]:
         """Those of the parts that were asked for: ids of their jobs."""
-        ids = sorted({_job_id(order, part) for part in parts})
-        return tuple(job_id for job_id in ids if find_job(self._ports, order.user, job_id) is not None)
+        ids = {job_id_of(order.user, first_request_id(order, part.sources, part.grid)) for part in parts}
+        return {job_id for job_id in ids if find_job(self._ports, order.user, job_id) is not None}
+
+
+class _Once:
+    """What was made of products as they were announced, looked up when it is asked for."""
+
+    def __init__(self, look_up: Callable[[ProductFacts], list[Made]]) -> None:
+        self._look_up, self._found = look_up, dict[str, list[Made]]()
+
+    def __call__(self, product: ProductFacts) -> list[Made]:
+        ref = product.source.ref
+        if ref not in self._found:
+            self._found[ref] = self._look_up(product)
+        return self._found[ref]
 
 
 def _request(fit: Fit, part: Part, arrived_at: datetime, replaced: tuple[str, ...]) -> Request:
@@ -149,7 +193,3 @@ def _request(fit: Fit, part: Part, arrived_at: datetime, replaced: tuple[str, ..
     if fit.source == "order":
         return request
     return request.model_copy(update={"ordered": None})  # the site's default is nobody's order
-
-
-def _job_id(order: StandingOrder, part: Part) -> str:
-    return job_id_of(order.user, first_request_id(order, [one.source for one in part.products], part.grid))

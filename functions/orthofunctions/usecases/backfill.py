@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orthocontracts.orders import StandingOrder
+from orthocontracts.references import scheme_of
 from orthofunctions.domain.faults import PlanError
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.domain.standing import OrderBook
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.arrivals import ask_for
 from orthofunctions.usecases.inspect import inspect_product
-from orthofunctions.usecases.passes import Known
+from orthofunctions.usecases.inventory import others_of_name
+from orthofunctions.usecases.passes import Known, facts_of_announced
 from orthofunctions.usecases.places import Places
 from orthofunctions.usecases.product_search import Search, find_products
 from orthofunctions.usecases.site import load_site
@@ -50,5 +52,10 @@ def back_fill(ports: Ports, order: StandingOrder, start: datetime | None, stop: 
         except PlanError as error:  # it has changed, or gone, since it was listed
             logger.info("%s is left out: %s", record.ref, error, extra={"action": "backfill_unreadable"})
             continue
+        if not record.arrived:
+            announced = facts_of_announced(record)
+            if announced is None or any(scheme_of(ref) is None for ref in others_of_name(ports, product)):
+                continue  # the same lies in the store: that is asked for
+            product = announced
         jobs += ask_for(ports, book, product, record.arrived_at, known=known).jobs
     return Page(len(found), jobs, more)

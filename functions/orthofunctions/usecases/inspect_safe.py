@@ -63,9 +63,10 @@ def inspect_safe_folder(place: Place) -> ProductFacts:
         if found.size_bytes != member.size_bytes:
             wrong = f"{found.size_bytes} bytes, not the {member.size_bytes} of its manifest"
             raise BrokenProductError(f"{ref}/{member.path} has {wrong}: upload it again")
-    content = _hash(f"{member.path}|{member.size_bytes}|{member.checksum}" for member in manifest.files)
+    content = _manifest_content(manifest)
     size_bytes = sum(member.size_bytes for member in there.values())
-    facts = packaging.facts(Source(ref=ref, content=content, size_bytes=size_bytes, kind="folder"), manifest)
+    source = Source(ref=ref, content=content, size_bytes=size_bytes, kind="folder")
+    facts = replace(packaging.facts(source, manifest), manifest_content=content)
     if place.is_near:
         return replace(facts, bytes_at=bytes_at)
     checksums = {member.path: member.checksum for member in manifest.files}
@@ -129,7 +130,9 @@ def inspect_safe_zip(place: Place, blob: BlobFacts) -> ProductFacts:
             raise BrokenProductError(f"{ref} is not a whole zip ({error}): upload it again") from error
     content = _hash(f"{member.filename}|{member.file_size}|{member.CRC:08x}" for member in members)
     source = Source(ref=ref, content=content, size_bytes=blob.size_bytes, kind="file")
-    return lying_at(place, packaging.facts(source, _manifest(data, ref, packaging)), [blob])
+    manifest = _manifest(data, ref, packaging)
+    facts = replace(packaging.facts(source, manifest), manifest_content=_manifest_content(manifest))
+    return lying_at(place, facts, [blob])
 
 
 def lying_at(place: Place, facts: ProductFacts, files: Sequence[BlobFacts]) -> ProductFacts:
@@ -168,6 +171,10 @@ def _manifest(data: bytes, ref: str, packaging: Packaging) -> SafeManifest:
         return packaging.parse(parse_xml(data, f"{ref}/{packaging.manifest}"), ref)
     except ManifestError as error:
         raise BrokenProductError(str(error)) from error
+
+
+def _manifest_content(manifest: SafeManifest) -> str:
+    return _hash(f"{member.path}|{member.size_bytes}|{member.checksum}" for member in manifest.files)
 
 
 def _hash(lines: Iterable[str]) -> str:

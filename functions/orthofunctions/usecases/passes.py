@@ -97,6 +97,11 @@ def _facts(ports: Ports, record: InventoryRecord, known: Known) -> ProductFacts 
             except PlanError:
                 known[record.ref] = None
         return known[record.ref]
+    return facts_of_announced(record)
+
+
+def facts_of_announced(record: InventoryRecord) -> ProductFacts | None:
+    """A product in somebody else's archive as its announcement told of it; None where nobody can request it."""
     manifest = SafeManifest(
         start=record.start,
         stop=record.stop,
@@ -108,7 +113,7 @@ def _facts(ports: Ports, record: InventoryRecord, known: Known) -> ProductFacts 
     )
     try:
         _REF.validate_python(record.ref)
-    except ValidationError:  # nobody can request it
+    except ValidationError:
         return None
     source = announced_source(record.name, record.ref, record.size_bytes)
     return packaging_of(record.name).facts(source, manifest)

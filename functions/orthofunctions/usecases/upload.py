@@ -26,12 +26,15 @@ from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.orders import order_book
 from orthofunctions.usecases.presence import note_arrival
 from orthofunctions.usecases.submit import submit
+from orthofunctions.usecases.twins import TwinUnreadError
 from orthofunctions.usecases.wanted import wake_waiters
 
 logger = logging.getLogger(__name__)
 
 STILL_COMING = timedelta(minutes=5)
 """For how long after its manifest the members of a folder may come, which should have come before."""
+UNREAD_TWINS = timedelta(minutes=2)
+"""For how long after an upload the plan is waited for of what was announced under the same name."""
 LOOK_AGAIN_S = 30.0
 
 
@@ -40,7 +43,8 @@ class DefaultOrderError(Exception):
 
 
 class LookAgain(Message):
-    """A message on queue ``uploads``: the manifest of a folder whose members may still come."""
+    """A message on queue ``uploads``: what completes a product. Members of its folder may still come, or the plan of
+    the same product as it was announced."""
 
     blob: str
     seen_at: UtcTime | None = None
@@ -87,14 +91,20 @@ def take_upload(ports: Ports, blob: str, waiting: Waiting = NO_WAITING) -> list[
     else:
         take_stock(ports, product, at=facts.last_modified, completed_by=facts.name)
         wake_waiters(ports, product.name)
-        asked = ask_for(
-            ports,
-            order_book(ports),
-            product,
-            facts.last_modified,
-            default=lambda one: _standing(default_order(ports), one.source.ref),
-            waiting=waiting,
-        )
+        try:
+            asked = ask_for(
+                ports,
+                order_book(ports),
+                product,
+                facts.last_modified,
+                default=lambda one: _standing(default_order(ports), one.source.ref),
+                waiting=waiting,
+                may_wait_for_twin=ports.clock.now() - facts.last_modified < UNREAD_TWINS,
+            )
+        except TwinUnreadError:
+            again = LookAgain(blob=blob, seen_at=waiting.seen_at or ports.clock.now())
+            ports.queues.send(names.QUEUE_UPLOADS, again.to_json(), visible_in_s=LOOK_AGAIN_S)
+            return []
         if asked.look_again_at is not None:
             now = ports.clock.now()
             again = LookAgain(blob=blob, seen_at=waiting.seen_at or now)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import Field
 
 from orthocontracts.model import Document
+
+CHECKSUM: Final = r"^(md5:[0-9a-f]{32}|(sha256|sha3-256|blake3):[0-9a-f]{64})$"
 
 
 class InputFile(Document):
@@ -24,8 +28,8 @@ class InputFile(Document):
     modified: str | None = Field(default=None, description="Last-Modified of that version, where there is no ETag")
     checksum: str | None = Field(
         default=None,
-        pattern=r"^(md5|sha256|sha3-256|blake3):[0-9a-f]{32,64}$",
-        description="of another server's file, as a manifest or its server has it",
+        pattern=CHECKSUM,
+        description="of another server's file, as a manifest, its catalogue or its server has it",
     )
     foreign: bool | None = Field(
         default=None, description="on somebody else's server: what the worker may ask and how it logs in is its own"

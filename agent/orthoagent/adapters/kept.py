@@ -125,6 +125,7 @@ def name_of(file: InputFile, part: str = "") -> str | None:
     elif version := file.etag or file.modified:
         place = urlsplit(file.url)
         what = f"{place.netloc}{place.path} {version} {file.size_bytes}"
+        what += f" {file.checksum}" if file.checksum else ""  # else nobody held it against that
         name = f"etag-{hashlib.sha256(what.encode()).hexdigest()}"
     else:
         return None

@@ -82,18 +82,28 @@ class Transfer:
         Raises
         ------
         FaultError
-            Gone, of another size, version or content than planned, or it does not come.
+            Gone, of another size, version or content than planned, or it does not come. For good, where somebody else's
+            server sends the same bytes twice: they are not what its catalogue or manifest says.
         """
+        tries: list[_Wrong] = []
         for attempt in (1, 2):
             await self._whole_once(file, path, on_bytes)
             wrong = await asyncio.to_thread(_wrong_checksum, file, path)
             if wrong is None:
                 return
-            log("input_damaged", level=logging.WARNING, path=file.path, attempt=attempt, found=wrong)
+            log("input_damaged", level=logging.WARNING, path=file.path, attempt=attempt, found=wrong.found)
             on_bytes(-file.size_bytes)
-        raise FaultError(
-            "InputDamaged", f"{file.path}: its checksum is {wrong}, which is not the plan's, twice in a row"
-        )
+            tries.append(wrong)
+        first, second = tries
+        if file.foreign and first == second:
+            raise FaultError(
+                "InputDamaged",
+                f"{file.path}: its catalogue or manifest says {first.expected}, its server sends {first.found}, twice "
+                "in a row: it is damaged there, or was replaced; ask its archive",
+                permanent=True,
+            )
+        found = " and then ".join(dict.fromkeys([first.found, second.found]))
+        raise FaultError("InputDamaged", f"{file.path}: expected {first.expected}, found {found}")
 
     async def spans(self, file: InputFile, path: Path, spans: Sequence[Span], on_bytes: OnBytes) -> None:
         """Parts of a file, each at its own place: the file here has holes. As `whole`, without checksum."""
@@ -252,7 +262,13 @@ def _not_resumable(file: InputFile) -> FaultError:
     return FaultError("InputNotResumable", f"{file.path}: its server ignores ranges, and the transfer was cut")
 
 
-def _wrong_checksum(file: InputFile, path: Path) -> str | None:
+@dataclass(frozen=True)
+class _Wrong:
+    expected: str
+    found: str
+
+
+def _wrong_checksum(file: InputFile, path: Path) -> _Wrong | None:
     """What was found instead; None where it is right, or nobody knows."""
     wanted = dict.fromkeys([f"md5:{file.md5.lower()}"] if file.md5 else [])
     wanted |= dict.fromkeys([file.checksum] if file.checksum else [])
@@ -264,7 +280,7 @@ def _wrong_checksum(file: InputFile, path: Path) -> str | None:
             for one in hashes.values():
                 one.update(chunk)
     found = {name: f"{name.partition(':')[0]}:{one.hexdigest()}" for name, one in hashes.items()}
-    return next((one for name, one in found.items() if one != name), None)
+    return next((_Wrong(name, one) for name, one in found.items() if one != name), None)
 
 
 def _hash_of(method: str) -> _Hash:

@@ -17,7 +17,8 @@ from orthocontracts.model import UtcTime
 from orthocontracts.wire import explain
 from orthofunctions.domain.announced import Announced, NotAnnouncedError, ring_of, stem_of
 
-_CHECKSUMS: Final = {"MD5": "md5", "BLAKE3": "blake3"}
+_CHECKSUMS: Final = {"MD5": ("md5", 32), "BLAKE3": ("blake3", 64)}
+"""And how many digits they have."""
 
 
 class _Model(BaseModel):
@@ -124,8 +125,9 @@ def _ref(s3_path: str) -> str:
 
 def _checksum(known: list[dict[str, Any]]) -> str | None:
     for one in known:
-        name, value = _CHECKSUMS.get(str(one.get("Algorithm"))), str(one.get("Value"))
-        if name and re.fullmatch("[0-9a-fA-F]{32,64}", value):
+        name, n_digits = _CHECKSUMS.get(str(one.get("Algorithm")), ("", 0))
+        value = str(one.get("Value"))
+        if name and re.fullmatch(f"[0-9a-fA-F]{{{n_digits}}}", value):
             return f"{name}:{value.lower()}"
     return None
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from orthocontracts.wire import explain
 from orthofunctions.domain.announced import Announced, NotAnnouncedError, ring_of, stem_of
+from orthofunctions.domain.multihash import checksum_of
 
 BY_ACQUISITION = "datetime"
 """The property of time that every catalogue can be asked for. Others are asked for in CQL2."""
@@ -36,13 +37,15 @@ def announced_by(catalogue: str, item: Mapping[str, Any], published: str) -> Ann
     orbit = properties.get("sat:relative_orbit")
     direction = properties.get("sat:orbit_state")
     start = properties.get("start_datetime") or properties.get("datetime")
+    place = _place(stem, item)
     try:
         return Announced.model_validate(
             {
                 "catalogue": catalogue,
                 "id": item.get("id"),
                 "name": stem,
-                "ref": _place(stem, item),
+                "ref": place,
+                "checksum": _checksum(item, place),
                 "footprint_lonlat": ring_of(item.get("geometry")),
                 "start": start,
                 "stop": properties.get("end_datetime") or None,
@@ -103,15 +106,27 @@ def _place(stem: str, item: Mapping[str, Any]) -> str:
     raise NotAnnouncedError(f"{stem}: no asset lies in a folder or zip of its name")
 
 
+def _checksum(item: Mapping[str, Any], place: str) -> str | None:
+    """Of the asset that is the product as a whole, a zip."""
+    found = (checksum_of(digest) for href, digest in _files(item) if href.partition("?")[0] == place and digest)
+    return next(found, None)
+
+
 def _hrefs(item: Mapping[str, Any]) -> Iterator[str]:
+    return (href for href, _ in _files(item))
+
+
+def _files(item: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Of each asset, and the same elsewhere, the address and its ``file:checksum``."""
     assets = item.get("assets")
     for asset in assets.values() if isinstance(assets, dict) else []:
-        alternates = asset.get("alternate") if isinstance(asset, dict) else None
-        several = [asset, *(alternates.values() if isinstance(alternates, dict) else [])]
-        for one in several:
+        if not isinstance(asset, dict):
+            continue
+        alternates = asset.get("alternate")
+        for one in [asset, *(alternates.values() if isinstance(alternates, dict) else [])]:
             match one:
                 case {"href": str(href)} if href.startswith(("s3://", "https://")):
-                    yield href
+                    yield href, one.get("file:checksum", asset.get("file:checksum"))
 
 
 def _time(moment: datetime) -> str:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 
+from orthocontracts.inputs import CHECKSUM
 from orthocontracts.polygons import unwrap
 from orthocontracts.products import ProductNameError, parse_product
 from orthofunctions.domain.cells import cells_of
 from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.footprints import LonLat, along_great_circles
 from orthofunctions.domain.records import InventoryRecord
-from orthofunctions.ports import Ports, RowChangedError
+from orthofunctions.ports import Ports, RowChangedError, Tables
 from orthofunctions.usecases.rows import load
 from orthofunctions.usecases.tallies import PRODUCTS_BELOW, put_counted, remove_counted
 
@@ -75,6 +78,20 @@ def imaged_between(ports: Ports, start: datetime, stop: datetime) -> list[Invent
     newest, oldest = key_of_start(stop), key_of_start(start)
     rows = ports.tables.query(InventoryRecord.TABLE, partition=EVERYWHERE, key_from=newest, key_below=f"{oldest}.")
     return [InventoryRecord.from_row(row) for row in rows]
+
+
+def with_checksum(tables: Tables, facts: ProductFacts) -> ProductFacts:
+    """The facts of a zip on somebody else's server with the checksum that its catalogue announced, if it did: whoever
+    fetches the whole of it holds it against that. Of a folder nobody fetches a whole."""
+    is_whole = facts.source.kind == "file" and facts.source.ref.endswith(".zip") and len(facts.elsewhere) == 1
+    if not is_whole or not facts.elsewhere[0].foreign:
+        return facts
+    key = inventory_key(facts.source.ref, facts.name, datetime.fromtimestamp(0, UTC))  # its name says when
+    listed = load(tables, InventoryRecord, EVERYWHERE, key)
+    if listed is None or listed.checksum is None or not re.fullmatch(CHECKSUM, listed.checksum):
+        return facts
+    file = facts.elsewhere[0].model_copy(update={"checksum": listed.checksum})
+    return replace(facts, elsewhere=(file,))
 
 
 def all_products(ports: Ports, cell: str = EVERYWHERE) -> Iterator[InventoryRecord]:

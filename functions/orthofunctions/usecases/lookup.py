@@ -20,6 +20,7 @@ from orthofunctions.domain.pools import SiteSpec
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.auxiliaries import orbit_shelf, resolve_instrument, resolve_terrain
 from orthofunctions.usecases.inspect import inspect_product
+from orthofunctions.usecases.inventory import with_checksum
 from orthofunctions.usecases.places import Places
 from orthofunctions.usecases.presence import gone
 from orthofunctions.usecases.site import load_site
@@ -154,9 +155,10 @@ class Lookup:
 
     def _inspect(self, ref: str) -> ProductFacts:
         try:
-            return inspect_product(self._ports.blobs, ref, self.places)
+            product = inspect_product(self._ports.blobs, ref, self.places)
         except ProductMissingError as error:
             raise gone(self._ports, ref) or error from error
+        return with_checksum(self._ports.tables, product)
 
     def _try_product(self, ref: str) -> None:
         try:

@@ -13,6 +13,9 @@ from fakes.products import ROME, put_safe
 from orthofunctions.api.app import create_app
 from orthofunctions.bootstrap import System
 from orthofunctions.settings import Settings
+from orthofunctions.usecases.plan import plan_request
+from orthofunctions.usecases.redo import redo_with_precise_orbits
+from orthofunctions.usecases.submit import read_request
 from orthofunctions.usecases.upload import take_upload
 
 ORDER: dict[str, Any] = {
@@ -34,6 +37,11 @@ def system() -> System:
 @pytest.fixture
 def client(system: System) -> AsgiClient:
     return AsgiClient(create_app(lambda: system), base_url="http://127.0.0.1:7071")
+
+
+def plan_all(system: System) -> None:
+    for body in system.ports.queues.drain("requests", 100):
+        plan_request(system.ports, read_request(system.ports, body), system.limits, system.rules)
 
 
 def arrive(system: System) -> int:
@@ -121,6 +129,14 @@ def test_an_order_that_is_made_again_with_precise_orbits(client: AsgiClient, sys
     jobs = client.get("/jobs").json()["jobs"]
     assert {job["order"] for job in jobs} == {"again", "own"}
     assert not any("replaces" in job for job in jobs)
+    plan_all(system)
+    name = "S1B_OPER_AUX_POEORB_OPOD_20220112T112345_V20211222T225942_20211224T005942.EOF"
+    system.ports.blobs.write("aux", f"orbits/{name}", b"<precise/>")
+    assert redo_with_precise_orbits(system.ports) == 1
+    redone = [job for job in client.get("/jobs").json()["jobs"] if "replaces" in job]
+    first = next(job["jobID"] for job in jobs if job["order"] == "again")
+    assert [(job["order"], job["replaces"], job["source"]) for job in redone] == [("again", [first], "order")]
+    assert client.get(f"/jobs/{redone[0]['jobID']}").json()["replaces"] == [first]
 
 
 @pytest.mark.parametrize("body", [[], {"after": "x"}, {"datetime": 3}, {"datetime": "today"}, {"since": "x"}])

@@ -36,6 +36,7 @@ from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.jobs import change_job
 from orthofunctions.usecases.orders import add_order, delete_order
 from orthofunctions.usecases.plan import plan_request, read_plan
+from orthofunctions.usecases.rebuild import rebuild
 from orthofunctions.usecases.redo import redo_with_precise_orbits
 from orthofunctions.usecases.rows import find
 from orthofunctions.usecases.submit import read_request
@@ -326,6 +327,41 @@ class TestNotAnyMore:
         assert look(ports) == 1
 
 
+class TestLost:
+    """The table is; plans are not."""
+
+    def lose(self, ports: Ports) -> None:
+        for row in rows(ports):
+            ports.tables.delete(names.TABLE_REDOS, row.partition, row.key)
+
+    def test_what_waits_is_noted_again(self, ports: Ports) -> None:
+        order(ports)
+        arrive(ports)
+        before = [(row.partition, row.key) for row in rows(ports)]
+        assert rebuild(ports, Rules()).n_rows == 0
+        self.lose(ports)
+        assert rebuild(ports, Rules()).n_rows == 1
+        assert [(row.partition, row.key) for row in rows(ports)] == before
+        publish(ports, orbit_name())
+        assert look(ports) == 1
+
+    def test_what_was_made_again_is_not_made_once_more(self, ports: Ports) -> None:
+        order(ports)
+        arrive(ports)
+        publish(ports, orbit_name())
+        assert look(ports) == 1
+        assert rebuild(ports, Rules()).n_rows == 0
+        assert look(ports) == 0
+
+    def test_nor_what_nobody_wants(self, ports: Ports) -> None:
+        order(ports)
+        arrive(ports)
+        delete_order(ports, "ana", "rome")
+        self.lose(ports)
+        assert rebuild(ports, Rules()).n_rows == 0
+        assert rows(ports) == []
+
+
 class TestKilled:
     """At every write, and repeated as its trigger repeats it."""
 
@@ -380,6 +416,31 @@ class TestKilled:
             if not fuse.blown:
                 break
         assert at > 3
+
+    def test_a_planner_held_up_while_its_day_is_tidied_away_notes_it_all_the_same(self) -> None:
+        for at in range(60):
+            ports = memory_ports()
+            order(ports)
+            arrive(ports)
+            put_safe(ports.blobs, f"{ROME[:-4]}AB13")
+            take_upload(ports, f"{ROME[:-4]}AB13.SAFE/manifest.safe")
+
+            def tidied_away(ports: Ports = ports) -> None:
+                publish(ports, orbit_name())
+                redo_with_precise_orbits(ports)
+
+            fuse = Fuse(at, meanwhile=tidied_away)
+            plan_all(fused(ports, fuse))
+            publish(ports, orbit_name())
+            redo_with_precise_orbits(ports)
+            assert rows(ports) == []
+            plan_all(ports)
+            jobs = jobs_of(ports)
+            precise = [job for job in jobs if "POEORB" in "".join(orbits_of(ports, job))]
+            assert {job.replaces or job.job_id for job in precise} == {job.job_id for job in jobs if not job.replaces}
+            if not fuse.blown:
+                break
+        assert at > 5
 
 
 class CountedTables(MemoryTables):

@@ -37,6 +37,11 @@ def first_request(order: StandingOrder, part: Part, arrived_at: datetime, replac
     return asked.model_copy(update={"deadline": deadline, "urgent": order.urgent, "replaces": replaces})
 
 
+def precise_request_id(first_id: str) -> str:
+    """One for each first request, whichever orbit file it is made with."""
+    return f"p{first_id[1:]}"
+
+
 def precise_request(
     order: StandingOrder, first_id: str, refs: Sequence[str], grid: GridRequest | None, orbit_ref: str, replaces: str
 ) -> Request:
@@ -48,10 +53,6 @@ def precise_request(
     asked = _request(order, precise_request_id(first_id), refs, grid, "sentinel-1", TRAITS[SENTINEL1_GRD])
     ordered = Ordered(order_id=order.order_id, created_at=order.created_at)
     return asked.model_copy(update={"orbits": orbit_ref, "ordered": ordered, "replaces": (replaces,)})
-
-
-def precise_request_id(first_id: str) -> str:
-    return f"p{first_id[1:]}"
 
 
 def _request(

@@ -57,6 +57,18 @@ class RedoRecord(Record):
     def tiles(self) -> TileGrid | None:
         return None if self.grid is None else TileGrid.model_validate_json(self.grid)
 
+    def is_part_of(self, other: RedoRecord) -> bool:
+        """Whether the other is of all its tiles, and of more slices."""
+        if (self.user, self.order_id, self.order_created_at) != (other.user, other.order_id, other.order_created_at):
+            return False
+        mine, others = self.tiles, other.tiles
+        return (
+            mine is not None
+            and others is not None
+            and set(mine.tiles or ()) <= set(others.tiles or ())
+            and set(self.products) < set(other.products)
+        )
+
     def orbit_among(self, precise: Iterable[OrbitName]) -> OrbitName | None:
         return best_orbit(precise, self.platform, self.start, self.stop)
 

@@ -36,6 +36,7 @@ DERIVED: Final = frozenset(
         names.TABLE_INVENTORY,
         names.TABLE_CALLBACKS,
         names.TABLE_WANTED,
+        names.TABLE_REDOS,
     }
 )
 """Tables that `rebuild` makes again, or whose rows mean nothing after a day."""

@@ -33,6 +33,7 @@ from orthofunctions.usecases.needs import need
 from orthofunctions.usecases.owners import note_owner
 from orthofunctions.usecases.pending import wake
 from orthofunctions.usecases.plan import carry_out, note_planned
+from orthofunctions.usecases.redo import await_again
 from orthofunctions.usecases.repair import repair_outputs, repair_rows
 from orthofunctions.usecases.rows import find
 from orthofunctions.usecases.settle import fail_job, settle_job, settle_left
@@ -96,9 +97,10 @@ def rebuild(ports: Ports, rules: Rules, *, tell: Callable[[int], None] = lambda 
             else:
                 done.n_jobs += made[0]
                 done.n_tasks += made[1]
+                done.n_rows += made[2]
             tell(done.n_plans)
     everything = Share(0, SHARES)
-    done.n_rows = repair_rows(ports, rules, everything) + repair_outputs(ports, everything)
+    done.n_rows += repair_rows(ports, rules, everything) + repair_outputs(ports, everything)
     done.n_items = repair_index(ports)
     _note_owners(ports)
     unplanned = [
@@ -131,26 +133,29 @@ def _note_owners(ports: Ports) -> None:
         note_owner(ports, user, sorted(shared))
 
 
-def _replay(ports: Ports, rules: Rules, job_id: str) -> tuple[int, int] | None:
-    """How many jobs and tasks were made; None where the plan cannot be read."""
+def _replay(ports: Ports, rules: Rules, job_id: str) -> tuple[int, int, int] | None:
+    """How many jobs, tasks and rows that wait for an orbit were made; None where the plan cannot be read."""
     try:
         plan = Plan.model_validate_json(ports.blobs.read(names.CONTAINER_PLANS, names.plan_blob(job_id)))
     except BlobMissingError:
-        return 0, 0  # it has expired since
+        return 0, 0, 0  # it has expired since
     except ValidationError as error:
         logger.error(  # noqa: TRY400 (the trace says nothing more)
             "the plan of %s cannot be read: %s", job_id, error, extra={"action": "plan_unreadable", "job_id": job_id}
         )
         return None
     there = find_job(ports, plan.request.user, job_id)
-    if there is not None and (there.cancelled or there.expiring or _is_over(ports, there, plan)):
-        return 0, 0
+    if there is not None and (there.cancelled or there.expiring):
+        return 0, 0, 0
+    n_rows = await_again(ports, plan)
+    if there is not None and _is_over(ports, there, plan):
+        return 0, 0, n_rows
     job = there or open_job(ports, plan.request, "queue", plan.made_at)
     need(ports, job.user, job.job_id, plan.request.products)
     n_tasks = carry_out(ports, job, plan, rules, releases=lambda task_id: _latest_release(ports, task_id))
     job = note_planned(ports, job, plan)
     settle_job(ports, job)
-    return int(there is None), n_tasks
+    return int(there is None), n_tasks, n_rows
 
 
 def _is_over(ports: Ports, job: JobRecord, plan: Plan) -> bool:

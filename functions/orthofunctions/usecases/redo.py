@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from itertools import groupby, islice
 from typing import Final
 
+from orthocontracts.digests import job_id_of
 from orthocontracts.orbits import OrbitName
 from orthocontracts.orders import StandingOrder
 from orthocontracts.states import JobState
 from orthofunctions.domain.access import may_read
 from orthofunctions.domain.faults import PlanError
-from orthofunctions.domain.ordered import precise_request
+from orthofunctions.domain.ordered import precise_request, precise_request_id
 from orthofunctions.domain.plans import Plan
 from orthofunctions.domain.redo import DAYS, GIVEN_UP_AFTER, RedoDayRecord, RedoRecord, row_of
 from orthofunctions.ports import Ports
@@ -38,20 +39,47 @@ _AT_A_TIME: Final = 100
 def await_precise_orbits(ports: Ports, plan: Plan) -> None:
     """Note what of a plan is to be made again. Before its job counts as planned, so that it is repeated till it is
     done; the row before its day, so that a day that somebody tidies away is there again."""
+    if (found := _row_of(ports, plan)) is not None:
+        row, day = found
+        ports.tables.put(RedoRecord.TABLE, row.to_row())
+        ports.tables.put(RedoDayRecord.TABLE, day.to_row())
+
+
+def await_again(ports: Ports, plan: Plan) -> bool:
+    """After a disaster: note what of a plan is missing, and still waits. Returns whether anything was."""
+    found = _row_of(ports, plan)
+    if found is None:
+        return False
+    row, day = found
+    order = find_order(ports, row.user, row.order_id)
+    is_over = order is None or order.created_at != row.order_created_at or not _was_made(ports, row)
+    if is_over or find_job(ports, row.user, job_id_of(row.user, precise_request_id(row.request_id))) is not None:
+        return False
+    wanted = (row.to_row(), day.to_row())
+    missing = [one for one in wanted if ports.tables.get(RedoRecord.TABLE, one.partition, one.key) is None]
+    for one in missing:
+        ports.tables.put(RedoRecord.TABLE, one)
+    return bool(missing)
+
+
+def _row_of(ports: Ports, plan: Plan) -> tuple[RedoRecord, RedoDayRecord] | None:
     ordered = plan.request.ordered
     if ordered is None or not ordered.redo_with_precise_orbit:
-        return
+        return None
     folder = plan.request.orbits
     if folder is None and (site := default_order(ports)) is not None:
         folder = site.orbits
     if folder is None:
         logger.warning("no folder of orbit files is known: see orbits in settings/default_order.json",
                        extra={"action": "redo_nowhere", "job_id": plan.job_id})  # fmt: skip
-        return
-    if (found := row_of(plan, folder.rstrip("/"), ports.clock.now())) is not None:
-        row, day = found
-        ports.tables.put(RedoRecord.TABLE, row.to_row())
-        ports.tables.put(RedoDayRecord.TABLE, day.to_row())
+        return None
+    return row_of(plan, folder.rstrip("/"), ports.clock.now())
+
+
+def _was_made(ports: Ports, row: RedoRecord) -> bool:
+    """Not what its user has dismissed, nor what failed. Of a job that has expired nobody knows."""
+    job = find_job(ports, row.user, row.job_id)
+    return job is None or not (job.cancelled or job.final is JobState.FAILED)
 
 
 def redo_with_precise_orbits(ports: Ports) -> int:
@@ -106,8 +134,12 @@ class _Look:
         while some := list(islice(rows, _AT_A_TIME)):
             due = [(row, orbit) for row in some if (orbit := row.orbit_among(precise)) is not None]
             waiting = [row for row in some if row.orbit_among(precise) is None]
+            seams = [row for row, _ in due if len(row.products) > 1 and self._is_wanted(row)]
+            # what was made of fewer slices is not made again where the same tiles of more are
+            fewer = {row.key for row, _ in due if any(row.is_part_of(seam) for seam in seams)}
+            delete_all(self._ports.tables, RedoRecord.TABLE, [(day.day, key) for key in sorted(fewer)])
             with ThreadPoolExecutor(PARALLEL) as pool:
-                n_asked += sum(pool.map(lambda one: self._redo(*one), due))
+                n_asked += sum(pool.map(lambda one: self._redo(*one), [one for one in due if one[0].key not in fewer]))
             if self._ports.clock.now() > until:
                 return n_asked
             if is_given_up and waiting:
@@ -116,9 +148,7 @@ class _Look:
         return n_asked
 
     def _redo(self, row: RedoRecord, orbit: OrbitName) -> bool:
-        order = self._order(row)
-        may_have = all(may_read(self._site, row.user, ref) for ref in row.products)
-        is_wanted = order is not None and may_have and self._was_made(row)
+        order, is_wanted = self._order(row), self._is_wanted(row)
         if order is not None and is_wanted:
             request = precise_request(order, row.request_id, row.products, row.tiles, orbit.path, row.job_id)
             job = submit(self._ports, request, "order")
@@ -127,6 +157,10 @@ class _Look:
         self._ports.tables.delete(RedoRecord.TABLE, row.day, row.key)
         return is_wanted
 
+    def _is_wanted(self, row: RedoRecord) -> bool:
+        may_have = all(may_read(self._site, row.user, ref) for ref in row.products)
+        return self._order(row) is not None and may_have and _was_made(self._ports, row)
+
     def _order(self, row: RedoRecord) -> StandingOrder | None:
         """None where it has been taken back, whatever has its id by now."""
         name = (row.user, row.order_id)
@@ -134,11 +168,6 @@ class _Look:
             self._orders[name] = find_order(self._ports, *name)
         order = self._orders[name]
         return order if order is not None and order.created_at == row.order_created_at else None
-
-    def _was_made(self, row: RedoRecord) -> bool:
-        """Not what its user has dismissed, nor what failed. Of a job that has expired nobody knows."""
-        job = find_job(self._ports, row.user, row.job_id)
-        return job is None or not (job.cancelled or job.final is JobState.FAILED)
 
     def _give_up(self, rows: Sequence[RedoRecord]) -> None:
         delete_all(self._ports.tables, RedoRecord.TABLE, [(row.day, row.key) for row in rows])

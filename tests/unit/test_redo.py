@@ -31,6 +31,7 @@ from orthofunctions.domain.records import JobRecord
 from orthofunctions.domain.redo import DAYS, RedoDayRecord, RedoRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, Row
+from orthofunctions.usecases.asking import Waiting
 from orthofunctions.usecases.backfill import back_fill
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.jobs import change_job
@@ -360,6 +361,86 @@ class TestLost:
         self.lose(ports)
         assert rebuild(ports, Rules()).n_rows == 0
         assert rows(ports) == []
+
+
+class TestSeams:
+    """Tiles that lie across the cut between two slices, made of both."""
+
+    BOUNDARY = "20211222T225942_20211223T051340"
+    """Of the first slice and the seconds around it that a file must have, not of the second."""
+
+    def seam(self, ports: Ports) -> JobRecord:
+        order(ports, grid=None)
+        arrive(ports)
+        arrive(ports, NEXT_SLICE)
+        (both,) = [job for job in jobs_of(ports) if len(_plan(ports, job).request.products) == 2]
+        return both
+
+    def test_is_made_again_of_both(self, ports: Ports) -> None:
+        both = self.seam(ports)
+        asked = {job.job_id for job in jobs_of(ports)}
+        assert len(asked) == 3
+        precise = publish(ports, orbit_name())
+        assert look(ports) == 3
+        first = _plan(ports, both).request
+        (again,) = [job for job in jobs_of(ports) if job.replaces == both.job_id]
+        request = _plan(ports, again).request
+        assert (request.products, request.grid) == (first.products, first.grid)
+        assert orbits_of(ports, again) == [precise]
+        assert again.order == "rome"
+        tiles = {one.identity.grid.tile for one in _plan(ports, again).outputs}
+        assert tiles == {one.identity.grid.tile for one in _plan(ports, both).outputs} != set()
+        assert {job.replaces for job in jobs_of(ports) if job.job_id not in asked} == asked
+        assert rows(ports) == []
+
+    def test_waits_for_a_file_that_is_of_both(self, ports: Ports) -> None:
+        both = self.seam(ports)
+        publish(ports, f"S1B_OPER_AUX_POEORB_OPOD_20220112T112345_V{self.BOUNDARY}.EOF")
+        assert look(ports) == 1
+        assert not any(job.replaces == both.job_id for job in jobs_of(ports))
+        publish(ports, orbit_name())
+        assert look(ports) == 2
+        assert any(job.replaces == both.job_id for job in jobs_of(ports))
+        assert look(ports) == 0
+
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_what_was_made_of_one_slice_first_is_made_again_of_both_only(
+        self, ports: Ports, clock: ManualClock, fails: bool
+    ) -> None:
+        order(ports, grid=None, within_s=None)
+        put_safe(ports.blobs)
+        seen_at = clock.now()
+        for wait_s in (0, 3600, 0):
+            clock.advance(wait_s)
+            take_upload(ports, f"{ROME}.SAFE/manifest.safe", Waiting(3600, seen_at))
+        plan_all(ports)
+        put_safe(ports.blobs, NEXT_SLICE, NEXT_RING)
+        take_upload(ports, f"{NEXT_SLICE}.SAFE/manifest.safe", Waiting(3600, clock.now()))
+        plan_all(ports)
+        asked = jobs_of(ports)
+        (both,) = [job for job in asked if job.replaces]
+        if fails:
+            change_job(ports, both, lambda one: one.changed(final_state=JobState.FAILED.value))
+        publish(ports, orbit_name())
+        assert look(ports) == len(asked) - 1
+        again = {job.replaces for job in jobs_of(ports) if job.job_id not in {one.job_id for one in asked}}
+        assert (both.job_id in again) is not fails
+        assert (both.replaces in again) is fails
+        assert rows(ports) == []
+
+    def test_killed_anywhere_none_is_forgotten(self) -> None:
+        for at in range(60):
+            ports = memory_ports()
+            both = self.seam(ports)
+            publish(ports, orbit_name())
+            if _killed(redo_with_precise_orbits, ports, at):
+                redo_with_precise_orbits(ports)
+            plan_all(ports)
+            redone = [job.replaces for job in jobs_of(ports) if job.request_id.startswith("p")]
+            assert (at, len(redone), len(set(redone)), both.job_id in redone) == (at, 3, 3, True)
+            if not _blown:
+                break
+        assert at > 3
 
 
 class TestKilled:

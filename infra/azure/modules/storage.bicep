@@ -63,6 +63,7 @@ var tables = [
   'inventory'
   'orders'
   'ordered'
+  'redos'
   'callbacks'
   'secrets'
   'archive'

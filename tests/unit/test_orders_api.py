@@ -10,6 +10,8 @@ import requests
 from fakes.asgi import AsgiClient
 from fakes.memory_ports import memory_ports
 from fakes.products import ROME, put_safe
+from orthoburst.http import Session
+from orthoburst.job import Job
 from orthofunctions.api.app import create_app
 from orthofunctions.bootstrap import System
 from orthofunctions.settings import Settings
@@ -136,7 +138,9 @@ def test_an_order_that_is_made_again_with_precise_orbits(client: AsgiClient, sys
     redone = [job for job in client.get("/jobs").json()["jobs"] if "replaces" in job]
     first = next(job["jobID"] for job in jobs if job["order"] == "again")
     assert [(job["order"], job["replaces"], job["source"]) for job in redone] == [("again", [first], "order")]
-    assert client.get(f"/jobs/{redone[0]['jobID']}").json()["replaces"] == [first]
+    status = client.get(f"/jobs/{redone[0]['jobID']}").json()
+    assert status["replaces"] == [first]
+    assert Job(Session("http://127.0.0.1:7071", None, 1.0), status).replaces == (first,)
 
 
 @pytest.mark.parametrize("body", [[], {"after": "x"}, {"datetime": 3}, {"datetime": "today"}, {"since": "x"}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,9 +14,26 @@ from localdev.day.judge import Judgement, judge
 from localdev.day.run import COVERED, Day, DaySpec, live_through
 from localdev.day.scenes import Scene
 from orthocontracts.requests import Request
-from orthofunctions.usecases import arrivals, upload
+from orthofunctions.domain.facts import ProductFacts
+from orthofunctions.domain.records import JobRecord
+from orthofunctions.ports import Ports
+from orthofunctions.triggers import uploads
+from orthofunctions.usecases import arrivals, asking, upload
+from orthofunctions.usecases.asking import NO_WAITING
+from orthofunctions.usecases.jobs import find_job
+from orthofunctions.usecases.passes import Member
+from orthofunctions.usecases.submit import submit
 
-SMALL = DaySpec(n_scenes=100, n_orders=80, slots=3, cloud_slots=6, hours=3.0, broken_share=0.1, killed_share=0.02)
+SMALL = DaySpec(
+    n_scenes=100,
+    n_orders=80,
+    slots=3,
+    cloud_slots=6,
+    hours=3.0,
+    broken_share=0.1,
+    held_share=0.2,
+    killed_share=0.02,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +62,8 @@ def test_much_happens_in_it(day: Day, found: Judgement) -> None:
     assert found.n_wanted > 20
     assert found.n_callbacks > 0
     assert found.n_images > 30
+    assert found.n_seams > 20
+    assert found.n_vain > found.n_early > 0
     assert day.calls.n_killed > 5
     assert day.books.n_runs["hpc"] > 0
     assert max(day.backlog) > 0
@@ -62,14 +82,46 @@ def test_a_product_of_which_no_event_comes_is_missed(day: Day) -> None:
 
 
 def test_jobs_of_repeated_events_that_are_not_known_again_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = arrivals._request
+    honest = asking._request
 
     def forgetful(*args: Any) -> Request:
         return honest(*args).model_copy(update={"request_id": f"o{secrets.token_hex(15)}"})
 
-    monkeypatch.setattr(arrivals, "_request", forgetful)
+    monkeypatch.setattr(asking, "_request", forgetful)
     found = judge(live_through(SMALL))
     assert found.twice
+
+
+def test_seams_that_nobody_makes_again_when_the_neighbour_has_come_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def content(ports: Ports, request: Request, source: str) -> JobRecord:
+        if not request.replaces:
+            return submit(ports, request, source)
+        old = find_job(ports, request.user, request.replaces[0])
+        assert old is not None
+        return old
+
+    monkeypatch.setattr(asking, "submit", content)
+    found = judge(live_through(SMALL))
+    assert (found.twice, found.broken) == ([], [])
+    assert any("of all of them in 0 jobs, not 1; of fewer in 1" in one for one in found.missed)
+    assert any("no job replaces it" in one for one in found.missed)
+
+
+def test_seams_of_one_slice_though_the_neighbour_is_there_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def alone(_: Ports, product: ProductFacts, arrived_at: datetime, __: Any) -> list[Member]:
+        return [Member(product, arrived_at)]
+
+    monkeypatch.setattr(arrivals, "pass_of", alone)
+    found = judge(live_through(SMALL))
+    assert any("of all of them in 0 jobs" in one for one in found.missed)
+    assert any("there since" in one for one in found.twice)
+
+
+def test_seams_that_do_not_wait_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "Waiting", lambda *_: NO_WAITING)
+    found = judge(live_through(SMALL))
+    assert found.missed == []
+    assert any("did not wait" in one for one in found.twice)
 
 
 def test_what_is_broken_and_told_to_nobody_is_seen(monkeypatch: pytest.MonkeyPatch, day: Day) -> None:

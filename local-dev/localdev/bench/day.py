@@ -124,6 +124,10 @@ def _figures(day: Day, found: Judgement) -> Iterator[Case]:
         f"{books.n_runs['hpc']} runs on {day.spec.slots} slots, {books.busy_s['hpc'] / 3600:.1f} slot-hours of work; "
         f"{books.n_silent} nodes died, {books.n_failed} kernels crashed",
     )  # fmt: skip
+    yield _figure(
+        "seams", found.n_seams, "tiles of several slices, counted for each order",
+        f"{found.n_vain} jobs waited in vain for a neighbour; {found.n_early} of them were made again when it came",
+    )  # fmt: skip
     yield from _waits(found)
     times, cpu_s = day.calls.times, day.calls.cpu_s
     most = ", ".join(f"{name} {count}" for name, count in times.most_common(6))
@@ -138,7 +142,7 @@ def _figures(day: Day, found: Judgement) -> Iterator[Case]:
 
 def _waits(found: Judgement) -> Iterator[Case]:
     waits = sorted(found.waits_s) or [0.0]
-    yield _figure("wait, median", statistics.median(waits), "s from whole to image", "")
+    yield _figure("wait, median", statistics.median(waits), "s from whole to image", "waiting for a neighbour among it")
     yield _figure("wait, p95", waits[int(0.95 * len(waits))], "s from whole to image", f"the longest {waits[-1]:.0f} s")
 
 

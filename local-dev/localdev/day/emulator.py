@@ -35,6 +35,10 @@ LOOK_EVERY_S = 10.0
 LOOKS_AT_REST = 3
 """Between two of them a trigger finds what was uploaded last."""
 LONGEST_S = 3600.0
+LAG_S = 1800.0
+"""The host looks at what has come when it can."""
+NEIGHBOUR_WAIT = {"ORTHOBURST_NEIGHBOUR_WAIT_S": "60"}
+"""Slices follow each other as fast as they can be uploaded: who waits for one that never comes waits a minute."""
 
 
 @contextlib.contextmanager
@@ -49,12 +53,14 @@ def live_through_for_real(spec: DaySpec, scratch: Path) -> Iterator[Day]:
         for scene in scenes_of_day(spec.n_scenes, rng, hours=spec.hours, broken_share=spec.broken_share)
     ]
     orders = [one.model_copy(update={"subscriber": None}) for one in orders_of_day(spec.n_orders, scenes, rng)]
-    with Stack(StackSpec(scratch, agents=0, cloud_limit=0)) as stack:
-        system = build(Settings.model_validate({"AzureWebJobsStorage": stack.azurite.connection_string}))
+    with Stack(StackSpec(scratch, agents=0, cloud_limit=0, functions=NEIGHBOUR_WAIT)) as stack:
+        system = build(
+            Settings.model_validate({"AzureWebJobsStorage": stack.azurite.connection_string, **NEIGHBOUR_WAIT})
+        )
         with contextlib.closing(system), _agents(stack, scratch):
             pool = PoolSpec(name="hpc", kind="onprem", max_slots=AGENTS, queue_ahead=1)
             open_site(system.ports, SiteSpec(pools=(pool,)), orders)
-            day = Day(spec, scenes, orders, system.ports, system, Books(), Hook(rng), Calls())
+            day = Day(spec, scenes, orders, system.ports, system, Books(), Hook(rng), Calls(), lag_s=LAG_S)
             for scene in scenes:
                 _upload(day, scene, rng)
             _wait(day)
@@ -84,6 +90,7 @@ def _agents(stack: Stack, scratch: Path) -> Iterator[None]:
 
 
 def _upload(day: Day, scene: Scene, rng: random.Random) -> None:
+    day.came_at[scene.ref] = datetime.now(UTC)
     blobs = list(blobs_of(scene).items())
     if rng.random() < STRAGGLER_SHARE:
         blobs.reverse()

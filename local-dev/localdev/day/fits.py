@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import cos, radians
 
 from shapely import Polygon
 from shapely.affinity import scale
 
 from localdev.day.geometry import around, onto
+from localdev.day.run import ARCHIVE, COVERED
 from localdev.day.scenes import Scene
 from orthocontracts.orders import StandingOrder
+from orthocontracts.requests import FootprintGrid
 from orthocontracts.tiles import tile_ring_lonlat, tiles_intersecting
 
 EDGE_DEG = 0.02
@@ -20,28 +22,70 @@ SURE_OF_A_TILE_DEG = 0.12
 """A tile that a footprint enters by more is touched by more than a sliver."""
 
 
+DEFAULT = "default"
+"""The order of what no other fits."""
+
+
 @dataclass
 class Wanted:
-    """How many jobs a user may have, at least and at most."""
+    """Orders of a user that a product fits: those that it does for certain, and these and those that it may."""
 
-    least: int = 0
-    most: int = 0
+    sure: set[str] = field(default_factory=set)
+    perhaps: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
-class Area:
+class _Area:
     """Of an order; no polygons: everywhere."""
 
     order: StandingOrder
     polygons: tuple[Polygon, ...]
 
+    @property
+    def is_of_footprints(self) -> bool:
+        """Whether each image is of one product, whatever lies beside."""
+        return isinstance(self.order.grid, FootprintGrid)
 
-def areas_of(orders: Sequence[StandingOrder]) -> list[Area]:
-    return [_area(order) for order in orders]
+
+Fits = Mapping[str, Mapping[str, Wanted]]
+"""By product and user."""
 
 
-def wanted_of(scene: Scene, areas: Sequence[Area]) -> dict[str, Wanted]:
-    """Of a product, by user. Where it lies so near to an area's edge that a rounding decides, one less will do."""
+@dataclass(frozen=True)
+class Fitting:
+    """What fits what, the default order for what no other fits.
+
+    Attributes
+    ----------
+    orders : mapping
+        All but the default one.
+    slices : mapping
+        Of slices of a pass, those whose images are tiles: neighbours share them.
+    single : mapping
+        All others: each has one job of a product.
+    """
+
+    orders: Fits
+    slices: Fits
+    single: Fits
+
+
+def fitting(scenes: Sequence[Scene], orders: Sequence[StandingOrder]) -> Fitting:
+    areas = [_area(order) for order in orders]
+    found, slices, single = {}, {}, {}
+    for scene in scenes:
+        found[scene.ref] = wanted = _wanted_of(scene, areas)
+        default = {ARCHIVE: _default_of(scene, wanted)}
+        if scene.mission == "sentinel-1":
+            slices[scene.ref] = default | _wanted_of(scene, [one for one in areas if not one.is_of_footprints])
+            single[scene.ref] = _wanted_of(scene, [one for one in areas if one.is_of_footprints])
+        else:
+            single[scene.ref] = default | wanted
+    return Fitting(found, slices, single)
+
+
+def _wanted_of(scene: Scene, areas: Sequence[_Area]) -> dict[str, Wanted]:
+    """Of a product, by user. Where it lies so near to an area's edge that a rounding decides, it may fit."""
     wanted: dict[str, Wanted] = {}
     ring = around(scene.ring_lonlat, great_circles=True)
     sure, perhaps = ring.buffer(-EDGE_DEG), ring.buffer(EDGE_DEG)
@@ -51,23 +95,36 @@ def wanted_of(scene: Scene, areas: Sequence[Area]) -> dict[str, Wanted]:
         is_sure = not area.polygons or any(onto(one, sure).intersects(sure) for one in _near(area, sure))
         if is_sure or any(onto(one, perhaps).intersects(perhaps) for one in _near(area, perhaps)):
             of_user = wanted.setdefault(area.order.user, Wanted())
-            of_user.least += is_sure
-            of_user.most += 1
+            of_user.perhaps.add(area.order.order_id)
+            if is_sure:
+                of_user.sure.add(area.order.order_id)
     return wanted
+
+
+def _default_of(scene: Scene, wanted: Mapping[str, Wanted]) -> Wanted:
+    """What the default order wants of a product, given what all others do."""
+    if scene.mission not in COVERED or any(one.sure for one in wanted.values()):
+        return Wanted()
+    return Wanted(set() if any(one.perhaps for one in wanted.values()) else {DEFAULT}, {DEFAULT})
 
 
 def sure_tiles(scene: Scene) -> list[str]:
     """Tiles that an image of all that a product touches must be made of."""
     if scene.tile is not None:
         return [scene.tile]
+    return [tile for tile in tiles_intersecting(list(scene.ring_lonlat)) if _meets(scene, tile, -SURE_OF_A_TILE_DEG)]
+
+
+def may_touch(scene: Scene, tile: str) -> bool:
+    """Whether a product has part of a tile, or lies so near to it that a rounding decides."""
+    return scene.tile == tile if scene.tile is not None else _meets(scene, tile, EDGE_DEG)
+
+
+def _meets(scene: Scene, tile: str, margin_deg: float) -> bool:
     ring = around(scene.ring_lonlat, great_circles=True)
     width = cos(radians(ring.centroid.y))
-    inside = scale(ring, width, 1.0, origin=(0, 0)).buffer(-SURE_OF_A_TILE_DEG)
-    return [
-        tile
-        for tile in tiles_intersecting(list(scene.ring_lonlat))
-        if scale(onto(around(tile_ring_lonlat(tile)[:-1]), ring), width, 1.0, origin=(0, 0)).intersects(inside)
-    ]
+    square = scale(onto(around(tile_ring_lonlat(tile)[:-1]), ring), width, 1.0, origin=(0, 0))
+    return bool(square.intersects(scale(ring, width, 1.0, origin=(0, 0)).buffer(margin_deg)))
 
 
 def _suits(order: StandingOrder, scene: Scene) -> bool:
@@ -88,12 +145,12 @@ def _suits(order: StandingOrder, scene: Scene) -> bool:
     )
 
 
-def _area(order: StandingOrder) -> Area:
+def _area(order: StandingOrder) -> _Area:
     area = order.products.area
-    return Area(order, () if area is None else tuple(around(rings[0][:-1]) for rings in area.polygons()))
+    return _Area(order, () if area is None else tuple(around(rings[0][:-1]) for rings in area.polygons()))
 
 
-def _near(area: Area, ring: Polygon) -> Iterator[Polygon]:
+def _near(area: _Area, ring: Polygon) -> Iterator[Polygon]:
     """Those whose latitudes meet a footprint's, and whose longitudes do on some turn."""
     west, south, east, north = ring.bounds
     for one in area.polygons:

@@ -38,6 +38,8 @@ LOOK_EVERY_S = 300.0
 EVENTS_OF_A_BLOB = (1, 1, 1, 2, 3)
 LATE_SHARE, LATEST = 0.01, 0.25
 """Of all events, and by how much of the day."""
+HELD_S = (4500.0, 9000.0)
+"""Longer than a seam waits."""
 STRAGGLER_SHARE, STRAGGLES_S = 0.05, (20.0, 240.0)
 """Of folders: one member comes after the manifest, as long after as functions wait for it."""
 RETRY_EVENT_S = 10.0
@@ -54,6 +56,8 @@ class DaySpec:
     cloud_slots: int = 40
     broken_share: float = 0.01
     hours: float = 24.0
+    held_share: float = 0.005
+    """Of products: none of their events comes before a neighbour on a seam has been waited for."""
     killed_share: float = 0.001
     """Of the functions' calls: their process dies before one of its first writes."""
 
@@ -104,8 +108,12 @@ class Day:
 
     Attributes
     ----------
+    came_at : dict
+        When a product's upload began, by its reference.
     told_at : dict
         When the functions could first know that a product is whole, by its reference.
+    lag_s : float
+        After that moment, until all of them do.
     backlog : list
         Tasks that wait for a slot, each five minutes.
     """
@@ -118,7 +126,9 @@ class Day:
     books: Books
     hook: Hook
     calls: Calls
+    came_at: dict[str, datetime] = field(default_factory=dict)
     told_at: dict[str, datetime] = field(default_factory=dict)
+    lag_s: float = 120.0
     backlog: list[int] = field(default_factory=list)
     ended_at: datetime = MIDNIGHT
 
@@ -206,6 +216,9 @@ class _Arrivals:
     def __init__(self, day: Day, agenda: Agenda, host: Host, rng: random.Random, lost: Set[str]) -> None:
         self._day, self._agenda, self._host, self._rng, self._lost = day, agenda, host, rng, lost
         self._n_open = len(day.scenes)
+        # by dice of their own: which products they are does not depend on what was killed
+        dice, n_held = random.Random(day.spec.seed), round(day.spec.held_share * len(day.scenes))
+        self._held_s = {scene.ref: dice.uniform(*HELD_S) for scene in dice.sample(list(day.scenes), n_held)}
         for scene in day.scenes:
             agenda.at(MIDNIGHT + timedelta(seconds=scene.arrives_s), partial(self._arrive, scene))
 
@@ -215,6 +228,7 @@ class _Arrivals:
 
     def _arrive(self, scene: Scene) -> None:
         self._n_open -= 1
+        self._day.came_at[scene.ref] = self._agenda.clock.moment
         blobs = blobs_of(scene)
         *members, last = blobs
         straggler = None
@@ -234,7 +248,7 @@ class _Arrivals:
         if scene.ref in self._lost:
             return
         for _ in range(self._rng.choice(EVENTS_OF_A_BLOB)):
-            after_s = self._rng.expovariate(1 / 3.0)
+            after_s = self._held_s.get(scene.ref, 0.0) + self._rng.expovariate(1 / 3.0)
             if self._rng.random() < LATE_SHARE:
                 after_s += self._rng.uniform(0.0, LATEST * 3600.0 * self._day.spec.hours)
             self._n_open += 1

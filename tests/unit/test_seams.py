@@ -146,6 +146,11 @@ class Site:
         made = [one for one in self.made().values() if one.identity.grid.tile == tile]
         return sorted(tuple(letters[source.ref] for source in one.identity.products) for one in made)
 
+    def tiles_of(self, user: str) -> list[str]:
+        """Of a user's images; one that was made again is there twice."""
+        plans = [plan for plan in self.plans() if plan.request.user == user]
+        return [planned.identity.grid.tile or "" for plan in plans for planned in plan.outputs]
+
     def of_all(self, stems: Sequence[str], order: StandingOrder) -> Plan:
         """What a request makes that names all of them."""
         request = Request(
@@ -331,6 +336,21 @@ def test_what_waits_over_the_turn_of_the_month_counts_in_the_month_it_came_in() 
     site.arrive(NEXT_SLICE)  # the first of June
     assert {"A", "B"} <= {letter for made in site.of_tile(min(FIRST_SEAM)) for letter in made}
     assert len({row.partition for row in site.ports.tables.query(names.TABLE_ORDERED)}) == 2
+
+
+@pytest.mark.parametrize("cap", [0, 1])
+def test_a_slice_for_which_only_a_full_month_asks_is_made_by_default(cap: int) -> None:
+    site = Site()
+    default = {"user": "archive", "sentinel1": {}, "terrain": {"height_m": 0}}
+    site.ports.blobs.write(names.CONTAINER_SETTINGS, names.BLOB_DEFAULT_ORDER, json.dumps(default).encode())
+    site.order(products_per_month=cap)
+    site.arrive(ROME, NEXT_SLICE)
+    site.later(WAIT_S + 60)
+    of_ana = [job for job in site.jobs if job.user == "ana"]
+    assert bool(of_ana) is (cap == 1)
+    by_default = site.tiles_of("archive")
+    tiles = tiles_called_for(NEXT_RING) | (tiles_called_for(ROME_RING) if cap == 0 else set())
+    assert (set(by_default), len(by_default)) == (tiles, len(tiles))
 
 
 def test_of_a_backlog_neighbours_still_find_each_other() -> None:

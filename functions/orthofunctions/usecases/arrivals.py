@@ -51,7 +51,7 @@ def ask_for(
     clouds : float, optional
         In percent; read of the product's own metadata where they are not given.
     default : callable, optional
-        The site's order for a product that fits no other.
+        The site's order for a product that fits no other, or only such as have a full month.
     known : mapping, optional
         Products in the store that the caller has looked at, see `passes.pass_of`.
     only_begun : bool
@@ -63,19 +63,20 @@ def ask_for(
         Where it was announced too, nobody knows yet whether that is the same, and ``may_wait_for_twin``.
     """
     members = pass_of(ports, product, arrived_at, {} if known is None else known)
+    asking = Asking(ports, product, members, waiting, may_wait_for_twin=may_wait_for_twin, only_begun=only_begun)
     fits: dict[tuple[str, str, datetime], Fit] = {}
     for member in members:
         own_clouds = clouds if member.facts is product else None
         orders = book.matching(_arrival(ports, book, member.facts, member.arrived_at, own_clouds))
-        source = "order"
-        if not orders and default is not None and (site_order := default(member.facts)) is not None:
-            orders, source = [site_order], "upload"
-        for order in orders:
+        found = [(order, "order") for order in orders]
+        if default is not None and not asking.is_taken(member.facts, orders):
+            site_order = default(member.facts)
+            found += [(site_order, "upload")] if site_order is not None else []
+        for order, source in found:
             fit = fits.setdefault((order.user, order.order_id, order.created_at), Fit(order, source))
             fit.products.append(member.facts)
     if not fits:
         return Asked([])
-    asking = Asking(ports, product, members, waiting, may_wait_for_twin=may_wait_for_twin, only_begun=only_begun)
     with ThreadPoolExecutor(PARALLEL_ORDERS) as pool:
         asked = list(pool.map(asking.of_order, fits.values()))
     return Asked(

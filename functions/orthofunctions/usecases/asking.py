@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from orthocontracts.digests import job_id_of
@@ -18,7 +19,7 @@ from orthofunctions.domain.records import JobRecord
 from orthofunctions.domain.seams import Part, before, has_ends, parts_of, share_places
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.jobs import find_job
-from orthofunctions.usecases.orders import has_asked, may_ask
+from orthofunctions.usecases.orders import has_asked, has_room, may_ask
 from orthofunctions.usecases.passes import Member
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.submit import submit
@@ -91,6 +92,20 @@ class Asking:
         self._site, self._now = load_site(ports), ports.clock.now()
         self._twins = Twins(ports, self._site)
         self._known: dict[object, _Parts] = {}
+
+    def is_taken(self, product: ProductFacts, orders: Sequence[StandingOrder]) -> bool:
+        """Whether one of the orders that a product of the pass fits is for it: not where all their months are full."""
+        readers = [order for order in orders if may_read(self._site, order.user, product.source.ref)]
+        if any(order.products_per_month is None for order in readers):
+            return True
+        arrived_at = self._members[product.source.ref].arrived_at
+        for order in readers:
+            instead = _Once(partial(self._made_instead, Fit(order, "order")))
+            # a neighbour that is listed, and not counted yet, soon will be
+            soon = product is not self._product and has_room(self._ports, order, arrived_at)
+            if soon or self._counts(order, product, instead):
+                return True
+        return False
 
     def of_order(self, fit: Fit) -> Asked:
         order, product = fit.order, self._product

@@ -127,12 +127,19 @@ def may_ask(ports: Ports, order: StandingOrder, product: str, now: datetime) -> 
         return True
     if has_asked(ports, order, product, [now]):
         return True
-    partition = _month(order, now)
-    counted: Sequence[Row] = list(ports.tables.query(names.TABLE_ORDERED, partition=partition, limit=most))
-    if len(counted) >= most:
+    if not has_room(ports, order, now):
         return False
-    ports.tables.put(names.TABLE_ORDERED, Row(partition, product, {"at": now}))
+    ports.tables.put(names.TABLE_ORDERED, Row(_month(order, now), product, {"at": now}))
     return True
+
+
+def has_room(ports: Ports, order: StandingOrder, now: datetime) -> bool:
+    """Whether one more product may be counted against an order's month."""
+    most = order.products_per_month
+    if most is None:
+        return True
+    counted: Sequence[Row] = list(ports.tables.query(names.TABLE_ORDERED, partition=_month(order, now), limit=most))
+    return len(counted) < most
 
 
 def has_asked(ports: Ports, order: StandingOrder, product: str, when: Iterable[datetime]) -> bool:

@@ -88,8 +88,8 @@ class PassJudge:
 
     def _judge_there(self, scene: Scene, tile: str) -> None:
         """Each order that a slice fits has the tile of all slices that have part of it."""
-        whole = self._whole[pass_of(scene), tile]
         for user, wanted in self._fits[scene.ref].items():
+            whole = self._whole_for(user, scene, tile)
             least = len(wanted.sure)
             if user in self._made:
                 least = scene.ref in self._made[user]
@@ -120,7 +120,7 @@ class PassJudge:
 
     def _judge_early(self, job: Job, tile: str, refs: frozenset[str], replaced: Collection[str]) -> Iterator[str]:
         """Of a job whose tile others have part of too: they came after it had waited, and another job replaces it."""
-        lacking = self._whole.get((pass_of(self._scenes[min(refs)]), tile), set()) - refs
+        lacking = self._whole_for(job.user, self._scenes[min(refs)], tile) - refs
         if not lacking:
             return
         yield job.record.job_id
@@ -132,6 +132,13 @@ class PassJudge:
             self._found.twice.append(f"{said}, and did not wait for it")
         if job.record.job_id not in replaced:
             self._found.missed.append(f"{said}, and no job replaces it")
+
+    def _whole_for(self, user: str, scene: Scene, tile: str) -> set[str]:
+        """Slices of a pass that certainly have part of a tile. One for which a month is full completes no others."""
+        whole = self._whole.get((pass_of(scene), tile), set())
+        if user not in self._made:
+            return whole
+        return {ref for ref in whole if ref in self._made[user] or user not in self._fits[ref]}
 
     def _due_at(self, user: str, refs: Collection[str]) -> datetime:
         """Until when a tile waits, by the least patient order of a user."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from math import cos, radians
 
@@ -72,10 +72,11 @@ class Fitting:
 
 def fitting(scenes: Sequence[Scene], orders: Sequence[StandingOrder]) -> Fitting:
     areas = [_area(order) for order in orders]
+    capped = {order.order_id for order in orders if order.products_per_month is not None}
     found, slices, single = {}, {}, {}
     for scene in scenes:
         found[scene.ref] = wanted = _wanted_of(scene, areas)
-        default = {ARCHIVE: _default_of(scene, wanted)}
+        default = {ARCHIVE: _default_of(scene, wanted, capped)}
         if scene.mission == "sentinel-1":
             slices[scene.ref] = default | _wanted_of(scene, [one for one in areas if not one.is_of_footprints])
             single[scene.ref] = _wanted_of(scene, [one for one in areas if one.is_of_footprints])
@@ -101,9 +102,9 @@ def _wanted_of(scene: Scene, areas: Sequence[_Area]) -> dict[str, Wanted]:
     return wanted
 
 
-def _default_of(scene: Scene, wanted: Mapping[str, Wanted]) -> Wanted:
-    """What the default order wants of a product, given what all others do."""
-    if scene.mission not in COVERED or any(one.sure for one in wanted.values()):
+def _default_of(scene: Scene, wanted: Mapping[str, Wanted], capped: Set[str]) -> Wanted:
+    """What the default order wants of a product, given what all others do: those with a cap may be full."""
+    if scene.mission not in COVERED or any(one.sure - capped for one in wanted.values()):
         return Wanted()
     return Wanted(set() if any(one.perhaps for one in wanted.values()) else {DEFAULT}, {DEFAULT})
 

@@ -141,6 +141,9 @@ def _judge_count(
             found.missed.append(f"{scene.ref}: {user} has {n_jobs} jobs, not {least}")
         if n_jobs > len(one.perhaps):
             found.twice.append(f"{scene.ref}: {user} has {n_jobs} jobs, not {len(one.perhaps)}")
+    alone = Counter(job.user for job in jobs if len(job.refs) == 1)
+    if alone[ARCHIVE] and len(alone) > 1:
+        found.twice.append(f"{scene.ref}: {alone[ARCHIVE]} jobs of the default order beside {alone.total()} of all")
     if not jobs and scene.mission in COVERED:
         found.missed.append(f"{scene.ref}: no job at all")
 

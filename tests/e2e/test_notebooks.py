@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 
 from e2e.conftest import Site
@@ -40,6 +41,8 @@ def test_from_a_product_to_numbers(
     site.wait_until("the product is listed", lambda _: any(True for _ in site.client.products()))
     assert len(NOTEBOOKS) == 1
     known = run(NOTEBOOKS[0])
+    known["client"].close()  # a reader's ends with the kernel; here its sockets would be found by another test
+    plt.close("all")
     assert known["batch"].states == {"successful": 4}
     assert known["table"]["gamma0_db"].between(-30, 5).all()
     assert known["gamma0"].count() > 0.9 * known["gamma0"].size

@@ -55,19 +55,6 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bootstrap.Syste
         built.close()
 
 
-@pytest.fixture(scope="module")
-def registered(system: bootstrap.System) -> dict[str, Any]:
-    """What the app registers; it may be asked only once."""
-    import function_app
-
-    return {one.get_function_name(): one for one in function_app.app.get_functions()}
-
-
-@pytest.fixture(scope="module")
-def functions(registered: dict[str, Any]) -> dict[str, Any]:
-    return {name: one.get_user_function() for name, one in registered.items()}
-
-
 @pytest.fixture
 def service(system: bootstrap.System) -> Iterator[BlobServiceClient]:
     assert system.settings.storage is not None

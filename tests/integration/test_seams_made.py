@@ -62,13 +62,6 @@ def slices(tmp_path_factory: pytest.TempPathFactory) -> list[Scene]:
     ]
 
 
-@pytest.fixture(scope="module")
-def functions() -> dict[str, Callable[[Any], None]]:
-    import function_app
-
-    return {one.get_function_name(): one.get_user_function() for one in function_app.app.get_functions()}
-
-
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[bootstrap.System]:
     """A system on storage of its own; ``bootstrap.system()`` gives it to every trigger."""

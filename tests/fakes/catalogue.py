@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from fakes.products import S2_TILE
+from fakes.served import Served
 
 RING = [[-4.35, 48.22], [-2.87, 48.75], [-2.87, 47.77], [-4.33, 47.76], [-4.35, 48.22]]
 
@@ -32,7 +31,7 @@ class Entry:
 
 
 @dataclass
-class Catalogue:
+class Catalogue(Served):
     """Serves while the block runs.
 
     ``fail`` is asked before every answer, with the number of the request: what it returns is sent as the status.
@@ -75,19 +74,12 @@ class Catalogue:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
+        self.serve(Handler)
         return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
+        return f"{self.origin}/v1"
 
     def _answer(self, path: str) -> tuple[int, bytes]:
         self.requests.append(path)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
+
+from fakes.served import Served
 
 USER, PASSWORD = "ada", "correct-horse-battery"
 
@@ -28,7 +28,7 @@ class Answer:
 
 
 @dataclass
-class Provider:
+class Provider(Served):
     """Serves while the block runs.
 
     ``answers`` of a product are taken one by one; the last counts for ever, and a whole answer where there is none.
@@ -63,19 +63,12 @@ class Provider:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
+        self.serve(Handler)
         return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self.origin
 
     def write_settings(self, folder: Path, name: str, password: str) -> None:
         """EODAG's settings for this provider, under a name, with a login."""

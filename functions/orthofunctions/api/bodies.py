@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
+from pydantic import ValidationError
 
-from orthofunctions.api.problems import ProblemError, error, invalid
+from orthocontracts.model import Document
+from orthofunctions.api.problems import ProblemError, error, errors_of, invalid
+
+D = TypeVar("D", bound=Document)
 
 JSON_TYPES = ("application/json", "application/ogcapi-processes-execute+json")
 
@@ -52,6 +56,29 @@ def parse_json(body: bytes) -> Any:
     if at is not None:
         raise invalid([error(at, "it is no number that JSON has", expected="a finite number")])
     return document
+
+
+def named_document(kind: type[D], id_member: str, said: dict[str, Any], **ours: Any) -> D:
+    """A document that somebody names by ``id``, which its model calls otherwise; ``ours`` is not theirs to say.
+
+    Raises
+    ------
+    ProblemError
+        400.
+    """
+    named = {name: value for name, value in said.items() if name != "id"} | ours
+    try:
+        return kind.model_validate_json(json.dumps(named))
+    except ValidationError as trouble:
+        found = errors_of(trouble.errors(include_url=False))
+        raise invalid([{**one, "at": "id" if one["at"] == id_member else one["at"]} for one in found]) from trouble
+    except RecursionError as trouble:
+        raise invalid([error("body", "it is nested too deeply")]) from trouble
+
+
+def may_be_id(text: str) -> bool:
+    """Whether a part of a path can be the id of something: storage is not asked for what cannot."""
+    return len(text) <= 63 and text.isascii() and text.replace("-", "").isalnum()
 
 
 def _infinite(document: Any) -> str | None:

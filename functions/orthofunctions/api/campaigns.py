@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from orthocontracts.campaigns import CampaignOrder
-from orthofunctions.api.bodies import parse_json, read_body
+from orthofunctions.api.bodies import may_be_id, named_document, parse_json, read_body
 from orthofunctions.api.context import Caller, Operator
-from orthofunctions.api.problems import Error, ProblemError, error, errors_of, invalid
+from orthofunctions.api.problems import Error, ProblemError, error, invalid
 from orthofunctions.api.shapes import answer, ref
 from orthofunctions.domain.campaigns import CampaignAction, CampaignStateError
 from orthofunctions.domain.records import CampaignRecord
@@ -115,8 +114,7 @@ def _act(campaign_id: str, action: CampaignAction, asked: Caller) -> dict[str, A
 
 
 def _find(campaign_id: str, asked: Caller) -> CampaignRecord:
-    is_id = len(campaign_id) <= 63 and campaign_id.isascii() and campaign_id.replace("-", "").isalnum()
-    found = find_campaign(asked.system.ports, campaign_id) if is_id else None
+    found = find_campaign(asked.system.ports, campaign_id) if may_be_id(campaign_id) else None
     if found is None:
         raise ProblemError(404, "No such campaign", f"there is no campaign {campaign_id[:100]}")
     return found
@@ -133,19 +131,9 @@ def _order_of(said: Any, asked: Caller) -> CampaignOrder:
         errors.append(error("id", "a campaign has an id", expected="lower case, digits and hyphens"))
     if errors:
         raise invalid(errors)
-    named = {name: value for name, value in said.items() if name != "id"}
-    named |= {
-        "campaign_id": said["id"],
-        "user": asked.user,
-        "created_at": asked.system.ports.clock.now().isoformat(),
-    }
-    try:
-        return CampaignOrder.model_validate_json(json.dumps(named))
-    except ValidationError as trouble:
-        found = errors_of(trouble.errors(include_url=False))
-        raise invalid([{**one, "at": "id" if one["at"] == "campaign_id" else one["at"]} for one in found]) from trouble
-    except RecursionError as trouble:
-        raise invalid([error("body", "it is nested too deeply")]) from trouble
+    now = asked.system.ports.clock.now().isoformat()
+    ours = {"campaign_id": said["id"], "user": asked.user, "created_at": now}
+    return named_document(CampaignOrder, "campaign_id", said, **ours)
 
 
 def _document(record: CampaignRecord, asked: Caller) -> dict[str, Any]:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from orthocontracts.orders import StandingOrder
 from orthocontracts.requests import StandingDefault
 from orthofunctions.api.admission import check_groups
-from orthofunctions.api.bodies import parse_json, read_body
+from orthofunctions.api.bodies import may_be_id, named_document, parse_json, read_body
 from orthofunctions.api.context import Caller, Reader, Submitter
 from orthofunctions.api.documents import status_document
 from orthofunctions.api.execution import subscriber_in
-from orthofunctions.api.problems import Error, ProblemError, error, errors_of, invalid
+from orthofunctions.api.problems import Error, ProblemError, error, invalid
 from orthofunctions.api.queries import interval_of
 from orthofunctions.api.shapes import answer, ref
 from orthofunctions.usecases.backfill import back_fill
@@ -119,8 +117,7 @@ def _backfill(order_id: str, body: bytes, asked: Caller) -> JSONResponse:
 
 
 def _find(order_id: str, asked: Caller) -> StandingOrder:
-    is_id = len(order_id) <= 63 and order_id.isascii() and order_id.replace("-", "").isalnum()
-    found = find_order(asked.system.ports, asked.user, order_id) if is_id else None
+    found = find_order(asked.system.ports, asked.user, order_id) if may_be_id(order_id) else None
     if found is None:
         raise ProblemError(404, "No such order", f"you have no standing order {order_id[:100]}")
     return found
@@ -135,20 +132,13 @@ def _order_of(said: Any, asked: Caller) -> StandingOrder:
     subscriber = subscriber_in(said.get("subscriber"), asked.system.settings.allowed_hosts(), errors)
     if errors:
         raise invalid(errors)
-    named = {name: value for name, value in said.items() if name != "id"}
-    named |= {
+    ours = {
         "order_id": said.get("id", f"o{uuid.uuid4().hex[:15]}"),
         "user": asked.user,
         "created_at": asked.system.ports.clock.now().isoformat(),
         "subscriber": subscriber,
     }
-    try:
-        return StandingOrder.model_validate_json(json.dumps(named))
-    except ValidationError as trouble:
-        found = errors_of(trouble.errors(include_url=False))
-        raise invalid([{**one, "at": "id" if one["at"] == "order_id" else one["at"]} for one in found]) from trouble
-    except RecursionError as trouble:
-        raise invalid([error("body", "it is nested too deeply")]) from trouble
+    return named_document(StandingOrder, "order_id", said, **ours)
 
 
 def _document(order: StandingOrder) -> dict[str, Any]:

@@ -273,6 +273,24 @@ def test_an_orbit_that_only_the_product_tells_is_looked_at_when_its_turn_comes()
     assert jobs(world) == []
 
 
+def test_trouble_with_one_campaign_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_with(2)
+    for name in ("bad", "good"):
+        planned(world, campaign_id=name)
+        act(world, CampaignAction.START, name)
+    honest = campaign_feed.order_of
+
+    def broken(record: CampaignRecord) -> CampaignOrder:
+        if record.campaign_id == "bad":
+            raise OSError("no storage")
+        return honest(record)
+
+    monkeypatch.setattr(campaign_feed, "order_of", broken)
+    with pytest.raises(OSError, match="no storage"):
+        feed_campaigns(world.ports, world.rules, LIMITS)
+    assert (campaign(world, "bad").n_taken, campaign(world, "good").n_taken) == (0, 2)
+
+
 def test_paused_nothing_of_it_is_released_and_resumed_it_goes_on() -> None:
     world = world_with(4)
     planned(world)

@@ -59,13 +59,19 @@ def run_orbits(timer: func.TimerRequest) -> None:
 @blueprint.function_name("housekeeping")
 @blueprint.timer_trigger("timer", schedule="0 20 * * * *")
 def run_housekeeping(timer: func.TimerRequest) -> None:
-    back_up(system().ports)
     expire_jobs(system().ports, system().rules)
     expire_batches(system().ports)
     repair_index(system().ports)
     sweep_results(system().ports, system().rules)
     sweep_agents(system().ports)
     age_out_loads(system().ports)
+
+
+@blueprint.function_name("backup")
+@blueprint.timer_trigger("timer", schedule="0 10 * * * *")
+def run_backup(timer: func.TimerRequest) -> None:
+    """By itself: where it fails nothing else waits for it, and an hour later it is tried again."""
+    back_up(system().ports)
 
 
 @blueprint.function_name("archive")

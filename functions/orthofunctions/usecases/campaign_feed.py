@@ -58,11 +58,21 @@ _AT_WORK = (CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLIN
 
 
 def feed_campaigns(ports: Ports, rules: Rules, limits: Limits) -> int:
-    """One look at every campaign that has work, each with its share of the time. Returns how many there were."""
+    """One look at every campaign that has work, each with its share of the time. Returns how many there were.
+
+    Trouble with one is raised when all have been looked at: it holds up no other.
+    """
     at_work = [record for record in all_campaigns(ports) if record.state in _AT_WORK]
+    trouble: Exception | None = None
     for record in at_work:
         until_s = time.monotonic() + LONGEST_LOOK_S / len(at_work)
-        _Look(ports, rules, limits, record, until_s).go_on()
+        try:
+            _Look(ports, rules, limits, record, until_s).go_on()
+        except Exception as error:
+            logger.exception("campaign %s", record.campaign_id, extra={"action": "campaign_trouble"})
+            trouble = error
+    if trouble is not None:
+        raise trouble
     return len(at_work)
 
 

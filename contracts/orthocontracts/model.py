@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
+from orthocontracts.tracing import TraceParent
+
 
 class Document(BaseModel):
     """Immutable, and strict about what it reads: an unknown field or a NaN is an error, never ignored."""
@@ -26,6 +28,7 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     v: Literal[1] = 1
+    traceparent: TraceParent = None
 
     def to_json(self) -> str:
         return self.model_dump_json(exclude_none=True)

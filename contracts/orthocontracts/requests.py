@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, f
 
 from orthocontracts import tiles
 from orthocontracts.areas import Area
-from orthocontracts.model import Document, Identifier, UtcTime
+from orthocontracts.model import Document, Identifier, Message, UtcTime
 from orthocontracts.productids import name_in, plain_id
 from orthocontracts.references import AUX_PATTERN, DEM_PATTERN, PRODUCT_PATTERN, plain_reference
 
@@ -363,10 +363,12 @@ class OrderTemplate(Document):
     patience_s: float | None = Field(default=None, ge=0)
 
 
-class RequestEnvelope(Document):
-    """What travels on queue ``requests``: the request itself, or the blob that holds it when it is large."""
+class RequestEnvelope(Message):
+    """What travels on queue ``requests``: the request itself, or the blob that holds it when it is large.
 
-    v: Literal[1] = 1
+    What the envelope has besides is ignored; in the request itself nothing is.
+    """
+
     request: Request | None = None
     blob: str | None = Field(default=None, pattern=r"^requests/[a-z0-9][a-z0-9./-]{0,200}$")
 

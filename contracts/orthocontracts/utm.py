@@ -58,6 +58,9 @@ def utm_zone(lon_deg: float, lat_deg: float) -> int:
     return min(60, int((lon_deg + 180.0) // 6.0) + 1)
 
 
+_MOST_ETA = 2.5
+
+
 def utm_forward(lon_deg: float, lat_deg: float, zone: int, *, south: bool) -> tuple[float, float]:
     """Easting and northing, in metres, of a WGS 84 point in the given zone (also outside its six degrees).
 
@@ -80,13 +83,16 @@ def utm_forward(lon_deg: float, lat_deg: float, zone: int, *, south: bool) -> tu
 
 
 def utm_inverse(easting_m: float, northing_m: float, zone: int, *, south: bool) -> tuple[float, float]:
-    """Longitude (in [-180, 180)) and latitude, in degrees, of a point of the given zone.
+    """Longitude (in [-180, 180)) and latitude, in degrees, of a point of the given zone; NaN where none is there.
 
+    That is beyond a turn along the meridian, and some 16,000 km from it: further out the series is of no use.
     Source: Karney (2011), (15) to (21).
     """
     radius_m = UTM_SCALE * _RECTIFYING_RADIUS_M
     xi = (northing_m - (FALSE_NORTHING_SOUTH_M if south else 0.0)) / radius_m
     eta = (easting_m - FALSE_EASTING_M) / radius_m
+    if not (abs(xi) <= math.pi and abs(eta) <= _MOST_ETA):
+        return math.nan, math.nan
     xi_sphere, eta_sphere = xi, eta
     for j, beta in enumerate(_BETA, start=1):
         xi_sphere -= beta * math.sin(2 * j * xi) * math.cosh(2 * j * eta)

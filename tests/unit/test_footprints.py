@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from orthocontracts.tiles import tile_bounds
 from orthocontracts.utm import utm_forward, utm_inverse
-from orthofunctions.domain.footprints import radius_m, tiles_called_for, tiles_touched, widened
+from orthofunctions.domain.footprints import may_touch, radius_m, tiles_called_for, tiles_touched, widened
 
 EAST_EDGE_OF_33TTG, WEST_EDGE_OF_33TUG = 309_780.0, 300_000.0
 
@@ -49,3 +51,16 @@ def test_a_widened_ring_reaches_five_kilometres_further() -> None:
 def test_the_radius_of_a_square() -> None:
     ring = _square(400_000.0, 402_000.0, 4_650_000.0, 4_652_000.0)
     assert radius_m(ring) == pytest.approx(2_000.0 / 2**0.5, rel=3e-3)
+
+
+@pytest.mark.parametrize("easting_m", [1e9, -1e9, 1e308, 3e7])
+def test_far_beyond_the_map_there_is_no_place(easting_m: float) -> None:
+    assert all(math.isnan(part) for part in utm_inverse(easting_m, 4.6e6, 33, south=False))
+    assert all(math.isnan(part) for part in utm_inverse(5e5, easting_m, 33, south=False))
+
+
+def test_a_rectangle_beyond_its_map_may_touch_anything() -> None:
+    ring = _square(400_000.0, 402_000.0, 4_650_000.0, 4_652_000.0)
+    assert may_touch(32633, (-1e8, -1e8, 1e8, 1e8), ring)
+    assert may_touch(32633, (1e9, 0.0, 1e9 + 1000.0, 1000.0), ring)
+    assert not may_touch(32633, (700_000.0, 4_650_000.0, 702_000.0, 4_652_000.0), ring)

@@ -175,6 +175,8 @@ def may_touch(epsg: int, bounds: Bounds, ring: Sequence[LonLat]) -> bool:
         ]
     else:
         return True
+    if not all(math.isfinite(lon) for lon, _ in edge):
+        return True  # it reaches beyond its map
     return _boxes_meet(edge, along_great_circles(ring))
 
 

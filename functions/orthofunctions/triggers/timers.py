@@ -7,13 +7,11 @@ import azure.functions as func
 from orthofunctions.bootstrap import system
 from orthofunctions.usecases.backup import back_up
 from orthofunctions.usecases.campaign_feed import feed_campaigns
-from orthofunctions.usecases.expire import expire_jobs
-from orthofunctions.usecases.expire_batches import expire_batches
 from orthofunctions.usecases.expire_raw import expire_products
-from orthofunctions.usecases.index import repair_index
-from orthofunctions.usecases.loads import age_out_loads, note_loads
+from orthofunctions.usecases.housekeeping import keep_house
+from orthofunctions.usecases.loads import note_loads
 from orthofunctions.usecases.redo import redo_with_precise_orbits
-from orthofunctions.usecases.repair import repair, sweep_agents, sweep_results
+from orthofunctions.usecases.repair import repair
 from orthofunctions.usecases.sweep import sweep
 
 blueprint = func.Blueprint()
@@ -59,12 +57,7 @@ def run_orbits(timer: func.TimerRequest) -> None:
 @blueprint.function_name("housekeeping")
 @blueprint.timer_trigger("timer", schedule="0 20 * * * *")
 def run_housekeeping(timer: func.TimerRequest) -> None:
-    expire_jobs(system().ports, system().rules)
-    expire_batches(system().ports)
-    repair_index(system().ports)
-    sweep_results(system().ports, system().rules)
-    sweep_agents(system().ports)
-    age_out_loads(system().ports)
+    keep_house(system().ports, system().rules)
 
 
 @blueprint.function_name("backup")

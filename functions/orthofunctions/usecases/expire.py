@@ -18,6 +18,7 @@ from orthofunctions.domain.keeping import expires_at
 from orthofunctions.domain.records import DigestRecord, DigestState, JobRecord, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import BlobFacts, Ports, Row, RowChangedError
+from orthofunctions.usecases.apart import apart
 from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.digests import STATE_KEY
 from orthofunctions.usecases.index import forget_entry
@@ -59,7 +60,12 @@ def expire_jobs(ports: Ports, rules: Rules) -> int:
     """Expire every job whose time has come, and that is over. Returns how many."""
     now = ports.clock.now()
     due = [job for job in find(ports.tables, JobRecord) if job.expiring or (expires_at(job, rules) or now) < now]
-    return sum(expire_job(ports, job) for job in due)
+    n_expired = 0
+    with apart("expire") as each:
+        for job in due:
+            with each(job.job_id):
+                n_expired += expire_job(ports, job)
+    return n_expired
 
 
 def expire_job(ports: Ports, job: JobRecord) -> bool:

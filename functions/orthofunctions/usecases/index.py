@@ -18,6 +18,7 @@ from orthofunctions.domain.item_places import ALL_MONTHS, digest_of_key
 from orthofunctions.domain.items import MOST_BYTES
 from orthofunctions.domain.records import DigestRecord, DigestState
 from orthofunctions.ports import BlobMissingError, Ports, Row, RowChangedError
+from orthofunctions.usecases.apart import apart
 from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.digests import STATE_KEY
 from orthofunctions.usecases.rows import load
@@ -84,9 +85,11 @@ def repair_index(ports: Ports) -> int:
         if read_entry(ports, digest_of_key(row.key)) is None:
             _delete(ports, row, str(row.values["made_by"]))
             n_repaired += 1
-    for digest in sorted(there - (by_month & by_place)):
-        index_digest(ports, digest)
-        n_repaired += 1
+    with apart("index") as each:
+        for digest in sorted(there - (by_month & by_place)):
+            with each(digest):
+                index_digest(ports, digest)
+                n_repaired += 1
     if n_repaired:
         logger.warning("repaired %d items of the index", n_repaired, extra={"action": "index_repaired"})
     return n_repaired

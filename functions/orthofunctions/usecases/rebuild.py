@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from orthocontracts import names
 from orthocontracts.batches import BatchEnvelope
 from orthocontracts.messages import Fault
-from orthocontracts.model import Document
 from orthocontracts.requests import RequestEnvelope
 from orthocontracts.states import OutputState
 from orthocontracts.tasks import job_of_task
@@ -196,7 +195,7 @@ def _send_again(ports: Ports, planned: frozenset[str], open_batches: set[tuple[s
         folder, _, name = blob.name.removesuffix(".json").rpartition("/")
         user = folder.removeprefix("batches/")
         if not user and name not in planned:
-            message: Document = RequestEnvelope(blob=f"{blob.container}/{blob.name}")
+            message: RequestEnvelope | BatchEnvelope = RequestEnvelope(blob=f"{blob.container}/{blob.name}")
         elif user and ((user, name) in open_batches or find_batch(ports, user, name) is None):
             message = BatchEnvelope(batch=name, user=user, at=ports.clock.now())
         else:

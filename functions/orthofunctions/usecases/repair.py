@@ -19,6 +19,7 @@ from orthofunctions.domain.pending_index import index_rows
 from orthofunctions.domain.records import ActiveRecord, DigestRecord, DigestState, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, RowChangedError, RowExistsError
+from orthofunctions.usecases.apart import apart
 from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.commit import adopt
 from orthofunctions.usecases.digests import STATE_KEY, end_output, fail_digest
@@ -38,9 +39,17 @@ AGENT_KEPT = timedelta(days=1)
 
 def repair(ports: Ports, rules: Rules) -> int:
     """Make again what is missing of the jobs whose turn it is. Returns how many rows and outputs that were."""
-    with next_share(ports) as share:
-        n_made = repair_rows(ports, rules, share) + repair_outputs(ports, share)
-        return n_made + settle_left(ports, share.jobs) + resend_lost(ports)
+    n_made = 0
+    with apart("repair") as each, next_share(ports) as share:
+        with each("rows"):
+            n_made += repair_rows(ports, rules, share)
+        with each("outputs"):
+            n_made += repair_outputs(ports, share)
+        with each("ends of jobs"):
+            n_made += settle_left(ports, share.jobs)
+        with each("callbacks"):
+            n_made += resend_lost(ports)
+    return n_made
 
 
 def repair_rows(ports: Ports, rules: Rules, share: Share) -> int:
@@ -108,22 +117,27 @@ def repair_outputs(ports: Ports, share: Share) -> int:
         for state in (TaskState.PENDING, *UNDER_RELEASE)
         for task in find(ports.tables, TaskRecord, partitions=share.jobs, state=str(state))
     }
-    for output in find(ports.tables, OutputRecord, partitions=share.jobs, state=str(OutputState.WANTED)):
-        if output.task_id in under_way:
-            continue
-        if adopt(ports, output.digest):
-            end_output(ports, output.job_id, output.digest, OutputState.COMMITTED, None)
-            n_ended += 1
-            continue
-        digest = load(ports.tables, DigestRecord, output.digest, STATE_KEY)
-        if digest is None or digest.state is not DigestState.OPEN:
-            continue
-        task = load_task(ports, job_of_task(digest.task_id), digest.task_id)
-        if task is not None and task.state.is_final:
-            lost = Fault(kind="Lost", message="its task ended without it; request it again")
-            fail_digest(ports, task.task_id, output.digest, lost)
-            n_ended += 1
+    with apart("repair") as each:
+        for output in find(ports.tables, OutputRecord, partitions=share.jobs, state=str(OutputState.WANTED)):
+            if output.task_id not in under_way:
+                with each(f"{output.job_id} {output.digest}"):
+                    n_ended += _end_left(ports, output)
     return n_ended
+
+
+def _end_left(ports: Ports, output: OutputRecord) -> bool:
+    if adopt(ports, output.digest):
+        end_output(ports, output.job_id, output.digest, OutputState.COMMITTED, None)
+        return True
+    digest = load(ports.tables, DigestRecord, output.digest, STATE_KEY)
+    if digest is None or digest.state is not DigestState.OPEN:
+        return False
+    task = load_task(ports, job_of_task(digest.task_id), digest.task_id)
+    if task is None or not task.state.is_final:
+        return False
+    lost = Fault(kind="Lost", message="its task ended without it; request it again")
+    fail_digest(ports, task.task_id, output.digest, lost)
+    return True
 
 
 def sweep_results(ports: Ports, rules: Rules) -> int:

@@ -15,6 +15,7 @@ from orthofunctions.domain.callbacks import CallbackKind, kind_of
 from orthofunctions.domain.endings import settled, state_of
 from orthofunctions.domain.records import DigestRecord, JobRecord, OutputRecord, SubscriberRecord, TaskRecord
 from orthofunctions.ports import Ports, RowChangedError
+from orthofunctions.usecases.apart import apart
 from orthofunctions.usecases.jobs import announce, change_job, find_job
 from orthofunctions.usecases.rows import find, load
 from orthofunctions.usecases.subscribers import tell_subscriber
@@ -85,8 +86,13 @@ def settle_left(ports: Ports, job_ids: tuple[str | None, str | None]) -> int:
     """Settle the jobs of a range of ids whose end nobody could write. Returns how many those were."""
     start, below = job_ids
     rows = ports.tables.query(JobRecord.TABLE, key_from=start, key_below=below, equal={"settled": False})
-    jobs = (JobRecord.from_row(row) for row in rows)
-    return sum(settle_job(ports, job).settled for job in jobs if _may_be_over(ports, job))
+    n_settled = 0
+    with apart("settle") as each:
+        for row in rows:
+            with each(row.key):
+                job = JobRecord.from_row(row)
+                n_settled += _may_be_over(ports, job) and settle_job(ports, job).settled
+    return n_settled
 
 
 def _may_be_over(ports: Ports, job: JobRecord) -> bool:

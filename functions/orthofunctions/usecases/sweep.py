@@ -16,6 +16,7 @@ from orthofunctions.domain.pool_state import is_live, pool_gone
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
+from orthofunctions.usecases.apart import apart
 from orthofunctions.usecases.learning import note_startup
 from orthofunctions.usecases.ledger import settle_release
 from orthofunctions.usecases.recall import recall
@@ -49,20 +50,22 @@ def sweep(ports: Ports, rules: Rules) -> int:
     tickets = {blob.name for spec in site.pools for blob in ports.blobs.list(names.ticket_container(spec.name))}
     n_recalled = 0
     orphans: dict[str, int] = {}
-    for active in site.active:
-        task = tasks.get(active.task_id)
-        if not _is_current(active, task):
-            _clear_away(ports, rules, active, task)
-            continue
-        assert task is not None
-        if lengths.results == 0 and (why := _why_recall(ports, rules, site, lengths, task, tickets)):
-            n_recalled += recall(ports, rules, task, why)
-            _learn_from_waiting(ports, site, active, task)
-        elif _worker_gone(site, task, ports.clock.now(), rules):
-            orphans[active.pool] = orphans.get(active.pool, 0) + 1
-    for pool, waiting in orphans.items():
-        ring(ports, rules, site, pool, waiting)  # its message comes back within a minute; someone should be awake
-    sweep_tickets(ports, site, tasks)
+    with apart("sweep") as each:
+        for active in site.active:
+            task = tasks.get(active.task_id)
+            with each(active.release_key):
+                if not _is_current(active, task):
+                    _clear_away(ports, rules, active, task)
+                    continue
+                assert task is not None
+                if lengths.results == 0 and (why := _why_recall(ports, rules, site, lengths, task, tickets)):
+                    n_recalled += recall(ports, rules, task, why)
+                    _learn_from_waiting(ports, site, active, task)
+                elif _worker_gone(site, task, ports.clock.now(), rules):
+                    orphans[active.pool] = orphans.get(active.pool, 0) + 1
+        for pool, waiting in orphans.items():
+            ring(ports, rules, site, pool, waiting)  # its message comes back within a minute; someone should be awake
+        sweep_tickets(ports, site, tasks)
     return n_recalled
 
 

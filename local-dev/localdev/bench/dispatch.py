@@ -169,8 +169,9 @@ def make_job(ports: Ports, request_id: str, n_tasks: int) -> None:
     for number in range(n_tasks):
         task_id = task_id_of(job.job_id, number + 1)
         # A grid of its own for every output: nobody has made it, and nobody else is making it.
-        left = float(int(job.job_id.encode().hex(), 16) % 10**9 + number)
-        grid = GridSpec(epsg=32633, left=left, top=10.0, spacing=1.0, n_rows=1000, n_cols=1000)
+        north, east = divmod((int(job.job_id.encode().hex(), 16) + number) % 10**12, 10**5)
+        left, top = 400_000.0 + 2 * east, 4_000_000.0 + north / 10
+        grid = GridSpec(epsg=32633, left=left, top=top, spacing=1.0, n_rows=1000, n_cols=1000)
         identity = OutputIdentity(
             process="orthorectify", products=(source,), grid=grid, options=Options(),
             terrain=ResolvedTerrain(height_m=0.0), trust="site", result_version=KERNEL_RESULT_VERSION,

@@ -45,14 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--agents", type=int, default=200, help="how many (default 200)")
     parser.add_argument("--tasks", type=int, default=20_000, help="how many (default 20000)")
     parser.add_argument("--sleep", type=float, default=1.0, metavar="S", help="seconds the kernel sleeps (default 1)")
+    parser.add_argument("--no-idle", action="store_true", help="the load alone, not what an idle agent costs")
 
 
 def cases(options: argparse.Namespace) -> Iterator[Case]:
     """An idle agent first, then the load."""
-    yield from _idle()
+    if not options.no_idle:
+        yield from _idle()
     with (
         tempfile.TemporaryDirectory(prefix="bench-load-") as scratch,
-        Stack(StackSpec(Path(scratch), agents=0, cloud_limit=0)) as stack,
+        Stack(StackSpec(Path(scratch), agents=0, cloud_limit=0, storage_in_memory=True)) as stack,
     ):
         connection = stack.azurite.connection_string
         # no slots yet: nothing is released while the tasks are made

@@ -51,6 +51,8 @@ class StackSpec:
         Loopback port of the HTTP door; a free one by default.
     site_store : Path, optional
         A folder that on-prem agents have as store "site", and where their images stay.
+    storage_in_memory : bool
+        The emulator keeps all of it in memory: for loads whose tables it could not write to disk every few seconds.
     worker, functions : mapping
         Further environment of workers and functions host (tests shorten intervals with it).
     worker_of : mapping
@@ -68,6 +70,7 @@ class StackSpec:
     host_lease_s: float = 60.0
     api_port: int | None = None
     site_store: Path | None = None
+    storage_in_memory: bool = False
     worker: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
     worker_of: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -86,7 +89,7 @@ class Stack:
         self._storage = ""
         self.logs = spec.folder / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
-        self.azurite = Azurite(spec.folder / "azurite")
+        self.azurite = Azurite(spec.folder / "azurite", in_memory=spec.storage_in_memory)
         self.broker = Broker(spec.folder / "broker")
         self.api_port = spec.api_port or free_ports(1)[0]
         self.api_url = f"http://127.0.0.1:{self.api_port}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Any
 
@@ -17,6 +18,15 @@ def traceparent_or_none(found: Any) -> str | None:
 
 TraceParent = Annotated[str | None, BeforeValidator(traceparent_or_none)]
 """``00-<trace id>-<parent span id>-<flags>``, or None."""
+
+
+def traceparent_in(message: str) -> str | None:
+    """What a message in JSON says of its trace, whatever else it is."""
+    try:
+        document = json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+    return traceparent_or_none(document.get("traceparent")) if isinstance(document, dict) else None
 
 
 def trace_id_of(traceparent: str | None) -> str | None:

@@ -6,13 +6,13 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import requests
 
 from orthocontracts.brokers import BrokerAddress
-from orthofunctions.adapters.account import Account, by_identity, by_key
+from orthofunctions.adapters.account import Account, by_identity, by_key, default_identity
 from orthofunctions.adapters.bell import MqttBell, SilentBell
 from orthofunctions.adapters.clock import SystemClock
 from orthofunctions.adapters.issuer import IssuerKeys
@@ -21,12 +21,16 @@ from orthofunctions.adapters.pem import as_file
 from orthofunctions.adapters.poster import PinnedPoster
 from orthofunctions.adapters.servers import Servers
 from orthofunctions.adapters.transport import new_session
+from orthofunctions.domain.exporting import wanted_exporters
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, Poster, SigningKeys
 from orthofunctions.settings import Settings
+from orthofunctions.telemetry import NoMeter, NoTracer, Telemetry
 from orthofunctions.usecases.callers import Callers
 from orthofunctions.usecases.rounds import Rounds
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class System:
     rounds: Rounds = field(default_factory=Rounds)
     issuer: SigningKeys | None = None
     callers: Callers = field(default_factory=Callers)
+    telemetry: Telemetry | None = None
 
     @property
     def poster(self) -> Poster:
@@ -50,6 +55,8 @@ class System:
         """Publish what waits for the broker, close connections."""
         if isinstance(self.ports.bell, MqttBell):
             self.ports.bell.close()
+        if self.telemetry is not None:
+            self.telemetry.close()
         self.session.close()
 
 
@@ -59,6 +66,7 @@ def build(settings: Settings) -> System:
     logging.getLogger("azure").setLevel(logging.WARNING)
     session = new_session()
     account = open_account(settings, session)
+    telemetry = open_telemetry(settings, os.environ)
     return System(
         settings=settings,
         ports=Ports(
@@ -70,12 +78,15 @@ def build(settings: Settings) -> System:
             clock=SystemClock(),
             remote=Servers(settings.hosts(), settings.product_buckets, settings.product_logins),
             pages=HttpPages(session),
+            tracer=NoTracer() if telemetry is None else telemetry.tracer,
+            meter=NoMeter() if telemetry is None else telemetry.meter,
         ),
         rules=settings.rules(),
         limits=settings.limits(),
         session=session,
         issuer=IssuerKeys(settings.oidc_issuer, session) if settings.oidc_issuer else None,
         callers=Callers(in_azure="WEBSITE_SITE_NAME" in os.environ),
+        telemetry=telemetry,
     )
 
 
@@ -85,6 +96,26 @@ def open_account(settings: Settings, session: requests.Session) -> Account:
         return by_identity(settings.storage_account, session)
     assert settings.storage is not None  # the settings see to it
     return by_key(settings.storage.get_secret_value(), session)
+
+
+def open_telemetry(settings: Settings, environ: Mapping[str, str]) -> Telemetry | None:
+    """What is sent where, as the environment says. None where it says nothing, and where it cannot be done: work goes
+    on without it, and the log says so."""
+    wanted = wanted_exporters(environ)
+    for wrong in wanted.wrong:
+        logger.warning("%s", wrong, extra={"action": "telemetry_off"})
+    if not wanted.any:
+        return None
+    try:
+        from orthofunctions.adapters.telemetry import OtelTelemetry  # noqa: PLC0415  # a tenth of a second
+
+        return OtelTelemetry(wanted, default_identity if settings.storage_account is not None else None)
+    except ModuleNotFoundError as error:
+        says = "telemetry is configured, and %s is not installed: install orthoburst[functions,telemetry]"
+        logger.warning(says, error.name, extra={"action": "telemetry_off"})
+    except Exception:
+        logger.exception("telemetry is configured, and cannot be started", extra={"action": "telemetry_off"})
+    return None
 
 
 _lock = threading.Lock()

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from orthofunctions.telemetry import Meter, NoMeter, NoTracer, Tracer
+
 Value = str | int | float | bool | datetime
 
 
@@ -130,6 +132,10 @@ class Queues(Protocol):
 
     def length(self, queue: str) -> int:
         """Approximate number of messages, hidden ones included; 0 where there is no such queue."""
+        ...
+
+    def oldest(self, queue: str) -> datetime | None:
+        """When the first of its messages that nobody has taken was put there. None where there is none, or no queue."""
         ...
 
     def drain(self, queue: str, limit: int) -> Sequence[str]:
@@ -322,3 +328,5 @@ class Ports:
     clock: Clock
     remote: Remote = field(default_factory=Nowhere)
     pages: Pages = field(default_factory=NoPages)
+    tracer: Tracer = field(default_factory=NoTracer)
+    meter: Meter = field(default_factory=NoMeter)

@@ -167,6 +167,7 @@ class MemoryBlobs:
 class MemoryMessage:
     body: str
     visible_at: datetime
+    sent_at: datetime
     dequeue_count: int = 0
 
 
@@ -183,9 +184,10 @@ class MemoryQueues:
         self.releases: list[str] = []
 
     def send(self, queue: str, body: str, *, visible_in_s: float = 0) -> None:
-        visible_at = self._clock.now() + timedelta(seconds=visible_in_s)
+        now = self._clock.now()
         with self._lock:
-            self._queues.setdefault(queue, []).append(MemoryMessage(body, visible_at))
+            message = MemoryMessage(body, now + timedelta(seconds=visible_in_s), sent_at=now)
+            self._queues.setdefault(queue, []).append(message)
 
     def send_release(self, queue: str, body: str) -> None:
         self.releases.append(body)
@@ -193,6 +195,10 @@ class MemoryQueues:
 
     def length(self, queue: str) -> int:
         return len(self._queues.get(queue, []))
+
+    def oldest(self, queue: str) -> datetime | None:
+        now = self._clock.now()
+        return next((one.sent_at for one in self._queues.get(queue, []) if one.visible_at <= now), None)
 
     def drain(self, queue: str, limit: int) -> Sequence[str]:
         with self._lock:

@@ -28,6 +28,13 @@ class Account:
     links: Links
 
 
+def default_identity() -> TokenCredential:
+    """The identity found here: managed identity, ``az login``, variables of the environment."""
+    from azure.identity import DefaultAzureCredential  # noqa: PLC0415  # slow to import, and mostly not needed
+
+    return DefaultAzureCredential()
+
+
 def by_key(connection_string: str, session: requests.Session) -> Account:
     """Raises ValueError where the connection string holds no account key."""
     return Account(
@@ -41,9 +48,7 @@ def by_key(connection_string: str, session: requests.Session) -> Account:
 def by_identity(blob_url: str, session: requests.Session, identity: TokenCredential | None = None) -> Account:
     """``blob_url`` is ``https://ACCOUNT.blob.core.windows.net``. Without an ``identity`` the one found here."""
     if identity is None:
-        from azure.identity import DefaultAzureCredential  # noqa: PLC0415  # slow to import, and mostly not needed
-
-        identity = DefaultAzureCredential()
+        identity = default_identity()
     queue_url, table_url = (blob_url.replace(".blob.", f".{one}.", 1) for one in ("queue", "table"))
     blobs = BlobServiceClient(blob_url, identity, **client_options(session))
     queues = QueueServiceClient(queue_url, identity, **client_options(session))

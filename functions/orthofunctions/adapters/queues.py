@@ -7,6 +7,7 @@ import binascii
 import contextlib
 import math
 from collections.abc import Sequence
+from datetime import datetime
 
 import requests
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
@@ -51,6 +52,12 @@ class AzureQueues:
             return self._queue(queue).get_queue_properties().approximate_message_count or 0
         except ResourceNotFoundError:
             return 0
+
+    def oldest(self, queue: str) -> datetime | None:
+        try:
+            return next((message.inserted_on for message in self._queue(queue).peek_messages(1)), None)
+        except ResourceNotFoundError:
+            return None
 
     def drain(self, queue: str, limit: int) -> Sequence[str]:
         bodies: list[str] = []

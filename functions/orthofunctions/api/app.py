@@ -17,6 +17,7 @@ from orthofunctions.api import (
     jobs,
     landing,
     loads,
+    metrics,
     operations,
     orders,
     page,
@@ -28,13 +29,14 @@ from orthofunctions.api import (
     stac,
 )
 from orthofunctions.api.answers import AnswerHeaders
+from orthofunctions.api.traces import CallersTrace
 from orthofunctions.bootstrap import System
 
 
 class _Api(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """Outside of everything, so that errors nobody expected have the headers too."""
-        return AnswerHeaders(super().build_middleware_stack())
+        return AnswerHeaders(CallersTrace(super().build_middleware_stack()))
 
 
 def create_app(system: Callable[[], System]) -> FastAPI:
@@ -66,6 +68,7 @@ def create_app(system: Callable[[], System]) -> FastAPI:
     app.include_router(stac.router)
     app.include_router(doors.router)
     app.include_router(loads.router)
+    app.include_router(metrics.router)
     app.include_router(orders.router)
     app.include_router(campaigns.router)
     return app

@@ -55,6 +55,7 @@ class CallbackRecord(Record):
     status: int | None = None  # HTTP status of the last answer
     error: str | None = None  # why the last attempt failed
     delivered_at: datetime | None = None
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,6 +97,7 @@ class JobRecord(Record):
     shared_with: str = ""  # groups, separated by commas
     replaces: str = ""  # jobs whose images of the same places it makes again, separated by commas
     keep_days: float | None = None
+    traceparent: str = ""  # of the span in which it was accepted: all that follows is its trace
     pinned: bool = False  # does not expire
     expiring: bool = False  # its results are being let go of: too late to pin it
 
@@ -211,6 +212,8 @@ class TaskRecord(Record):
     turn_at: datetime | None = None  # when its user's fair share comes to it
     fair_tag_s: float = 0.0
     campaign: str = ""  # works for it, and stands back for every user's task; "" from when a user wants its images too
+    traceparent: str = ""  # of the span in which it was planned
+    ready_at: datetime | None = None  # since when it waits again; before its first release it waits since its creation
     spec: str | None = None  # JSON of a job's only task, until its first release: that need not read the plan
 
     release: int = 0
@@ -229,6 +232,11 @@ class TaskRecord(Record):
     ended_at: datetime | None = None
     fault_kind: str | None = None
     fault_message: str | None = None
+
+    @property
+    def waits_since(self) -> datetime:
+        """When it could last have been released first."""
+        return self.ready_at or self.created_at
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from orthocontracts import names
 from orthocontracts.wire import NotUnderstoodError, read_message
 from orthofunctions.bootstrap import system
 from orthofunctions.domain.announced import Announced
+from orthofunctions.telemetry import going_on
 from orthofunctions.triggers.connection import STORAGE
 from orthofunctions.usecases.announced import take_announced
 from orthofunctions.usecases.keep import keep_for_operators
@@ -25,7 +26,8 @@ def announced(message: func.QueueMessage) -> None:
     except NotUnderstoodError as error:
         keep_for_operators(ports, names.QUEUE_ANNOUNCED, body, str(error))
         return
-    take_announced(ports, product, system().rules.neighbour_wait_s)
+    with going_on(product.traceparent):
+        take_announced(ports, product, system().rules.neighbour_wait_s)
 
 
 @blueprint.function_name("catalogues")

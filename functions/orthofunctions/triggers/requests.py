@@ -5,7 +5,9 @@ from __future__ import annotations
 import azure.functions as func
 
 from orthocontracts import names
+from orthocontracts.tracing import traceparent_in
 from orthofunctions.bootstrap import system
+from orthofunctions.telemetry import going_on
 from orthofunctions.triggers.connection import STORAGE
 from orthofunctions.usecases.batch_changes import carry_out
 from orthofunctions.usecases.batches import batch_in
@@ -30,4 +32,5 @@ def requests(message: func.QueueMessage) -> None:
     except RequestUnreadableError as error:
         keep_for_operators(here.ports, names.QUEUE_REQUESTS, body, f"{error.kind}: {error}")
         return
-    plan_request(here.ports, request, here.limits, here.rules)
+    with going_on(traceparent_in(body)):
+        plan_request(here.ports, request, here.limits, here.rules)

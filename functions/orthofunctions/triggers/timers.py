@@ -8,6 +8,7 @@ from orthofunctions.bootstrap import system
 from orthofunctions.usecases.backup import back_up
 from orthofunctions.usecases.campaign_feed import feed_campaigns
 from orthofunctions.usecases.expire_raw import expire_products
+from orthofunctions.usecases.gauges import read_gauges
 from orthofunctions.usecases.housekeeping import keep_house
 from orthofunctions.usecases.loads import note_loads
 from orthofunctions.usecases.redo import redo_with_precise_orbits
@@ -15,6 +16,9 @@ from orthofunctions.usecases.repair import repair
 from orthofunctions.usecases.sweep import sweep
 
 blueprint = func.Blueprint()
+
+FLUSH_S = 5.0
+"""For which the timer waits for a collector that does not answer."""
 
 
 @blueprint.function_name("round")
@@ -40,6 +44,16 @@ def run_repair(timer: func.TimerRequest) -> None:
 @blueprint.timer_trigger("timer", schedule="50 * * * * *")
 def run_loads(timer: func.TimerRequest) -> None:
     note_loads(system().ports, system().rules)
+
+
+@blueprint.function_name("telemetry")
+@blueprint.timer_trigger("timer", schedule="55 * * * * *")
+def run_telemetry(timer: func.TimerRequest) -> None:
+    """Gauges, where somebody is told of them."""
+    here = system()
+    if here.telemetry is not None:
+        here.ports.meter.show(read_gauges(here.ports, here.rules))
+        here.telemetry.flush(FLUSH_S)
 
 
 @blueprint.function_name("campaigns")

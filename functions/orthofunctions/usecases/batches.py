@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -22,6 +22,7 @@ from orthocontracts.states import JobState
 from orthofunctions.domain.batch_states import joined, letter_of
 from orthofunctions.domain.records import BatchRecord, JobRecord
 from orthofunctions.ports import BlobMissingError, Change, Ports, RowChangedError, RowExistsError
+from orthofunctions.telemetry import current_traceparent, going_on
 from orthofunctions.usecases.jobs import BusyRowError, announce, new_job, open_job
 from orthofunctions.usecases.owners import note_owner
 from orthofunctions.usecases.rows import MOST_CHANGES, load, parts, swap
@@ -98,14 +99,14 @@ def open_batch(ports: Ports, order: BatchOrder) -> BatchRecord:
     record = find_batch(ports, order.user, order.batch) or _new_batch(ports, order)
     if record.opened:
         return record
+    # a job's place in the batch shows in its time, so that they are listed in order
     jobs = [
-        # a job's place in the batch shows in its time, so that they are listed in order
-        (request, new_job(request, SOURCE, record.created_at + timedelta(microseconds=number)))
-        for number, request in enumerate(order.requests)
+        (request, record.created_at + timedelta(microseconds=number)) for number, request in enumerate(order.requests)
     ]
+    caller = current_traceparent()
     note_owner(ports, order.user, {group for request in order.requests for group in request.shared_with})
     with ThreadPoolExecutor(PARALLEL, "open") as pool:
-        list(pool.map(lambda some: _open_jobs(ports, some), parts(jobs, MOST_CHANGES)))
+        list(pool.map(lambda some: _open_jobs(ports, some, caller), parts(jobs, MOST_CHANGES)))
     try:
         return swap(ports.tables, record.changed(opened=True))
     except RowChangedError:  # another call did the same
@@ -134,15 +135,23 @@ def _there(ports: Ports, order: BatchOrder) -> BatchRecord:
     return record
 
 
-def _open_jobs(ports: Ports, some: Sequence[tuple[Request, JobRecord]]) -> None:
-    """Rows of one partition, its user's: all at once, or where one is there already one by one."""
-    try:
-        ports.tables.transact(JobRecord.TABLE, [Change("insert", job.to_row()) for _, job in some])
-    except RowExistsError:
-        for request, _ in some:
-            open_job(ports, request, SOURCE)
-    for _, job in some:
-        announce(ports, job.job_id, "accepted")
+def _open_jobs(ports: Ports, some: Sequence[tuple[Request, datetime]], caller: str) -> None:
+    """Rows of one partition, its user's: all at once, or where one is there already one by one.
+
+    Each job is a trace of its own, unless whoever called has one that they go on with.
+    """
+    jobs = []
+    with going_on(caller):
+        for request, created_at in some:
+            about = {"job": _job_id(request), "door": SOURCE, "process": request.process}
+            with ports.tracer.span("accept", **about) as traceparent:
+                jobs.append(new_job(request, SOURCE, created_at, traceparent))
+        try:
+            ports.tables.transact(JobRecord.TABLE, [Change("insert", job.to_row()) for job in jobs])
+        except RowExistsError:
+            jobs = [open_job(ports, request, SOURCE) for request, _ in some]
+    for job in jobs:
+        announce(ports, job, "accepted")
 
 
 def _job_id(request: Request) -> str:

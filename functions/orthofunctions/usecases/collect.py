@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Collection
 from datetime import timedelta
 
 from orthocontracts import names
@@ -21,12 +22,14 @@ from orthofunctions.domain.callbacks import CallbackKind
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, RowChangedError
+from orthofunctions.telemetry import About
 from orthofunctions.usecases.commit import BAD_DELIVERY, adopt, commit
 from orthofunctions.usecases.digests import Outcome, fail_digest, outcomes
 from orthofunctions.usecases.events import tell_task
+from orthofunctions.usecases.figures import measure_run
 from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.keep import keep_for_operators
-from orthofunctions.usecases.learning import note_run, note_startup
+from orthofunctions.usecases.learning import machine_of, note_run, note_startup
 from orthofunctions.usecases.plans import PlanLostError, planned_task
 from orthofunctions.usecases.rows import load, release_key, swap
 from orthofunctions.usecases.seals import is_sealed
@@ -67,17 +70,35 @@ def collect(ports: Ports, rules: Rules, body: str) -> None:
     if not is_sealed(ports, report):
         _refuse(report, "it does not carry its ticket's token")
         return
+    task = load_task(ports, job_of_task(report.task_id), report.task_id)
+    if task is None:
+        keep_for_operators(ports, names.QUEUE_RESULTS, body, "there is no such task")
+        return
+    about: dict[str, About] = {
+        "job": task.job_id,
+        "task": task.task_id,
+        "release": report.release,
+        "delivery": report.delivery,
+        "pool": report.pool,
+        "agent": report.agent,
+        "report": report.kind,
+    }
+    with ports.tracer.span("collect", report.traceparent or task.traceparent, **about):
+        _take_in(ports, rules, report, task)
+
+
+def _take_in(ports: Ports, rules: Rules, report: Report, found: TaskRecord) -> None:
     handle = {"started": _started, "returned": _returned, "finished": _finished, "lost": _lost}[report.kind]
+    task: TaskRecord | None = found
     for _ in range(10):
-        task = load_task(ports, job_of_task(report.task_id), report.task_id)
-        if task is None:
-            keep_for_operators(ports, names.QUEUE_RESULTS, body, "there is no such task")
+        if task is None:  # it has expired just now
             return
         if report.release > task.release:
             _refuse(report, f"the task's last release is {task.release}")
             return
         if handle(ports, rules, report, task):
             return
+        task = load_task(ports, task.job_id, task.task_id)
     raise RowChangedError(f"task {report.task_id} kept changing while its report was read")
 
 
@@ -119,6 +140,9 @@ def _started(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bo
     if task.started_at is None and (job := find_job(ports, task.user, task.job_id)) is not None:
         tell_subscriber(ports, job, CallbackKind.IN_PROGRESS)
     logger.info("started on %s", report.agent, extra=log_fields("started", changed))
+    if not running and task.released_at is not None:
+        waited_s = (task.released_at - task.waits_since).total_seconds()
+        ports.meter.record("orthoburst.task.wait", max(0.0, waited_s), "s", pool=report.pool)
     tell_task(ports, changed)
     return True
 
@@ -141,7 +165,8 @@ def _stop_useless(ports: Ports, report: Report, task: TaskRecord) -> None:
     """Stop a worker that began on a release which has ended."""
     if task.state.is_final or report.release < task.release or task.state is TaskState.PENDING:
         ports.blobs.delete(names.ticket_container(report.pool), names.ticket_blob(report.task_id, report.release))
-        control = Control(action="cancel", task_id=report.task_id, release=report.release)
+        traceparent = report.traceparent or task.traceparent
+        control = Control(action="cancel", task_id=report.task_id, release=report.release, traceparent=traceparent)
         ports.bell.publish(names.topic_control(report.agent), control.to_json())
 
 
@@ -185,7 +210,7 @@ def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
             faults[verdict.digest] = verdict.fault or Fault(kind=BAD_DELIVERY, message="neither files nor a reason")
     wanted = still_open(ports, task, planned.digests)
     if not wanted:
-        _learn(ports, report, task, well=True)
+        _learn(ports, report, task, well=True, refused=faults)
         return settle(ports, task.job_id, task.task_id, planned.digests, fault=_first(faults), reporter=report.agent)
     if not is_current(report, task):
         return True
@@ -196,19 +221,21 @@ def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
             fail_digest(ports, task.task_id, digest, fault)
     again = [digest for digest in wanted if not faults[digest].permanent]
     if again:
-        _learn(ports, report, task, well=False)
+        _learn(ports, report, task, well=False, refused=faults)
         blameless = all(faults[digest].kind in SILENT_STORAGE for digest in again)
         return requeue(ports, rules, task, fault=faults[again[0]], failures=0 if blameless else 1, put_off=blameless)
     return settle(ports, task.job_id, task.task_id, planned.digests, fault=faults[wanted[0]], reporter=report.agent)
 
 
-def _learn(ports: Ports, report: Report, task: TaskRecord, *, well: bool) -> None:
+def _learn(ports: Ports, report: Report, task: TaskRecord, *, well: bool, refused: Collection[str]) -> None:
     """Keep how long the run took, or that it failed. What failed for good, on a bad product, teaches nothing."""
     if not is_current(report, task):
         return
     spec = load_site(ports).pool(task.pool)
     if spec is not None:
-        note_run(ports, task, spec, ports.clock.now(), well=well)
+        now = ports.clock.now()
+        note_run(ports, task, spec, now, well=well)
+        measure_run(ports, report, task, machine_of(spec), now, well=well, refused=refused)
 
 
 def still_open(ports: Ports, task: TaskRecord, digests: tuple[str, ...]) -> list[str]:

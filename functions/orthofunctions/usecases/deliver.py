@@ -23,6 +23,7 @@ from orthofunctions.domain.callbacks import (
 )
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import NotToldError, Ports, Poster, RowChangedError
+from orthofunctions.telemetry import About
 from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.rows import load, swap
@@ -64,10 +65,12 @@ def deliver(ports: Ports, poster: Poster, body: str, document_of: DocumentOf) ->
         record = swap(ports.tables, record.changed(attempts=tried, next_at=now + wait_after(tried)))
     except RowChangedError:
         return  # another message is at it
-    _try(ports, poster, record, document_of)
+    about: dict[str, About] = {"job": record.job_id, "kind": str(record.kind), "attempt": record.attempts}
+    with ports.tracer.span("callback", record.traceparent, **about) as traceparent:
+        _try(ports, poster, record, document_of, traceparent)
 
 
-def _try(ports: Ports, poster: Poster, record: CallbackRecord, document_of: DocumentOf) -> None:
+def _try(ports: Ports, poster: Poster, record: CallbackRecord, document_of: DocumentOf, traceparent: str) -> None:
     about = {"job": record.job_id, "kind": str(record.kind), "attempt": record.attempts}
     job = find_job(ports, record.user, record.job_id)
     if job is None:
@@ -82,6 +85,8 @@ def _try(ports: Ports, poster: Poster, record: CallbackRecord, document_of: Docu
         "Orthoburst-Event": str(record.kind),
         SIGNATURE_HEADER: signature(secret_of(ports, record.user).in_force(at), at, document),
     }
+    if traceparent:
+        headers["traceparent"] = traceparent
     status, error = None, None
     try:
         status = poster.post(record.uri, headers, document)

@@ -94,7 +94,10 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
     advance_clock(ports, site.settings, tags_s, slots, users | working)
     n_waiting = len(waiting) - len(released) + behind.n_waiting
     _signal(ports, rules, site, states, [*released, *in_background], n_waiting=n_waiting)
-    return len(released) + len(in_background)
+    n_released = len(released) + len(in_background)
+    if n_released:  # one comes every five seconds: those that find nothing to do are not worth a span
+        ports.tracer.past("round", "", now, ports.clock.now(), released=n_released, waiting=n_waiting)
+    return n_released
 
 
 def candidates_of_version(

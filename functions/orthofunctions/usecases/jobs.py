@@ -20,7 +20,7 @@ class BusyRowError(Exception):
     """A row that others changed each time we tried. The message that asked for it comes again later."""
 
 
-def new_job(request: Request, source: str, created_at: datetime) -> JobRecord:
+def new_job(request: Request, source: str, created_at: datetime, traceparent: str = "") -> JobRecord:
     """The row of a request's job as it begins."""
     asked = request.asked or Asked(process=request.process)
     return JobRecord(
@@ -34,6 +34,7 @@ def new_job(request: Request, source: str, created_at: datetime) -> JobRecord:
         order=request.ordered.order_id if request.ordered else None,
         shared_with=",".join(request.shared_with),
         replaces=",".join(request.replaces),
+        traceparent=traceparent,
         keep_days=request.keep_days,
         response=asked.response,
         transmission=asked.transmission,
@@ -44,18 +45,20 @@ def new_job(request: Request, source: str, created_at: datetime) -> JobRecord:
 
 def open_job(ports: Ports, request: Request, source: str, created_at: datetime | None = None) -> JobRecord:
     """The row of a request's job, made where it is not there yet; by default it is created now."""
-    job = new_job(request, source, created_at or ports.clock.now())
-    if (there := find_job(ports, job.user, job.job_id)) is not None:
+    job_id = job_id_of(request.user, request.request_id)
+    if (there := find_job(ports, request.user, job_id)) is not None:
         return there
-    note_owner(ports, job.user, request.shared_with)
-    try:
-        row = ports.tables.insert(JobRecord.TABLE, job.to_row())
-    except RowExistsError:
-        there = find_job(ports, job.user, job.job_id)
-        if there is None:
-            raise BusyRowError(f"job {job.job_id}") from None
-        return there
-    return job.changed(etag=row.etag)
+    with ports.tracer.span("accept", job=job_id, door=source, process=request.process) as traceparent:
+        job = new_job(request, source, created_at or ports.clock.now(), traceparent)
+        note_owner(ports, job.user, request.shared_with)
+        try:
+            row = ports.tables.insert(JobRecord.TABLE, job.to_row())
+        except RowExistsError:
+            there = find_job(ports, job.user, job.job_id)
+            if there is None:
+                raise BusyRowError(f"job {job.job_id}") from None
+            return there
+        return job.changed(etag=row.etag)
 
 
 def find_job(ports: Ports, user: str, job_id: str) -> JobRecord | None:
@@ -81,7 +84,7 @@ def change_job(ports: Ports, job: JobRecord, change: Callable[[JobRecord], JobRe
     raise BusyRowError(f"job {job.job_id}")
 
 
-def announce(ports: Ports, job_id: str, state: str) -> None:
+def announce(ports: Ports, job: JobRecord, state: str) -> None:
     """Tell whoever watches. Best effort."""
-    event = JobEvent(job_id=job_id, state=state, at=ports.clock.now())
-    ports.bell.publish(names.topic_job_events(job_id), event.to_json())
+    event = JobEvent(job_id=job.job_id, state=state, at=ports.clock.now(), traceparent=job.traceparent)
+    ports.bell.publish(names.topic_job_events(job.job_id), event.to_json())

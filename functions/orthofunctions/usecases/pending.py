@@ -118,11 +118,12 @@ class Backlog:
 
     n: int
     oldest: datetime | None
+    n_of_campaigns: int = 0
 
 
 def backlog(ports: Ports, result_versions: Iterable[int]) -> Backlog:
     """Tasks that wait for a decision, those that back off included; beyond `MOST_COUNTED` no more are looked at."""
-    n, oldest = 0, None
+    n, n_of_campaigns, oldest = 0, 0, None
     for part in (part for version in result_versions for part in waiting(version)):
         rows = ports.tables.query(
             names.TABLE_PENDING,
@@ -134,7 +135,8 @@ def backlog(ports: Ports, result_versions: Iterable[int]) -> Backlog:
             since = row.values["created_at"]
             assert isinstance(since, datetime)
             n, oldest = n + 1, since if oldest is None else min(oldest, since)
-    return Backlog(min(MOST_COUNTED, n), oldest)
+            n_of_campaigns += bool(row.values.get("campaign"))
+    return Backlog(min(MOST_COUNTED, n), oldest, n_of_campaigns)
 
 
 def current_tasks(ports: Ports, of_a_job: Sequence[Candidate], now: datetime) -> dict[str, TaskRecord]:

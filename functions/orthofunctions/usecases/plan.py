@@ -27,6 +27,7 @@ from orthofunctions.domain.rules import Rules
 from orthofunctions.domain.shares import Turn
 from orthofunctions.domain.urgency import hastened
 from orthofunctions.ports import BlobMissingError, Ports, RowChangedError, RowExistsError
+from orthofunctions.telemetry import current_traceparent
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.claims import settle_output
@@ -67,6 +68,11 @@ def _planned(ports: Ports, request: Request, limits: Limits, rules: Rules) -> Jo
         return cancel_job(ports, job.user, job.job_id) or job
     if job.planned:
         return settle_job(ports, job)
+    with ports.tracer.span("plan", job.traceparent, job=job.job_id, process=request.process):
+        return _plan(ports, job, request, limits, rules)
+
+
+def _plan(ports: Ports, job: JobRecord, request: Request, limits: Limits, rules: Rules) -> JobRecord:
     try:
         plan = _plan_once(ports, job, request, limits)
     except NotHereError as error:
@@ -77,10 +83,8 @@ def _planned(ports: Ports, request: Request, limits: Limits, rules: Rules) -> Jo
     await_precise_orbits(ports, plan)
     n_tasks = carry_out(ports, job, plan, rules)
     job = note_planned(ports, job, plan)
-    logger.info(
-        "%d outputs, %d new tasks", len(plan.outputs), n_tasks, extra={"action": "planned", "job_id": job.job_id}
-    )
-    announce(ports, job.job_id, "planned")
+    logger.info("%d outputs, %d new tasks", len(plan.outputs), n_tasks, extra={"action": "planned", "job": job.job_id})
+    announce(ports, job, "planned")
     if job.cancelled:
         # cancelled while we planned: whoever did it could not see all we have made since
         return cancel_job(ports, job.user, job.job_id) or job
@@ -90,7 +94,7 @@ def _planned(ports: Ports, request: Request, limits: Limits, rules: Rules) -> Jo
 
 
 def _failed(ports: Ports, job: JobRecord, fault: Fault) -> JobRecord:
-    extra = {"action": "plan_failed", "job_id": job.job_id, "kind": fault.kind}
+    extra = {"action": "plan_failed", "job": job.job_id, "kind": fault.kind}
     logger.warning("cannot plan: %s", fault.message, extra=extra)
     return fail_job(ports, job, fault)
 
@@ -208,7 +212,7 @@ def carry_out(
     ]
     for task in _background(ports, plan, tasks) if plan.request.campaign else _with_turns(ports, job.user, tasks):
         again = task.changed(release=releases(task.task_id), makes_all=False) if releases else task
-        _make_task(ports, again)
+        _make_task(ports, again.changed(traceparent=current_traceparent() or job.traceparent))
         made += 1
     return made
 
@@ -313,4 +317,4 @@ def _make_task(ports: Ports, task: TaskRecord) -> None:
     try:
         ports.tables.insert(TaskRecord.TABLE, task.to_row())
     except RowExistsError:
-        logger.info("made meanwhile", extra={"action": "task_exists", "job_id": task.job_id, "task_id": task.task_id})
+        logger.info("made meanwhile", extra={"action": "task_exists", "job": task.job_id, "task": task.task_id})

@@ -140,7 +140,7 @@ def _replay(ports: Ports, rules: Rules, job_id: str) -> tuple[int, int, int] | N
         return 0, 0, 0  # it has expired since
     except ValidationError as error:
         logger.error(  # noqa: TRY400 (the trace says nothing more)
-            "the plan of %s cannot be read: %s", job_id, error, extra={"action": "plan_unreadable", "job_id": job_id}
+            "the plan of %s cannot be read: %s", job_id, error, extra={"action": "plan_unreadable", "job": job_id}
         )
         return None
     there = find_job(ports, plan.request.user, job_id)

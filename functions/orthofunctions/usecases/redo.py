@@ -71,7 +71,7 @@ def _row_of(ports: Ports, plan: Plan) -> tuple[RedoRecord, RedoDayRecord] | None
         folder = site.orbits
     if folder is None:
         logger.warning("no folder of orbit files is known: see orbits in settings/default_order.json",
-                       extra={"action": "redo_nowhere", "job_id": plan.job_id})  # fmt: skip
+                       extra={"action": "redo_nowhere", "job": plan.job_id})  # fmt: skip
         return None
     return row_of(plan, folder.rstrip("/"), ports.clock.now())
 
@@ -152,7 +152,7 @@ class _Look:
         if order is not None and is_wanted:
             request = precise_request(order, row.request_id, row.products, row.tiles, orbit.path, row.job_id)
             job = submit(self._ports, request, "order")
-            about = {"action": "redo_asked", "job_id": job.job_id}
+            about = {"action": "redo_asked", "job": job.job_id}
             logger.info("%s is made again with %s", ", ".join(row.products), orbit.path, extra=about)
         self._ports.tables.delete(RedoRecord.TABLE, row.day, row.key)
         return is_wanted

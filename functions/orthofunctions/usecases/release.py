@@ -29,6 +29,7 @@ from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Change, Ports, RowChangedError
+from orthofunctions.telemetry import About
 from orthofunctions.usecases.collect import still_open
 from orthofunctions.usecases.events import tell_task
 from orthofunctions.usecases.inputs import InputMissingError, InputReplacedError, Known, input_files
@@ -190,17 +191,28 @@ def _turned_released(ports: Ports, lease: RoundLease, prepared: Sequence[_Prepar
 
 
 def _send(ports: Ports, lease: RoundLease, prepared: _Prepared) -> None:
+    """In the task's trace: the round, and its threads, are everybody's."""
     ticket, released = prepared.ticket, prepared.released
     blob = names.ticket_blob(released.task_id, ticket.release)
-    lease.keep()
-    ports.blobs.write(names.ticket_container(ticket.pool), blob, ticket.to_json().encode())
-    lease.keep()
-    message = Release(task_id=released.task_id, release=ticket.release)
-    ports.queues.send_release(names.pool_queue(ticket.pool, released.result_version), message.to_json())
-    logger.info(
-        "%s", prepared.chosen.decision.sentence, extra={**log_fields("released", released), "pool": ticket.pool}
+    about: dict[str, About] = {
+        "job": released.job_id,
+        "task": released.task_id,
+        "release": ticket.release,
+        "pool": ticket.pool,
+    }
+    ports.tracer.past(
+        "wait", released.traceparent, prepared.chosen.task.waits_since, prepared.active.released_at, **about
     )
-    tell_task(ports, released)
+    with ports.tracer.span("release", released.traceparent, **about) as traceparent:
+        lease.keep()
+        ports.blobs.write(names.ticket_container(ticket.pool), blob, ticket.to_json().encode())
+        lease.keep()
+        message = Release(task_id=released.task_id, release=ticket.release, traceparent=traceparent)
+        ports.queues.send_release(names.pool_queue(ticket.pool, released.result_version), message.to_json())
+        logger.info(
+            "%s", prepared.chosen.decision.sentence, extra={**log_fields("released", released), "pool": ticket.pool}
+        )
+        tell_task(ports, released)
 
 
 def _as_released(task: TaskRecord, decision: Decision, ticket: Ticket, now: datetime) -> TaskRecord:

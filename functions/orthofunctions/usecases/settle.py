@@ -61,6 +61,7 @@ def _settle(ports: Ports, job: JobRecord) -> JobRecord:
                 tell_subscriber(ports, job, CallbackKind.IN_PROGRESS)
             return job
         logger.info("job %s", job.final_state, extra={"action": "settled", "job": job.job_id})
+        ports.meter.count("orthoburst.jobs.ended", state=job.final_state)
     if job.settled or job.final is None:
         return job
     tell_subscriber(ports, job, kind_of(job.final))
@@ -78,7 +79,7 @@ def fail_job(ports: Ports, job: JobRecord, fault: Fault) -> JobRecord:
             else now.changed(planned=True, fault_kind=fault.kind, fault_message=fault.message)
         ),
     )
-    announce(ports, failed.job_id, "failed")
+    announce(ports, failed, "failed")
     return settle_job(ports, failed)
 
 

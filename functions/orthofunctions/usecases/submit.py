@@ -36,19 +36,22 @@ def submit(ports: Ports, request: Request, source: str, *, inline_bytes: int = M
         Requests larger than this travel as a blob and are named in the message.
     """
     job = open_job(ports, request, source)
-    send(ports, request, job.job_id, inline_bytes=inline_bytes)
-    announce(ports, job.job_id, "accepted")
+    send(ports, request, job.job_id, inline_bytes=inline_bytes, traceparent=job.traceparent)
+    announce(ports, job, "accepted")
     return job
 
 
-def send(ports: Ports, request: Request, job_id: str, *, inline_bytes: int = MAX_QUEUE_BYTES) -> None:
+def send(
+    ports: Ports, request: Request, job_id: str, *, inline_bytes: int = MAX_QUEUE_BYTES, traceparent: str = ""
+) -> None:
     """Have a request planned: from here on its products do not expire. A message too many does no harm."""
     need(ports, request.user, job_id, request.products)
-    envelope = RequestEnvelope(request=request).to_json()
+    envelope = RequestEnvelope(request=request, traceparent=traceparent).to_json()
     if len(envelope.encode()) > inline_bytes:
         # always the same bytes for the same job, so whoever writes first is right
         ports.blobs.create(names.CONTAINER_REQUESTS, f"{job_id}.json", request.to_json().encode())
-        envelope = RequestEnvelope(blob=f"{names.CONTAINER_REQUESTS}/{job_id}.json").to_json()
+        blob = f"{names.CONTAINER_REQUESTS}/{job_id}.json"
+        envelope = RequestEnvelope(blob=blob, traceparent=traceparent).to_json()
     ports.queues.send(names.QUEUE_REQUESTS, envelope)
 
 

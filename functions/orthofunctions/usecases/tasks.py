@@ -74,9 +74,12 @@ def requeue(
     tried = failures > 0 or counted.silences > task.silences
     if tried and used_up(counted, rules):
         return give_up(ports, counted, fault)
+    now = ports.clock.now()
+    later = not_before(counted, rules, now) if tried or put_off else None
     pending = counted.changed(
         state=move(task.task_id, task.state, TaskState.PENDING),
-        not_before=not_before(counted, rules, ports.clock.now()) if tried or put_off else None,
+        not_before=later,
+        ready_at=later or now,
         fault_kind=fault.kind,
         fault_message=fault.message,
     )
@@ -86,6 +89,7 @@ def requeue(
     except RowChangedError:
         return False
     logger.info("waits again: %s", fault.message, extra=log_fields("requeued", pending))
+    ports.meter.count("orthoburst.task.retries", pool=task.pool or "none", reason=fault.kind)
     if stop_agent:
         tell_agent_to_stop(ports, task)
     end_release(ports, task)
@@ -165,6 +169,7 @@ def end_task(
     except RowChangedError:
         return False
     logger.info("task %s", ended.state, extra=log_fields("ended", ended))
+    ports.meter.count("orthoburst.task.ends", pool=task.pool or "none", outcome=str(ended.state))
     if task.state in UNDER_RELEASE and task.agent != reporter:
         tell_agent_to_stop(ports, task)
     end_release(ports, ended)

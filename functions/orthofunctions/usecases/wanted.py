@@ -54,7 +54,7 @@ def wait_for(ports: Ports, job: JobRecord, request: Request, missing: Iterable[s
             return fault
         _ask_for(ports, state, rules)
     said = ",".join(waits_for)
-    logger.info("waits for %s", said, extra={"action": "waits_for_products", "job_id": job.job_id})
+    logger.info("waits for %s", said, extra={"action": "waits_for_products", "job": job.job_id})
     return change_job(ports, job, lambda now: None if now.waits_for == said else now.changed(waits_for=said))
 
 

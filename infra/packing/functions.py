@@ -26,7 +26,7 @@ from packing.lock import ROOT, LockError, part_for, read_lock
 PYTHON = (3, 11)
 """Of the function app: ``linuxFxVersion`` and this must agree, compiled packages fit one version only."""
 PLATFORM = "x86_64-manylinux_2_28"
-EXTRAS = ("functions", "identity")
+EXTRAS = ("functions", "identity", "telemetry")
 WITHOUT = ("aiohttp",)
 """The asynchronous half of Azure's clients, which the agent uses; importing it takes a tenth of a second."""
 FILES = ("function_app.py", "host.json")

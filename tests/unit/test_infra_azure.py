@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.identity import ManagedIdentityCredential
+from azure.monitor.opentelemetry.exporter import AzureMonitorLogExporter
 from azurefunctions.extensions.bindings.blob import utils
 
 from bicepfiles.check import problems, templates
@@ -18,6 +21,8 @@ from bicepfiles.variants import FOLDER, deployed, given, variants
 from orthoagent.settings import Settings as WorkerSettings
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthofunctions.adapters.telemetry_exporters import IDENTITY, QUIET
+from orthofunctions.domain.exporting import SIGNALS, wanted_exporters
 from orthofunctions.settings import Settings
 from orthofunctions.triggers.connection import STORAGE
 
@@ -155,6 +160,24 @@ def test_the_functions_reach_storage_and_secrets_without_a_key(
     for name, secret in given("prod")["functionsSecrets"].items():
         reference = rf"@Microsoft\.KeyVault\(SecretUri=<.*/{vault}>\.properties\.vaultUrisecrets/{secret}/\)"
         assert re.fullmatch(reference, settings[name])
+
+
+def test_the_functions_send_what_they_log_by_their_identity_and_once(
+    prod: list[Deployed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its fields, themselves: of what it is told of them the host passes on warnings only."""
+    settings = of_type(prod, "sites/config")[0].body["properties"]
+    assert settings["AzureFunctionsJobHost__logging__logLevel__Function"] == "Warning"
+    connection = {"APPLICATIONINSIGHTS_CONNECTION_STRING": f"InstrumentationKey={uuid.uuid4()}"}
+    assert "ConnectionString" in settings["APPLICATIONINSIGHTS_CONNECTION_STRING"]
+    assert wanted_exporters(settings | connection).azure == set(SIGNALS)
+    monkeypatch.setenv(IDENTITY, settings[IDENTITY])
+    for name in QUIET:
+        monkeypatch.setenv(name, "true")
+    exporter = AzureMonitorLogExporter(
+        connection_string=connection["APPLICATIONINSIGHTS_CONNECTION_STRING"], disable_offline_storage=True
+    )
+    assert isinstance(exporter._credential, ManagedIdentityCredential)
 
 
 def test_a_container_comes_for_every_message_and_serves_one_slot(prod: list[Deployed]) -> None:

@@ -1,16 +1,19 @@
-"""The alerts of infra/azure find the lines that the functions log, by running the functions."""
+"""The alerts of infra/azure find what the functions send: they are run, and send it as they do to Azure Monitor."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from bicepfiles.variants import FOLDER, variants
+from fakes.otlp import collecting
 from fakes.world import RULES, World
 from orthoagent.status import StatusBoard
 from orthocontracts import names
+from orthofunctions.adapters.telemetry import OtelTelemetry
+from orthofunctions.domain.exporting import Wanted
 from orthofunctions.usecases.capacity import note_status
 from orthofunctions.usecases.loads import note_loads
 from orthofunctions.usecases.poison import reconcile_poison
@@ -25,22 +28,23 @@ QUERIES = {
 OLDEST_S = 7200
 
 
-def found(alert: str, lines: list[str]) -> list[str]:
-    """The lines that a query of ours finds: ``startswith``, then ``parse`` and comparisons."""
-    query = QUERIES[alert]
-    lines = [line for line in lines if line.startswith(tuple(re.findall(r'startswith "([^"]+)"', query)))]
-    parse = re.search(
-        r'parse Message with "(.+)" waiting:long "(.+)" oldest_s:long "(.+)" \* '
-        r"\| where waiting > 0 and oldest_s > (\d+)$",
-        query,
-    )
-    if parse is None:
-        assert "parse" not in query
-        return lines
-    before, between, after, limit = parse.groups()
-    matches = [re.fullmatch(f"{before}([0-9]+){between}([0-9]+){after}.*", line) for line in lines]
-    assert all(matches), "a line is not as the query takes it apart"
-    return [one[0] for one in matches if one and int(one[1]) > 0 and int(one[2]) > int(limit)]
+Properties = dict[str, str]
+Logged = Callable[[Callable[[], object]], list[Properties]]
+
+
+def found(alert: str, lines: list[Properties]) -> list[Properties]:
+    """Those that a query of ours finds: it names actions, and may compare numbers."""
+    table, *conditions = QUERIES[alert].split(" | where ")
+    assert table == "AppTraces"
+    for condition in (one for several in conditions for one in several.split(" and ")):
+        if one_of := re.fullmatch(r'tostring\(Properties\.action\) (?:==|in) \(?((?:"\w+"(?:, )?)+)\)?', condition):
+            actions = re.findall(r"\w+", one_of[1])
+            lines = [line for line in lines if line.get("action") in actions]
+        elif above := re.fullmatch(r"toint\(Properties\.(\w+)\) > (\d+)", condition):
+            lines = [line for line in lines if int(line[above[1]]) > int(above[2])]
+        else:
+            raise AssertionError(f"what is {condition}?")
+    return lines
 
 
 @pytest.fixture
@@ -49,18 +53,23 @@ def world() -> World:
 
 
 @pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture) -> Callable[[Callable[[], object]], list[str]]:
-    caplog.set_level("INFO")
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
+    """What arrives in table ``AppTraces`` of what a step logs."""
+    with collecting() as server:
+        key = "00000000-0000-0000-0000-0000feedbeef"
+        where = f"InstrumentationKey={key};IngestionEndpoint={server.url}/"
+        monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", where)
+        telemetry = OtelTelemetry(Wanted(azure=frozenset({"logs"})))
 
-    def lines(step: Callable[[], object]) -> list[str]:
-        caplog.clear()
-        step()
-        return [record.getMessage() for record in caplog.records]
+        def lines(step: Callable[[], object]) -> list[Properties]:
+            server.items.clear()
+            step()
+            assert telemetry.flush(20)
+            data = [item["data"] for item in server.items]
+            return [one["baseData"]["properties"] for one in data if one["baseType"] == "MessageData"]
 
-    return lines
-
-
-Logged = Callable[[Callable[[], object]], list[str]]
+        yield lines
+        telemetry.close()
 
 
 def test_a_calm_minute_alerts_nobody_and_breaks_the_silence(world: World, logged: Logged) -> None:

@@ -29,16 +29,19 @@ def test_only_a_person_starts_it_and_nothing_is_changed_unasked(job: dict[str, A
     document = yaml.safe_load(TEXT)
     assert list(document[True]) == ["workflow_dispatch"]  # YAML 1.1 takes the key "on" for a truth
     inputs = document[True]["workflow_dispatch"]["inputs"]
-    assert (inputs["deploy"]["default"], inputs["uploads"]["default"]) == (False, False)
-    changing = [step for step in job["steps"] if "group create" in step.get("run", "")]
-    assert len(changing) == 2
+    assert {name: inputs[name]["default"] for name in ("deploy", "functions", "image", "uploads")} == {
+        "deploy": False, "functions": False, "image": "", "uploads": False,
+    }  # fmt: skip
+    changes = ("group create", "config-zip", "acr build")
+    changing = [step for step in job["steps"] if any(one in step.get("run", "") for one in changes)]
+    assert len(changing) == 4
     assert all(step["if"].startswith("inputs.deploy") for step in changing)
     assert job["environment"] == "${{ inputs.environment }}"
 
 
 def test_it_compiles_and_shows_before_it_changes(job: dict[str, Any]) -> None:
     order = [next(number for number, one in enumerate(steps(job)) if word in one) for word in (
-        "bicep build", "azure/login", "what-if", "group create", "keys list",
+        "bicep build", "azure/login", "what-if", "group create", "config-zip", "acr build", "keys list",
     )]  # fmt: skip
     assert order == sorted(order)
 
@@ -63,6 +66,18 @@ def test_it_gives_every_variable_that_the_parameter_files_read(job: dict[str, An
                 read_.add(node.arguments[0].value)
     assert {name for name in job["env"] if name.startswith("ORTHOBURST_")} == read_
     assert read_ <= set(re.findall(r"\bORTHOBURST_[A-Z_]+", README))
+
+
+@pytest.mark.parametrize("text", [TEXT, README], ids=["workflow", "README"])
+def test_package_and_image_are_built_from_what_is_there_and_published_as_what_is_built(text: str) -> None:
+    top = FOLDER.parents[1]
+    built = text.index("infra/functions/package") < text.index("--src dist/functions.zip")
+    assert built, "it is built before it is published"
+    assert (top / "infra" / "functions" / "package").is_file()
+    (file,) = re.findall(r"acr build .*(?:-f|--file) (\S+) \.", text)
+    assert (top / file).is_file(), file
+    (image,) = set(re.findall(r"(?:-t |--image \"?)([\w-]+):", text))
+    assert image in (top / file).read_text()
 
 
 @pytest.mark.parametrize("text", [TEXT, README], ids=["workflow", "README"])

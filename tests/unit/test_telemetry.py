@@ -305,6 +305,10 @@ class TestTrouble:
 
 class TestAzureMonitor:
     @pytest.fixture
+    def before(self) -> set[threading.Thread]:
+        return set(threading.enumerate())
+
+    @pytest.fixture
     def azure(self, collector: Collector, monkeypatch: pytest.MonkeyPatch) -> Iterator[OtelTelemetry]:
         string = f"InstrumentationKey={KEY};IngestionEndpoint={collector.url}/;LiveEndpoint={collector.url}/"
         monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", string)
@@ -312,7 +316,9 @@ class TestAzureMonitor:
         yield telemetry
         telemetry.close()
 
-    def test_lines_arrive_with_their_action(self, azure: OtelTelemetry, collector: Collector) -> None:
+    def test_lines_arrive_with_their_action(
+        self, before: set[threading.Thread], azure: OtelTelemetry, collector: Collector
+    ) -> None:
         log = logging.getLogger("orthofunctions.usecases.loads")
         with azure.tracer.span("collect", CALLER, task="t1"):
             log.info("waiting", extra={"action": "waiting", "waiting": 3, "oldest_s": 7200})
@@ -331,6 +337,9 @@ class TestAzureMonitor:
         assert figure["metrics"][0]["name"] == "orthoburst.task.run"
         assert figure["properties"] == {"pool": "hpc", "process": "gamma0_rtc"}
         assert {item["iKey"] for item in collector.items} == {KEY}
+        # no figures of the exporter's own, for which it would start readers beside ours
+        readers = {thread for thread in threading.enumerate() if "MetricReader" in thread.name} - before
+        assert len(readers) == 1
 
     def test_an_endpoint_that_fails_holds_nobody_up(self, azure: OtelTelemetry, collector: Collector) -> None:
         collector.status, collector.delay_s = 500, 1.0

@@ -31,8 +31,9 @@ from orthofunctions.domain.exporting import CONNECTION_STRING, Wanted
 IDENTITY: Final = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
 _ANSWER_S: Final = 5
 _RETRIES: Final = 2
-_QUIET: Final = (
+QUIET: Final = (
     "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL",  # figures of the exporter itself, sent to Microsoft
+    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED",  # the same once more, sent to the customer
     "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED",  # asks a service of Microsoft's how it should behave
 )
 _DELTAS: Final[dict[type, AggregationTemporality]] = {
@@ -71,7 +72,7 @@ class _Late:
 
     def get(self) -> Any:
         if self._made is None:
-            for variable in _QUIET:
+            for variable in QUIET:
                 os.environ.setdefault(variable, "true")
             from azure.monitor.opentelemetry import exporter  # noqa: PLC0415
 

@@ -62,7 +62,7 @@ def note_loads(ports: Ports, rules: Rules) -> None:
     day, minute = now.strftime(_DAY), now.strftime(_MINUTE)
     waiting = backlog(ports, site.versions(KERNEL_RESULT_VERSION, now, rules))
     oldest_s = 0 if waiting.oldest is None else max(0, round((now - waiting.oldest).total_seconds()))
-    # An alert reads this line's text (infra/azure/modules/alerts.bicep): Azure's host passes no fields on.
+    # An alert reads these fields (infra/azure/modules/alerts.bicep).
     about = {"action": "waiting", "waiting": waiting.n, "oldest_s": oldest_s}
     logger.info("waiting: %d tasks, the oldest for %d s", waiting.n, oldest_s, extra=about)
     rows = [Row(day, minute, {"n": waiting.n})]

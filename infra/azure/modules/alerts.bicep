@@ -1,4 +1,5 @@
-// What somebody should look at. The queries read lines that the functions log: tests hold their words against the code.
+// What somebody should look at. The queries read the fields of lines that the functions send themselves: what their host
+// passes on has none. Tests hold them against what is sent.
 
 param name string
 param location string
@@ -37,7 +38,7 @@ var rules = [
     name: 'poison'
     severity: 2
     description: 'A message failed too often, or could not be understood. It is under control/poison/.'
-    query: 'AppTraces | where Message startswith "kept a message nobody can use" or Message startswith "put back what failed too often" or Message startswith "a wake failed too often" or Message startswith "a callback failed too often" or Message startswith "a product could not be taken in"'
+    query: 'AppTraces | where tostring(Properties.action) in ("kept", "poison")'
     operator: 'GreaterThan'
     threshold: 0
     window: 'PT5M'
@@ -46,7 +47,7 @@ var rules = [
     name: 'oldest-task'
     severity: 2
     description: 'Tasks wait for longer than they should: no pool takes them, or there is too much to do.'
-    query: 'AppTraces | where Message startswith "waiting: " | parse Message with "waiting: " waiting:long " tasks, the oldest for " oldest_s:long " s" * | where waiting > 0 and oldest_s > ${oldestTaskSeconds}'
+    query: 'AppTraces | where tostring(Properties.action) == "waiting" | where toint(Properties.waiting) > 0 and toint(Properties.oldest_s) > ${oldestTaskSeconds}'
     operator: 'GreaterThan'
     threshold: 2
     window: 'PT5M'
@@ -55,7 +56,7 @@ var rules = [
     name: 'agents-lost'
     severity: 2
     description: 'Workers of a pool went without a goodbye, or have fallen silent.'
-    query: 'AppTraces | where Message startswith "lost worker"'
+    query: 'AppTraces | where tostring(Properties.action) == "agent_lost"'
     operator: 'GreaterThan'
     threshold: 0
     window: 'PT5M'
@@ -64,7 +65,7 @@ var rules = [
     name: 'silence'
     severity: 1
     description: 'The functions do not run: not even their minute is noted.'
-    query: 'AppTraces | where Message startswith "waiting: "'
+    query: 'AppTraces | where tostring(Properties.action) == "waiting"'
     operator: 'LessThan'
     threshold: 1
     window: 'PT15M'

@@ -141,7 +141,11 @@ var ownSettings = {
   ORTHOBURST_LOCAL_USER: 'false'
   // An address, not a key: Application Insights takes nothing without a token of the identity (DisableLocalAuth).
   APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
+  // The host and the functions each send what is theirs there, both by the identity.
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
+  // Lines of the functions arrive with their fields (docs/telemetry.md): of what it is told of them the host passes on
+  // warnings and errors only, else all would be there, and be paid for, twice.
+  AzureFunctionsJobHost__logging__logLevel__Function: 'Warning'
 }
 var brokerSettings = empty(brokerNamespace) ? {} : {
   ORTHOBURST_BROKER: 'mqtts://${broker.properties.topicSpacesConfiguration.hostname}:8883'

@@ -153,10 +153,11 @@ class Work:
                 kind=type(error).__name__, message=f"the worker's scratch folder cannot be used: {error.strerror}"
             )
             return Event.FETCH_FAILED
+        finally:
+            self._figures["fetch_s"] = _since(began_s)
         self._place.vitals.fetched_bytes += fetched.fetched_bytes
         self._place.vitals.local_bytes += fetched.local_bytes
         self._figures |= {
-            "fetch_s": _since(began_s),
             "fetched_bytes": float(fetched.fetched_bytes),
             "local_bytes": float(fetched.local_bytes),
         }
@@ -203,10 +204,12 @@ class Work:
 
     async def deliver(self) -> Event:
         began_s = time.monotonic()
-        for number, (digest, made) in enumerate(self._made.items()):
-            self.show("deliver", number / len(self._made))
-            self._verdicts[digest] = await self._deliver_one(digest, made)
-        self._figures["deliver_s"] = _since(began_s)
+        try:
+            for number, (digest, made) in enumerate(self._made.items()):
+                self.show("deliver", number / len(self._made))
+                self._verdicts[digest] = await self._deliver_one(digest, made)
+        finally:
+            self._figures["deliver_s"] = _since(began_s)
         return Event.DELIVERED
 
     async def _deliver_one(self, digest: str, made: OutputMade) -> Verdict:

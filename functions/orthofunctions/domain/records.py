@@ -112,6 +112,7 @@ class JobRecord(Record):
     ended_at: datetime | None = None
     n_images: int = 0
     settled: bool = False  # its end is written, and whoever wants to be told of it is in table callbacks
+    planned_at: datetime | None = None
 
     @property
     def final(self) -> JobState | None:
@@ -185,6 +186,7 @@ class OutputRecord(Record):
     task_id: str  # the task that makes it: another job's, where it was joined; "" where it was in the catalogue
     fault_kind: str | None = None
     fault_message: str | None = None
+    ended_at: datetime | None = None  # when it was committed or found, failed or cancelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +234,7 @@ class TaskRecord(Record):
     ended_at: datetime | None = None
     fault_kind: str | None = None
     fault_message: str | None = None
+    history: str = ""  # what became of its releases and deliveries, see `domain.history`; of an older row nothing
 
     @property
     def waits_since(self) -> datetime:

@@ -73,7 +73,7 @@ def _cancel_output(ports: Ports, output: OutputRecord) -> bool:
         if found.state is not OutputState.WANTED:
             return found.state is OutputState.CANCELLED
         try:
-            swap(ports.tables, found.changed(state=OutputState.CANCELLED))
+            swap(ports.tables, found.changed(state=OutputState.CANCELLED, ended_at=ports.clock.now()))
         except RowChangedError:
             found = load(ports.tables, OutputRecord, output.job_id, output.digest)
         else:

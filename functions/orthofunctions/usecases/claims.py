@@ -41,7 +41,9 @@ def settle_output(ports: Ports, job: JobRecord, planned: PlannedOutput) -> Settl
             return Settled(output)
         try:
             if kept(ports, planned.digest):
-                output = _changed(ports, output.changed(state=OutputState.COMMITTED, task_id=""))
+                output = _changed(
+                    ports, output.changed(state=OutputState.COMMITTED, task_id="", ended_at=ports.clock.now())
+                )
                 continue
             digest = _subscribe(ports, job, planned)
             if digest.task_id != output.task_id:

@@ -19,7 +19,9 @@ from orthocontracts.tasks import job_of_task
 from orthocontracts.wire import NotUnderstoodError, read_message
 from orthofunctions.domain.attempts import used_up
 from orthofunctions.domain.callbacks import CallbackKind
+from orthofunctions.domain.history import HANDED_BACK, SILENT, Ending
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
+from orthofunctions.domain.remembering import delivery_lost, delivery_over
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, RowChangedError
 from orthofunctions.telemetry import About
@@ -48,10 +50,8 @@ from orthofunctions.usecases.tasks import (
 
 logger = logging.getLogger(__name__)
 
-SILENT = "SilentDelivery"
 SILENT_STORAGE = frozenset({"InputUnreachable", "DeliveryFailed"})
 """Faults of storage that gave no answer for as long as a worker waits for one: no attempt of the task."""
-HANDED_BACK = "HandedBack"
 
 
 def collect(ports: Ports, rules: Rules, body: str) -> None:
@@ -121,12 +121,15 @@ def _started(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bo
     if running and report.delivery == task.delivery:
         return True
     # The delivery before this one lost its message and never said how it ended, or said that storage was silent.
-    counted = count_silence(task) if running and task.excused != delivery_name(task.release, task.delivery) else task
+    excused = task.excused == delivery_name(task.release, task.delivery)
+    counted = count_silence(task) if running and not excused else task
     if running and used_up(counted, rules):
         fault = Fault(kind=SILENT, message=f"{counted.silences} deliveries ended in silence, the last on {task.agent}")
         return give_up(ports, counted, fault)
     now = ports.clock.now()
+    how = Ending.LOST if excused else Ending.SILENT
     changed = counted.changed(
+        history=delivery_over(task, how, now) if running else task.history,
         state=TaskState.RUNNING if running else move(task.task_id, task.state, TaskState.RUNNING),
         delivery=report.delivery,
         agent=report.agent,
@@ -177,7 +180,8 @@ def _lost(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bool:
         return True
     counted = task.silences - 1 if task.silent == name else task.silences
     try:
-        changed = swap(ports.tables, task.changed(excused=name, silences=counted))
+        history = delivery_lost(task, report, ports.clock.now())
+        changed = swap(ports.tables, task.changed(excused=name, silences=counted, history=history))
     except RowChangedError:
         return False
     logger.info("%s lost it while storage was silent", report.agent, extra=log_fields("excused", changed))
@@ -190,14 +194,16 @@ def _returned(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
     message = f"{report.agent} handed the task back: {report.reason or 'no reason given'}"
     # Refused before it began: the same worker would refuse it again a moment later, round and round.
     refused = task.state is TaskState.RELEASED
-    return requeue(ports, rules, task, fault=Fault(kind=HANDED_BACK, message=message), put_off=refused)
+    handed_back = Fault(kind=HANDED_BACK, message=message)
+    return requeue(ports, rules, task, fault=handed_back, put_off=refused, report=report)
 
 
 def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bool:
     try:
         planned = planned_task(ports, task.job_id, task.task_id)
     except PlanLostError as error:
-        return task.state.is_final or give_up(ports, task, Fault(kind="PlanLost", message=str(error), permanent=True))
+        lost = Fault(kind="PlanLost", message=str(error), permanent=True)
+        return task.state.is_final or give_up(ports, task, lost, report)
     faults: dict[str, Fault] = {}
     for verdict in report.verdicts:
         if verdict.digest not in planned.digests:
@@ -211,7 +217,7 @@ def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
     wanted = still_open(ports, task, planned.digests)
     if not wanted:
         _learn(ports, report, task, well=True, refused=faults)
-        return settle(ports, task.job_id, task.task_id, planned.digests, fault=_first(faults), reporter=report.agent)
+        return settle(ports, task.job_id, task.task_id, planned.digests, fault=_first(faults), report=report)
     if not is_current(report, task):
         return True
     silent = Fault(kind=BAD_DELIVERY, message=report.reason or "the report has no verdict on this output")
@@ -223,8 +229,9 @@ def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
     if again:
         _learn(ports, report, task, well=False, refused=faults)
         blameless = all(faults[digest].kind in SILENT_STORAGE for digest in again)
-        return requeue(ports, rules, task, fault=faults[again[0]], failures=0 if blameless else 1, put_off=blameless)
-    return settle(ports, task.job_id, task.task_id, planned.digests, fault=faults[wanted[0]], reporter=report.agent)
+        failures = 0 if blameless else 1
+        return requeue(ports, rules, task, fault=faults[again[0]], failures=failures, put_off=blameless, report=report)
+    return settle(ports, task.job_id, task.task_id, planned.digests, fault=faults[wanted[0]], report=report)
 
 
 def _learn(ports: Ports, report: Report, task: TaskRecord, *, well: bool, refused: Collection[str]) -> None:

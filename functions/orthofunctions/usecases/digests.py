@@ -132,6 +132,7 @@ def end_output(ports: Ports, job_id: str, digest: str, state: OutputState, fault
             return
         ended = output.changed(
             state=state,
+            ended_at=ports.clock.now(),
             fault_kind=fault.kind if fault else None,
             fault_message=fault.message if fault else None,
         )

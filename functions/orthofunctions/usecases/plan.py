@@ -102,10 +102,13 @@ def _failed(ports: Ports, job: JobRecord, fault: Fault) -> JobRecord:
 def note_planned(ports: Ports, job: JobRecord, plan: Plan) -> JobRecord:
     """Write into a job's row that all its plan asks for has been made, and where its products were found."""
     found = json.dumps([one.model_dump() for one in plan.found]) if plan.found else ""
+    at = ports.clock.now()
     return change_job(
         ports,
         job,
-        lambda now: None if now.planned else now.changed(planned=True, n_outputs=len(plan.outputs), found=found),
+        lambda now: (
+            None if now.planned else now.changed(planned=True, n_outputs=len(plan.outputs), found=found, planned_at=at)
+        ),
     )
 
 

@@ -6,6 +6,7 @@ import logging
 
 from orthocontracts.messages import Fault
 from orthocontracts.states import TaskState
+from orthofunctions.domain.history import RECALLED
 from orthofunctions.domain.records import TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
@@ -13,8 +14,6 @@ from orthofunctions.usecases.collect import still_open
 from orthofunctions.usecases.tasks import digests_of, log_fields, requeue, settle
 
 logger = logging.getLogger(__name__)
-
-RECALLED = "Recalled"
 
 
 def recall(ports: Ports, rules: Rules, task: TaskRecord, why: str, *, failed: bool = False) -> bool:

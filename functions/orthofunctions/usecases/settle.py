@@ -70,13 +70,14 @@ def _settle(ports: Ports, job: JobRecord) -> JobRecord:
 
 def fail_job(ports: Ports, job: JobRecord, fault: Fault) -> JobRecord:
     """A request that cannot become tasks: its job ends with the reason. One that was planned stays as it is."""
+    at = ports.clock.now()
     failed = change_job(
         ports,
         job,
         lambda now: (
             None
             if now.planned or now.fault_kind or now.final
-            else now.changed(planned=True, fault_kind=fault.kind, fault_message=fault.message)
+            else now.changed(planned=True, planned_at=at, fault_kind=fault.kind, fault_message=fault.message)
         ),
     )
     announce(ports, failed, "failed")

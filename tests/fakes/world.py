@@ -264,7 +264,13 @@ class Delivery:
     number: int
     agent: str = "node-1"
 
-    def report(self, kind: str, verdicts: tuple[Verdict, ...] = (), reason: str | None = None) -> None:
+    def report(
+        self,
+        kind: str,
+        verdicts: tuple[Verdict, ...] = (),
+        reason: str | None = None,
+        figures: dict[str, float] | None = None,
+    ) -> None:
         report = Report(
             kind=kind,  # type: ignore[arg-type]
             task_id=self.ticket.spec.task_id,
@@ -276,6 +282,7 @@ class Delivery:
             at=self.world.clock.now(),
             verdicts=verdicts,
             reason=reason,
+            figures=figures or {},
         )
         self.world.ports.queues.send(names.QUEUE_RESULTS, report.to_json())
 
@@ -292,8 +299,9 @@ class Delivery:
             files[kind] = FileFacts(blob=link.blob, size_bytes=len(data), md5=hashlib.md5(data).hexdigest())
         return Verdict(digest=digest, files=files)
 
-    def succeed(self) -> None:
-        self.report("finished", tuple(self.upload(digest) for digest in self.ticket.wanted))
+    def succeed(self, figures: dict[str, float] | None = None) -> None:
+        verdicts = tuple(self.upload(digest) for digest in self.ticket.wanted)
+        self.report("finished", verdicts, figures=figures)
         self.delete_message()
 
     def fault(self, digest: str, *, permanent: bool = True) -> Verdict:

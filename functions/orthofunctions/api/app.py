@@ -27,6 +27,7 @@ from orthofunctions.api import (
     processes,
     products,
     stac,
+    trace,
 )
 from orthofunctions.api.answers import AnswerHeaders
 from orthofunctions.api.traces import CallersTrace
@@ -58,6 +59,7 @@ def create_app(system: Callable[[], System]) -> FastAPI:
     app.include_router(landing.router)
     app.include_router(processes.router)
     app.include_router(jobs.router)
+    app.include_router(trace.router)
     app.include_router(pins.router)
     app.include_router(callbacks.router)
     app.include_router(operations.router)

@@ -44,6 +44,7 @@ def status_document(status: JobStatus, rules: Rules, where: Linker) -> dict[str,
             where.link(path, "self", "this document"),
             where.link(f"{path}/results", RESULTS, "results"),
             where.link(f"{path}/explain", "related", "why it runs where it does"),
+            where.link(f"{path}/trace", "related", "what happened when"),
         ],
     }
     return {name: value for name, value in document.items() if value is not None}

@@ -59,7 +59,7 @@ def results(
     asked: Reader,
     partial: Annotated[bool, Query(description="of a running job too: the images that are there")] = False,
 ) -> Response:
-    return results_answer(asked.system, _view(job_id, asked), partial=partial)
+    return results_answer(asked.system, view_of(job_id, asked), partial=partial)
 
 
 @router.delete("/jobs/{job_id}", **answer("StatusInfo"))
@@ -103,7 +103,7 @@ def copies(job_id: str, asked: Submitter) -> dict[str, Any]:
 def explain(job_id: str, asked: Reader) -> dict[str, Any]:
     """For each task where it runs or waits, why, and what every pool had to offer then; and where products lie that
     were named by id."""
-    view, system = _view(job_id, asked), asked.system
+    view, system = view_of(job_id, asked), asked.system
     waits = reasons_to_wait(system.ports, system.rules, [task.record for task in view.tasks])
     cost = job_cost(system.ports, job_id, view.record.created_at)
     documents = [(task, task_document(task, waits.get(task.record.task_id))) for task in view.tasks]
@@ -130,6 +130,11 @@ def explain(job_id: str, asked: Reader) -> dict[str, Any]:
     }
 
 
+def view_of(job_id: str, asked: Caller) -> JobView:
+    ports = asked.system.ports
+    return view_job(ports, job_of(job_id, asked), running_tasks(live_agents(ports, asked.system.rules)))
+
+
 def job_of(job_id: str, asked: Caller) -> JobRecord:
     """A job that the caller may see: their own, shared with them, or for an admin any. Raises ProblemError: 404."""
     record = find_visible_job(asked.system.ports, asked.principal, _identifier(job_id))
@@ -150,11 +155,6 @@ def status_answer(job: JobRecord, asked: Caller) -> dict[str, Any]:
     system = asked.system
     running = running_tasks(live_agents(system.ports, system.rules)) if job.final is None else {}
     return status_document(status_of(system.ports, job, running), system.rules, asked)
-
-
-def _view(job_id: str, asked: Caller) -> JobView:
-    ports = asked.system.ports
-    return view_job(ports, job_of(job_id, asked), running_tasks(live_agents(ports, asked.system.rules)))
 
 
 def _identifier(job_id: str) -> str:

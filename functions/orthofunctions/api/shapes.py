@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from orthofunctions.domain.phases import Phase
 from orthofunctions.domain.principals import Scope
+from orthofunctions.domain.timeline import What
 
 Shape = dict[str, Any]
 
@@ -35,6 +37,7 @@ _LINKS: Final = _list(ref("Link"))
 _MAYBE: Final[Shape] = {"type": "number", "nullable": True, "description": "null: no limit, so nobody counts"}
 _SCOPES: Final = [scope.value for scope in Scope]
 _STATES: Final = ["accepted", "running", "successful", "failed", "dismissed"]
+_PHASE: Final[Shape] = {"type": "string", "enum": [phase.value for phase in Phase]}
 _FILE: Final = _object(
     "type blob size_bytes md5", href=_TEXT, type=_TEXT, blob=_TEXT, size_bytes={"type": "integer"}, md5=_TEXT
 )
@@ -142,6 +145,97 @@ SHAPES: Final[dict[str, Shape]] = {
         tasks=_list(_ANYTHING),
         joined_tasks=_list(_ANYTHING),
         outputs=_list(_ANYTHING),
+    ),
+    "Trace": _object(
+        "jobID status created as_of total_s path phases tasks events callbacks",
+        jobID=_TEXT,
+        status={"type": "string", "enum": _STATES},
+        created=_TIME,
+        planned=_TIME,
+        finished=_TIME,
+        as_of={**_TIME, "description": "its end, or now"},
+        total_s={**_NUMBER, "description": "from created to as_of"},
+        trace_id={**_TEXT, "description": "where the site keeps traces: under this its backend has this one"},
+        longest=_object(
+            "phase seconds share summary says",
+            phase=_PHASE,
+            pool=_TEXT,
+            seconds=_NUMBER,
+            share={"type": "number", "minimum": 0, "maximum": 1},
+            summary=_TEXT,
+            says=_list(_TEXT),
+        ),
+        path={
+            **_list(ref("TraceSegment")),
+            "description": "what the job's end followed from, without a gap: the seconds add up to total_s",
+        },
+        phases={
+            "type": "object",
+            "additionalProperties": _NUMBER,
+            "description": "seconds of all tasks by phase; they run side by side",
+        },
+        tasks=_list(
+            _object(
+                "title state joined critical seconds segments",
+                task_id=_TEXT,
+                title=_TEXT,
+                state=_TEXT,
+                joined={"type": "boolean", "description": "another job's, which made images for this one too"},
+                critical={"type": "boolean"},
+                seconds=_NUMBER,
+                releases_unknown={**_COUNT, "description": "earlier releases of which nothing is kept"},
+                segments=_list(ref("TraceSegment")),
+                fault=_TEXT,
+                run=_object(
+                    "took_s median_s p90_s n_runs slow says",
+                    took_s=_NUMBER,
+                    median_s=_NUMBER,
+                    p90_s=_NUMBER,
+                    n_runs=_COUNT,
+                    slow={"type": "boolean"},
+                    says=_TEXT,
+                ),
+            )
+        ),
+        events=_list(
+            _object(
+                "at after_s what",
+                at=_TIME,
+                after_s={**_NUMBER, "description": "since the job was created"},
+                what={"type": "string", "enum": [one.value for one in What]},
+                task_id=_TEXT,
+                joined={"type": "boolean"},
+                release=_COUNT,
+                delivery=_COUNT,
+                pool=_TEXT,
+                agent=_TEXT,
+                how=_TEXT,
+                says=_TEXT,
+            )
+        ),
+        callbacks=_list(
+            _object(
+                "kind state attempts created",
+                kind=_TEXT,
+                state=_TEXT,
+                attempts=_COUNT,
+                created=_TIME,
+                delivered=_TIME,
+                seconds={**_NUMBER, "description": "until it was delivered"},
+            )
+        ),
+    ),
+    "TraceSegment": _object(
+        "phase start end seconds",
+        phase=_PHASE,
+        start=_TIME,
+        end=_TIME,
+        seconds=_NUMBER,
+        release=_COUNT,
+        delivery=_COUNT,
+        pool=_TEXT,
+        agent=_TEXT,
+        says=_TEXT,
     ),
     "BatchRequest": {
         **_object(

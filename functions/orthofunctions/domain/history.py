@@ -1,8 +1,8 @@
 """What a task's row keeps of what became of its releases and deliveries: text that rides along with writes of the row.
 
-The row's own fields say how things are. Here is what the next release or delivery would overwrite, and what is known only
-at an end: how it ended, and how long a worker took for each phase. It is for people: work never depends on it, so
-whatever is wrong with it is forgotten rather than raised.
+The row's own fields say how things are. Here is what the next release or delivery would overwrite, and what is known
+only at an end: how it ended, and how long a worker took for each phase. It is for people: work never depends on it,
+so whatever is wrong with it is forgotten rather than raised.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def ending_of(fault_kind: str) -> Ending:
 
 @dataclass(frozen=True, kw_only=True)
 class PastDelivery:
-    """``started_at`` None: its start was not heard of before its end. ``phases_s``: seconds of fetch, compute, deliver."""
+    """``started_at`` None: its start was not heard of before its end. ``phases_s``: of fetch, compute, deliver."""
 
     number: int
     agent: str = ""
@@ -63,7 +63,7 @@ class PastDelivery:
 
 @dataclass(frozen=True, kw_only=True)
 class PastRelease:
-    """``how`` None: not over yet, and the task's row has what is not here. ``until``: the end of the back-off after it."""
+    """``how`` None: not over yet, and the task's row has what is not here. ``until``: the end of the back-off then."""
 
     number: int
     pool: str = ""

@@ -169,6 +169,16 @@ class Job:
         tasks: list[dict[str, Any]] = self._session.call("GET", f"/jobs/{self.id}/explain")["tasks"]
         return tasks
 
+    def trace(self) -> dict[str, Any]:
+        """The job's timeline: what happened when, and where the time went.
+
+        ``path`` are the stretches that the job's end followed from, without a gap, each with its ``phase``, ``start``,
+        ``end`` (UTC) and ``seconds``; ``longest`` says in words what most of it was; ``tasks`` have the stretches of
+        each, ``phases`` the seconds of all tasks, and ``events`` are in the order of their times.
+        """
+        document: dict[str, Any] = self._session.call("GET", f"/jobs/{self.id}/trace")
+        return document
+
     def whereabouts(self) -> list[dict[str, Any]]:
         """For each product that was named by its official name alone: ``asked``, ``ref`` (where it lies; None while it
         is fetched) and ``how`` it was found."""

@@ -29,10 +29,15 @@ EXIT_CODES = """exit codes:
   130  interrupted; jobs go on"""
 
 
+def print_json(value: Any) -> None:
+    """On one line, for programs."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
 def show(arguments: argparse.Namespace, value: Any, for_people: Any) -> None:
     """``value`` as JSON where that was asked for, else what people read."""
     if arguments.json:
-        sys.stdout.write(json.dumps(value) + "\n")
-        sys.stdout.flush()
+        print_json(value)
     else:
         Console().print(for_people, markup=False, highlight=False, soft_wrap=True)

@@ -17,6 +17,7 @@ from orthoburst.commands import (
     site,
     stubs,
     submit,
+    trace,
 )
 from orthoburst.commands.output import EXIT_CODES
 from orthoburst.commands.subparsers import Subcommands
@@ -37,7 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--url", help="the service (default: ORTHOBURST_URL, else this machine)")
     commands = Subcommands(parser.add_subparsers(required=True, metavar="COMMAND", dest="command"))
-    for group in (submit, batches, jobs, catalogue, archive, orders, campaigns, site, keys, stubs, heights):
+    for group in (submit, batches, jobs, trace, catalogue, archive, orders, campaigns, site, keys, stubs, heights):
         group.add_to(commands)
     completion.add_to(commands, make_parser)
     return parser

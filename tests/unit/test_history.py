@@ -21,7 +21,7 @@ from orthofunctions.domain.records import TaskRecord
 from orthofunctions.ports import Row
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-TIMES = st.none() | st.integers(0, 10**9).map(lambda ms: NOON + timedelta(milliseconds=ms))
+TIMES = st.none() | st.integers(0, 10**12).map(lambda us: NOON + timedelta(microseconds=us))
 TEXTS = st.text(max_size=300)
 DELIVERIES = st.builds(
     PastDelivery,

@@ -134,7 +134,9 @@ def test_a_slow_run_is_called_so(system: System, client: AsgiClient) -> None:
     (lane,) = found["tasks"]
     assert lane["run"]["slow"]
     assert lane["run"]["median_s"] == pytest.approx(100, rel=0.05)
-    assert "its run took 1000 s on hpc, slower than 9 in 10: half of such runs take up to" in found["longest"]["says"][-1]
+    assert (
+        "its run took 1000 s on hpc, slower than 9 in 10: half of such runs take up to" in found["longest"]["says"][-1]
+    )
 
 
 def test_a_job_that_cannot_be_planned(system: System, client: AsgiClient) -> None:

@@ -210,7 +210,7 @@ def _ending(text: str | None) -> Ending | None:
 
 
 def _seconds(moment: datetime | None) -> float | None:
-    return None if moment is None else round(moment.timestamp(), 3)
+    return None if moment is None else round(moment.timestamp(), 6)
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -46,6 +46,11 @@ class Segment:
     says: str = ""
 
     @property
+    def about(self) -> tuple[object, ...]:
+        """All but its time."""
+        return (self.phase, self.release, self.delivery, self.pool, self.agent, self.says)
+
+    @property
     def seconds(self) -> float:
         return (self.end - self.start).total_seconds()
 
@@ -64,9 +69,20 @@ class Pen:
         if until <= self.at:
             return
         like = like or Segment(phase=phase, start=self.at, end=until)
-        says = like.says if says is None else says
-        self.segments.append(replace(like, phase=phase, start=self.at, end=until, says=says))
+        drawn = Segment(
+            phase=phase,
+            start=self.at,
+            end=until,
+            release=like.release,
+            delivery=like.delivery,
+            pool=like.pool,
+            agent=like.agent,
+            says=like.says if says is None else says,
+        )
         self.at = until
+        if self.segments and self.segments[-1].about == drawn.about:
+            drawn = replace(drawn, start=self.segments.pop().start)
+        self.segments.append(drawn)
 
 
 _RUN_PHASES: Final = (Phase.FETCH, Phase.COMPUTE, Phase.DELIVER)

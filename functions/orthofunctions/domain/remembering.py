@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from orthocontracts.messages import Report
 from orthocontracts.states import TaskState
 from orthofunctions.domain.history import Ending, History, PastDelivery, PastRelease, phases_in
 from orthofunctions.domain.records import TaskRecord
+
+
+@dataclass(frozen=True)
+class Told:
+    """A report, and when it was read. What follows from it, the checking of its images say, takes its time."""
+
+    report: Report
+    at: datetime
+
 
 _UNDER_RELEASE = (TaskState.RELEASED, TaskState.RUNNING)
 
@@ -47,7 +56,7 @@ def release_over(
     *,
     why: str = "",
     until: datetime | None = None,
-    report: Report | None = None,
+    told: Told | None = None,
 ) -> str:
     """The task's release is over, where it has one.
 
@@ -57,15 +66,16 @@ def release_over(
         As it was before.
     until : datetime, optional
         The end of the back-off that follows.
-    report : Report, optional
+    told : Told, optional
         What it follows from. It may be of an earlier delivery or release, whose images count all the same.
     """
     history = History.of(task.history)
+    report = None if told is None else told.report
     if task.state in _UNDER_RELEASE:
-        mine = report if report is not None and report.release == task.release else None
+        mine = told if report is not None and report.release == task.release else None
         release = _with_latest(history.release(task.release), task, _of_latest(task, how, report), now)
         release = replace(
-            release if mine is None else release.with_delivery(_told(task, mine, how, now)),
+            release if mine is None else release.with_delivery(_told(task, mine, how)),
             pool=task.pool or "",
             released_at=task.released_at,
             ended_at=now,
@@ -75,10 +85,8 @@ def release_over(
             why_ended=why,
         )
         history = history.with_release(release)
-    if report is not None and report.release < task.release and history.knows(report.release):
-        history = history.with_release(
-            history.release(report.release).with_delivery(_told(task, report, how, now)),
-        )
+    if told is not None and told.report.release < task.release and history.knows(told.report.release):
+        history = history.with_release(history.release(told.report.release).with_delivery(_told(task, told, how)))
     return history.to_text() if history.releases else task.history
 
 
@@ -98,13 +106,14 @@ def _with_latest(release: PastRelease, task: TaskRecord, how: Ending, now: datet
     )
 
 
-def _told(task: TaskRecord, report: Report, how: Ending, now: datetime) -> PastDelivery:
+def _told(task: TaskRecord, told: Told, how: Ending) -> PastDelivery:
+    report = told.report
     current = (report.release, report.delivery) == (task.release, task.delivery)
     return PastDelivery(
         number=report.delivery,
         agent=report.agent,
         started_at=task.started_at if current else None,
-        ended_at=now,
+        ended_at=told.at,
         how=how,
         phases_s=phases_in(report.figures),
     )

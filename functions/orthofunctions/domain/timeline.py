@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
+from typing import Any
 
 from orthocontracts.states import TaskState
-from orthofunctions.domain.history import History, PastDelivery, PastRelease
+from orthofunctions.domain.history import Ending, History, PastDelivery, PastRelease
 from orthofunctions.domain.phases import Pen, Phase, Segment, phases_of
 from orthofunctions.domain.records import JobRecord, OutputRecord, TaskRecord
 
@@ -32,6 +34,7 @@ class What(StrEnum):
     ENDED = "ended"
 
 
+_REPORTED = (Ending.DELIVERED, Ending.FAILED, Ending.FOUND)
 _ORDER = {what: place for place, what in enumerate(What)}
 
 
@@ -61,6 +64,10 @@ class Part:
     joined: bool = False
     waits: str = ""
     doing: str = ""
+
+    @cached_property
+    def history(self) -> History:
+        return History.of(self.task.history)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +161,10 @@ def _planned_at(
     """
     if not job.planned:
         return None
-    own = [part.task for part in parts if not part.joined]
+    mine = [part for part in parts if not part.joined]
+    own = [part.task for part in mine]
     followed = [*(task.released_at for task in own), *(task.ended_at for task in own), *(o.ended_at for o in outputs)]
-    followed += [one.released_at for task in own for one in History.of(task.history).releases[:1]]
+    followed += [one.released_at for part in mine for one in part.history.releases[:1]]
     said = [job.planned_at] if job.planned_at is not None else [task.created_at for task in own]
     first = min((one for one in (*said, *followed) if one is not None), default=end)
     return min(max(first, job.created_at), end)
@@ -198,7 +206,7 @@ def _of_job(
 def _lane(part: Part, ready: datetime, end: datetime) -> Lane:
     task = part.task
     over_at = task.ended_at if task.state.is_final and task.ended_at is not None else end
-    releases = _releases_of(task)
+    releases = _releases_of(part)
     n_unknown = releases[0].number - 1 if releases else task.release
     begins = task.created_at if part.joined else ready
     pen = Pen(min(begins, over_at), over_at)
@@ -232,9 +240,9 @@ def _within(segment: Segment, start: datetime, end: datetime) -> Segment:
     return replace(segment, start=max(segment.start, start), end=min(segment.end, end))
 
 
-def _releases_of(task: TaskRecord) -> list[PastRelease]:
+def _releases_of(part: Part) -> list[PastRelease]:
     """Those that are kept, and the latest, of which the row itself has the most."""
-    history = History.of(task.history)
+    task, history = part.task, part.history
     known = [one for one in history.releases if one.released_at is not None]
     if task.released_at is None or any(one.number == task.release for one in known):
         return known
@@ -269,23 +277,22 @@ def _draw_release(pen: Pen, release: PastRelease, doing: str) -> None:
         mine = replace(like, delivery=one.number, agent=one.agent)
         for phase, until in phases_of(one, pen.at, ended_at):
             pen.draw(phase, until, mine, says=doing if phase is Phase.RUN and release.ended_at is None else "")
+        if one.how in _REPORTED:  # nothing else is awaited: what is left of the release is the collector's
+            pen.draw(Phase.COMMIT, over_at if place + 1 == len(release.deliveries) else pen.at, mine)
     pen.draw(Phase.START, over_at, like, says=release.why_ended)
 
 
 def _of_release(task: TaskRecord, release: PastRelease) -> Iterator[Happening]:
-    base = Happening(
-        at=release.released_at or task.created_at,
-        what=What.RELEASED,
-        task_id=task.task_id,
-        release=release.number,
-        pool=release.pool,
-    )
-    yield replace(base, says=release.why_there)
+    of: dict[str, Any] = {"task_id": task.task_id, "release": release.number, "pool": release.pool}
+    if release.released_at is not None:
+        yield Happening(at=release.released_at, what=What.RELEASED, says=release.why_there, **of)
     for one in release.deliveries:
-        mine = replace(base, delivery=one.number, agent=one.agent)
+        by = {**of, "delivery": one.number, "agent": one.agent}
         if one.started_at is not None:
-            yield replace(mine, at=one.started_at, what=What.STARTED)
+            yield Happening(at=one.started_at, what=What.STARTED, **by)
         if one.ended_at is not None and one.how is not None:
-            yield replace(mine, at=one.ended_at, what=What.DELIVERY_ENDED, how=str(one.how))
+            yield Happening(at=one.ended_at, what=What.DELIVERY_ENDED, how=str(one.how), **by)
     if release.ended_at is not None and release.how is not None:
-        yield replace(base, at=release.ended_at, what=What.RELEASE_ENDED, how=str(release.how), says=release.why_ended)
+        yield Happening(
+            at=release.ended_at, what=What.RELEASE_ENDED, how=str(release.how), says=release.why_ended, **of
+        )

@@ -21,7 +21,7 @@ from orthofunctions.domain.attempts import used_up
 from orthofunctions.domain.callbacks import CallbackKind
 from orthofunctions.domain.history import HANDED_BACK, SILENT, Ending
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
-from orthofunctions.domain.remembering import delivery_lost, delivery_over
+from orthofunctions.domain.remembering import Told, delivery_lost, delivery_over
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, RowChangedError
 from orthofunctions.telemetry import About
@@ -194,16 +194,18 @@ def _returned(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
     message = f"{report.agent} handed the task back: {report.reason or 'no reason given'}"
     # Refused before it began: the same worker would refuse it again a moment later, round and round.
     refused = task.state is TaskState.RELEASED
+    told = Told(report, ports.clock.now())
     handed_back = Fault(kind=HANDED_BACK, message=message)
-    return requeue(ports, rules, task, fault=handed_back, put_off=refused, report=report)
+    return requeue(ports, rules, task, fault=handed_back, put_off=refused, told=told)
 
 
 def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bool:
+    told = Told(report, ports.clock.now())
     try:
         planned = planned_task(ports, task.job_id, task.task_id)
     except PlanLostError as error:
         lost = Fault(kind="PlanLost", message=str(error), permanent=True)
-        return task.state.is_final or give_up(ports, task, lost, report)
+        return task.state.is_final or give_up(ports, task, lost, told)
     faults: dict[str, Fault] = {}
     for verdict in report.verdicts:
         if verdict.digest not in planned.digests:
@@ -217,7 +219,7 @@ def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
     wanted = still_open(ports, task, planned.digests)
     if not wanted:
         _learn(ports, report, task, well=True, refused=faults)
-        return settle(ports, task.job_id, task.task_id, planned.digests, fault=_first(faults), report=report)
+        return settle(ports, task.job_id, task.task_id, planned.digests, fault=_first(faults), told=told)
     if not is_current(report, task):
         return True
     silent = Fault(kind=BAD_DELIVERY, message=report.reason or "the report has no verdict on this output")
@@ -230,8 +232,8 @@ def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
         _learn(ports, report, task, well=False, refused=faults)
         blameless = all(faults[digest].kind in SILENT_STORAGE for digest in again)
         failures = 0 if blameless else 1
-        return requeue(ports, rules, task, fault=faults[again[0]], failures=failures, put_off=blameless, report=report)
-    return settle(ports, task.job_id, task.task_id, planned.digests, fault=faults[wanted[0]], report=report)
+        return requeue(ports, rules, task, fault=faults[again[0]], failures=failures, put_off=blameless, told=told)
+    return settle(ports, task.job_id, task.task_id, planned.digests, fault=faults[wanted[0]], told=told)
 
 
 def _learn(ports: Ports, report: Report, task: TaskRecord, *, well: bool, refused: Collection[str]) -> None:

@@ -7,6 +7,8 @@ Whoever writes it has the job's subscriber told; ``settled`` says that this is d
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from itertools import groupby
 
 from orthocontracts.messages import Fault
 from orthocontracts.states import JobState, OutputState
@@ -113,10 +115,23 @@ def _waits(ports: Ports, job_id: str) -> bool:
 def tasks_of(ports: Ports, job: JobRecord, outputs: list[OutputRecord]) -> list[TaskRecord]:
     """The tasks of a job, and those of other jobs that make outputs of it."""
     records = list(find(ports.tables, TaskRecord, partition=job.job_id))
-    own = {record.task_id for record in records}
-    elsewhere = {one.task_id for one in outputs if one.task_id and job_of_task(one.task_id) != job.job_id} - own
-    found = (load(ports.tables, TaskRecord, job_of_task(task_id), task_id) for task_id in sorted(elsewhere))
-    return records + [record for record in found if record is not None]
+    elsewhere = {one.task_id for one in outputs if one.task_id and job_of_task(one.task_id) != job.job_id}
+    found = tasks_by_id(ports, elsewhere)
+    return records + [found[task_id] for task_id in sorted(elsewhere) if task_id in found]
+
+
+def tasks_by_id(ports: Ports, task_ids: Iterable[str]) -> dict[str, TaskRecord]:
+    """The tasks that there are, by their ids; those of one job in one request."""
+    found: dict[str, TaskRecord] = {}
+    for job_id, of_a_job in groupby(sorted(set(task_ids), key=lambda one: (job_of_task(one), one)), key=job_of_task):
+        ids = list(of_a_job)
+        if len(ids) == 1:
+            one = load(ports.tables, TaskRecord, job_id, ids[0])
+            found |= {ids[0]: one} if one is not None else {}
+            continue
+        rows = ports.tables.query(TaskRecord.TABLE, partition=job_id, key_from=ids[0], key_below=f"{ids[-1]}~")
+        found |= {row.key: TaskRecord.from_row(row) for row in rows}
+    return found
 
 
 def _subscribed(ports: Ports, job: JobRecord, output: OutputRecord) -> bool:

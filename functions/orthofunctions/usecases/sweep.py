@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
 
 from orthocontracts import names
 from orthocontracts.states import TaskState
@@ -21,6 +20,7 @@ from orthofunctions.usecases.learning import note_startup
 from orthofunctions.usecases.ledger import settle_release
 from orthofunctions.usecases.recall import recall
 from orthofunctions.usecases.rows import remove
+from orthofunctions.usecases.settle import tasks_by_id
 from orthofunctions.usecases.signals import ring
 from orthofunctions.usecases.site import Site
 from orthofunctions.usecases.tasks import UNDER_RELEASE, load_task
@@ -46,7 +46,7 @@ def sweep(ports: Ports, rules: Rules) -> int:
     """Look at every active release. Returns how many were recalled."""
     site = Site.read(ports)
     lengths = Lengths.read(ports, site)
-    tasks = _tasks_of(ports, site.active)
+    tasks = tasks_by_id(ports, (one.task_id for one in site.active))
     tickets = {blob.name for spec in site.pools for blob in ports.blobs.list(names.ticket_container(spec.name))}
     n_recalled = 0
     orphans: dict[str, int] = {}
@@ -67,16 +67,6 @@ def sweep(ports: Ports, rules: Rules) -> int:
             ring(ports, rules, site, pool, waiting)  # its message comes back within a minute; someone should be awake
         sweep_tickets(ports, site, tasks)
     return n_recalled
-
-
-def _tasks_of(ports: Ports, active: Iterable[ActiveRecord]) -> dict[str, TaskRecord]:
-    """Their tasks, by id; those of one job in one request."""
-    found: dict[str, TaskRecord] = {}
-    for job_id, of_a_job in groupby(sorted(active, key=lambda one: one.job_id), key=lambda one: one.job_id):
-        ids = sorted(one.task_id for one in of_a_job)
-        rows = ports.tables.query(names.TABLE_TASKS, partition=job_id, key_from=ids[0], key_below=f"{ids[-1]}~")
-        found |= {row.key: TaskRecord.from_row(row) for row in rows}
-    return found
 
 
 def sweep_tickets(ports: Ports, site: Site, seen: Mapping[str, TaskRecord]) -> None:

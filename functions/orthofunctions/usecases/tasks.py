@@ -12,12 +12,12 @@ from collections.abc import Collection
 from typing import Literal
 
 from orthocontracts import names
-from orthocontracts.messages import Fault, Report
+from orthocontracts.messages import Fault
 from orthocontracts.states import TaskState, move
 from orthofunctions.domain.attempts import not_before, used_up
 from orthofunctions.domain.history import Ending, ending_of
 from orthofunctions.domain.records import ActiveRecord, OutputRecord, TaskRecord
-from orthofunctions.domain.remembering import release_over
+from orthofunctions.domain.remembering import Told, release_over
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, RowChangedError
 from orthofunctions.usecases.digests import Outcome, fail_digest, outcomes
@@ -59,12 +59,12 @@ def requeue(
     silences: Literal[0, 1] = 0,
     put_off: bool = False,
     stop_agent: bool = False,
-    report: Report | None = None,
+    told: Told | None = None,
 ) -> bool:
     """End the current release and let the task wait again, or fail it where its attempts are used up.
 
     A release that ends without an attempt (handed back, never started) waits again at once, unless ``put_off``; others
-    back off first. ``report`` is what this follows from, if anything.
+    back off first. ``told`` is what this follows from, if anything.
 
     Returns
     -------
@@ -76,14 +76,14 @@ def requeue(
         counted = count_silence(counted)
     tried = failures > 0 or counted.silences > task.silences
     if tried and used_up(counted, rules):
-        return give_up(ports, counted, fault, report)
+        return give_up(ports, counted, fault, told)
     now = ports.clock.now()
     until = not_before(counted, rules, now) if tried or put_off else None
     pending = counted.changed(
         state=move(task.task_id, task.state, TaskState.PENDING),
         not_before=until,
         ready_at=until or now,
-        history=release_over(task, ending_of(fault.kind), now, why=fault.message, until=until, report=report),
+        history=release_over(task, ending_of(fault.kind), now, why=fault.message, until=until, told=told),
         fault_kind=fault.kind,
         fault_message=fault.message,
     )
@@ -102,7 +102,7 @@ def requeue(
     return True
 
 
-def give_up(ports: Ports, task: TaskRecord, fault: Fault, report: Report | None = None) -> bool:
+def give_up(ports: Ports, task: TaskRecord, fault: Fault, told: Told | None = None) -> bool:
     """Fail a task and every output that is still wanted from it.
 
     ``task`` carries the new counts of attempts and the ETag it was read with. False where the row was changed.
@@ -111,7 +111,7 @@ def give_up(ports: Ports, task: TaskRecord, fault: Fault, report: Report | None 
     for digest in digests:
         fail_digest(ports, task.task_id, digest, fault)
     became = outcomes(ports, task.task_id, digests)
-    return end_task(ports, task, _final_state(became.values(), fault), fault, report)
+    return end_task(ports, task, _final_state(became.values(), fault), fault, told)
 
 
 def digests_of(ports: Ports, task: TaskRecord) -> tuple[str, ...]:
@@ -130,11 +130,11 @@ def settle(
     digests: Collection[str],
     *,
     fault: Fault | None = None,
-    report: Report | None = None,
+    told: Told | None = None,
 ) -> bool:
     """End the task if none of its outputs is open any longer: its state follows from theirs. Any number of times.
 
-    ``report`` is what this follows from, if anything: its agent has stopped already.
+    ``told`` is what this follows from, if anything: its agent has stopped already.
 
     Returns
     -------
@@ -151,13 +151,11 @@ def settle(
         if task.state.is_final:
             end_release(ports, task)
             return True
-        if end_task(ports, task, _final_state(became.values(), fault), fault, report):
+        if end_task(ports, task, _final_state(became.values(), fault), fault, told):
             return True
 
 
-def end_task(
-    ports: Ports, task: TaskRecord, state: TaskState, fault: Fault | None, report: Report | None = None
-) -> bool:
+def end_task(ports: Ports, task: TaskRecord, state: TaskState, fault: Fault | None, told: Told | None = None) -> bool:
     """One move to a final state, and what follows from it. False where the row was changed meanwhile."""
     reason: tuple[str | None, str | None] = (None, None)
     if state is TaskState.FAILED:
@@ -166,7 +164,7 @@ def end_task(
     ended = task.changed(
         state=move(task.task_id, task.state, state),
         ended_at=now,
-        history=release_over(task, _ending(state, fault, report), now, why=reason[1] or "", report=report),
+        history=release_over(task, _ending(state, fault, told), now, why=reason[1] or "", told=told),
         fault_kind=reason[0],
         fault_message=reason[1],
     )
@@ -176,7 +174,7 @@ def end_task(
         return False
     logger.info("task %s", ended.state, extra=log_fields("ended", ended))
     ports.meter.count("orthoburst.task.ends", pool=task.pool or "none", outcome=str(ended.state))
-    if task.state in UNDER_RELEASE and (report is None or task.agent != report.agent):
+    if task.state in UNDER_RELEASE and (told is None or task.agent != told.report.agent):
         tell_agent_to_stop(ports, task)
     end_release(ports, ended)
     tell_task(ports, ended)
@@ -195,11 +193,11 @@ def end_release(ports: Ports, task: TaskRecord) -> None:
         close_release(ports.tables, task, task.release)
 
 
-def _ending(state: TaskState, fault: Fault | None, report: Report | None) -> Ending:
+def _ending(state: TaskState, fault: Fault | None, told: Told | None) -> Ending:
     if state is TaskState.CANCELLED:
         return Ending.CANCELLED
     if state is TaskState.SUCCEEDED:
-        made = report is not None and any(verdict.files for verdict in report.verdicts)
+        made = told is not None and any(verdict.files for verdict in told.report.verdicts)
         return Ending.DELIVERED if made else Ending.FOUND
     return ending_of(fault.kind) if fault is not None else Ending.FAILED
 

@@ -48,7 +48,7 @@ def test_every_block_runs(service: Service, tmp_path: Path, monkeypatch: pytest.
     workers = threading.Thread(target=make_all, args=(service, stop))
     workers.start()
     try:
-        assert len(BLOCKS) == 4
+        assert len(BLOCKS) == 5
         for block in BLOCKS:
             exec(compile(block, "docs/client.md", "exec"), names)
     finally:

@@ -18,7 +18,7 @@ from orthoburst.commands.subparsers import Subcommands
 MOST_TASKS = 10
 NARROWEST_BAR, WIDEST_BAR = 8, 60
 LABEL = 26
-NARROW = 60
+NARROW = 72
 """Columns under which bars have a line of their own."""
 
 
@@ -123,7 +123,7 @@ class _Bars:
     def line(self, label: str, style: str, segments: Sequence[dict[str, Any]], took_s: float) -> Text:
         bar, took = self.of(segments), seconds_text(took_s).rjust(9)
         if self.narrow:
-            return Text.assemble((label, style), f"  {took.strip()}\n", bar)
+            return Text.assemble((_fitted(label, max(8, self.width - 12)), style), f"  {took.strip()}\n", bar)
         return Text.assemble((_fitted(label, LABEL).ljust(LABEL), style), " ", bar, " ", took)
 
     def of(self, segments: Sequence[dict[str, Any]]) -> Text:
@@ -203,7 +203,7 @@ def _totals(document: dict[str, Any], *, narrow: bool) -> Iterator[Text]:
         mine = seconds_text(of_job) if phase in path else ""
         all_s = document["phases"].get(phase)
         of_all = "" if all_s is None else seconds_text(all_s)
-        figures = f" {share.strip()} {mine}" if narrow else f"{share:>7}{mine:>14}{of_all:>14}"
+        figures = f"{share} {mine or of_all}" if narrow else f"{share:>7}{mine:>14}{of_all:>14}"
         word = look.word if narrow else f"{look.word:<30}"
         yield Text.assemble("  ", (look.letter, look.style), f" {word}{figures}")
 

@@ -216,7 +216,8 @@ def _lane(part: Part, ready: datetime, end: datetime) -> Lane:
     until: datetime | None = None
     why = ""
     for release in releases:
-        _draw_wait(pen, release.released_at or pen.at, until, why, pool=release.pool, says=release.why_there)
+        then = f"until {release.why_there}" if release.why_there else ""
+        _draw_wait(pen, release.released_at or pen.at, until, why, pool=release.pool, says=then)
         _draw_release(pen, release, part.doing)
         happened += _of_release(task, release)
         until, why = release.until, release.why_ended

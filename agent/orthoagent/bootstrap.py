@@ -36,8 +36,9 @@ from orthoagent.adapters.watch import SlotLimits
 from orthoagent.archive import watch
 from orthoagent.archive.announce import Announcer
 from orthoagent.archive.journal import Journal
-from orthoagent.doctor import Finding, examine
+from orthoagent.doctor import examine
 from orthoagent.errors import AgentError
+from orthoagent.finding import Finding
 from orthoagent.health import health_page
 from orthoagent.logs import log
 from orthoagent.presence import Presence
@@ -53,6 +54,7 @@ from orthoagent.settings import (
     available_cores,
 )
 from orthoagent.status import StatusBoard
+from orthoagent.telemetry import TelemetrySettings, open_tracer
 from orthoagent.vitals import Vitals
 from orthoagent.walltime import Walltime
 from orthoagent.work import Workplace
@@ -84,6 +86,7 @@ async def run_worker(settings: Settings) -> None:
     vitals, limits = Vitals(), _limits(settings)
     with own_scratch(settings.agent_scratch, settings.agent):
         async with (
+            open_tracer(TelemetrySettings(), board.about, vitals) as tracer,
             open_storage(settings) as storage,
             aiohttp.ClientSession(timeout=_TRANSFER_TIMEOUT, auto_decompress=False, trust_env=True) as http,
             open_abroad(settings) as abroad,
@@ -101,6 +104,7 @@ async def run_worker(settings: Settings) -> None:
                 limits=limits,
                 vitals=vitals,
                 walltime=walltime,
+                tracer=tracer,
             )
             name = names.pool_queue(settings.pool, KERNEL_RESULT_VERSION)
             queue = PoolQueue(storage.queue(name), lease_s=settings.lease_s)

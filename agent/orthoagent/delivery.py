@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 
 from orthoagent.adapters.process import ComputeChild
 from orthoagent.adapters.storage import Lease
@@ -12,7 +13,8 @@ from orthoagent.errors import LeaseLostError, StorageSilentError
 from orthoagent.logs import log
 from orthoagent.patience import patiently
 from orthoagent.session import Event, Session, State, Step
-from orthoagent.work import DeliveryId, Work, Workplace
+from orthoagent.tracing import DeliveryId
+from orthoagent.work import Work, Workplace
 
 SHORT_PAUSE_S = 1.0
 """Between tries to renew while storage is silent."""
@@ -22,22 +24,26 @@ class DeliveryRun:
     """One delivery, from the message to the report."""
 
     def __init__(self, lease: Lease, slot: ComputeChild, place: Workplace) -> None:
-        self.id = DeliveryId(lease.release.task_id, lease.release.release, lease.delivery)
+        release = lease.release
+        asked = DeliveryId(release.task_id, release.release, lease.delivery, release.traceparent)
+        self._trace = place.tracer.begin(asked)
+        self.id = replace(asked, traceparent=self._trace.traceparent)
         self._lease, self._place = lease, place
         self._session = Session()
         self._work = Work(self.id, slot, place)
         self._events: asyncio.Queue[tuple[Event, int | None]] = asyncio.Queue()
         self._doing: asyncio.Task[None] | None = None
         self._doing_number = 0
-        self._hand_back_reason = ""
+        self._hand_back_reason = self._hand_back_for = ""
 
     # What others may tell this delivery. None of these waits.
 
     def cancel(self) -> None:
         self._tell(Event.CANCEL)
 
-    def hand_back(self, reason: str) -> None:
-        self._hand_back_reason = reason
+    def hand_back(self, reason: str, why: str) -> None:
+        """``why`` is the reason in a word, to be counted by."""
+        self._hand_back_reason, self._hand_back_for = reason, why
         self._tell(Event.HAND_BACK)
 
     def abort(self) -> None:
@@ -67,7 +73,7 @@ class DeliveryRun:
                 if event is Event.TIME_LIMIT and before in {State.FETCHING, State.COMPUTING}:
                     self._work.overran(before)
                 if event is Event.HAND_BACK and before is not self._session.state:
-                    self._work.reason = self._hand_back_reason
+                    self._work.reason, self._work.returned_for = self._hand_back_reason, self._hand_back_for
                 await self._follow(steps)
             if self._lease.lost_in_silence:
                 await self._work.report("lost")
@@ -79,6 +85,8 @@ class DeliveryRun:
             await _end(keeper)
             await asyncio.to_thread(self._work.tidy)
             self._place.board.clear(self.id.task_id, self.id.release)
+            state = self._session.state
+            self._trace.end(self._work.told(state if state.is_final else "broken"))
 
     async def _follow(self, steps: tuple[Step, ...]) -> None:
         if steps[:1] == (Step.STOP_WORK,):
@@ -119,11 +127,14 @@ class DeliveryRun:
             case Step.REPORT_STARTED:
                 await self._work.report("started")
             case Step.FETCH:
-                return await self._work.fetch()
+                with self._trace.part("fetch") as told:
+                    return await self._work.fetch(told)
             case Step.COMPUTE:
-                return await self._work.compute()
+                with self._trace.part("compute") as told:
+                    return await self._work.compute(told)
             case Step.DELIVER:
-                return await self._work.deliver()
+                with self._trace.part("deliver") as told:
+                    return await self._work.deliver(told)
             case Step.CONFIRM_LEASE:
                 try:
                     await patiently(self._lease.renew, "confirm the lease", **self.id.for_logs)
@@ -155,10 +166,12 @@ class DeliveryRun:
                     told_gone = True
                     self._tell(Event.TICKET_GONE)
             except LeaseLostError as error:
+                self._place.vitals.renewals_failed["lost"] += 1
                 self._log("lease_lost", level=logging.WARNING, error=str(error))
                 self._tell(Event.LEASE_LOST)
                 return
             except StorageSilentError as error:
+                self._place.vitals.renewals_failed["silent"] += 1
                 # Compute on: nobody else can take the message from a storage that does not answer either.
                 self._log("storage_silent", level=logging.WARNING, doing="renew", error=str(error))
                 pause_s = min(SHORT_PAUSE_S, self._place.renew_every_s)

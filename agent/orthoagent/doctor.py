@@ -12,24 +12,24 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Literal
 
 import aiohttp
 import aiomqtt
 from azure.core.exceptions import AzureError, HttpResponseError
 
 from orthoagent.adapters.clients import open_storage
+from orthoagent.adapters.collector import ask_collector
 from orthoagent.adapters.mqtt import client_for, subscribe
 from orthoagent.adapters.process import ChildDoesNotStartError, ComputeChild
 from orthoagent.adapters.sites import Sites
 from orthoagent.enroll import ends_soon
 from orthoagent.errors import AgentError, FaultError
-from orthoagent.logs import redact
+from orthoagent.finding import Finding, Mark
 from orthoagent.settings import Settings, available_cores
+from orthoagent.telemetry import TelemetrySettings
 from orthocontracts import names
 from orthocontracts.messages import AgentStatus
 from orthocontracts.version import KERNEL_RESULT_VERSION
@@ -44,24 +44,8 @@ CERTIFICATE_WARN_S = 7 * 86_400.0
 DISK_PROBE_BYTES = 64 << 20
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "lustre", "gpfs", "beegfs", "cifs", "fuse.sshfs", "ceph", "afs"})
 
-Mark = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found, and what to do about it."""
-
-    check: str
-    mark: Mark
-    found: str
-    advice: str = ""
-
-    def __str__(self) -> str:
-        line = f"{self.mark:<4}  {self.check:<10}  {redact(self.found)}"
-        return f"{line}\n{'':18}-> {self.advice}" if self.advice else line
-
-
-Check = Callable[[Settings], Awaitable[Finding]]
+Check = Callable[[Settings], Awaitable[Finding | None]]
+"""None: there is nothing to check."""
 
 
 async def examine(
@@ -78,12 +62,14 @@ async def examine(
         ("tickets", _tickets),
         ("results", _results),
         ("broker", _broker),
+        ("collector", lambda _: ask_collector(TelemetrySettings())),
         ("dem", lambda settings: _dem(settings, dem)),
         ("kernel", lambda _: _kernel(make_child)),
     ]
     for name, check in checks:
         try:
-            yield await check(settings)
+            if (finding := await check(settings)) is not None:
+                yield finding
         except AgentError as error:
             yield Finding(name, "fail", str(error), "see docs/security.md")
         except Exception as error:

@@ -52,6 +52,17 @@ class StatusBoard:
     def state(self) -> State:
         return self._state
 
+    @property
+    def about(self) -> dict[str, str]:
+        """What this worker is, and stays."""
+        return {
+            "agent": self._agent,
+            "pool": self._pool,
+            "version": self._version,
+            "result_version": str(KERNEL_RESULT_VERSION),
+            "machine": self._machine,
+        }
+
     def ends_with(self, walltime_left_s: Callable[[], float | None]) -> None:
         self._walltime_left_s = walltime_left_s
 

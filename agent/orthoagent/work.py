@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import shutil
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -18,19 +17,19 @@ from orthoagent.adapters.process import ComputeChild
 from orthoagent.adapters.storage import Outbox, Tickets
 from orthoagent.adapters.upload import Uploader
 from orthoagent.adapters.watch import SlotLimits
-from orthoagent.childwords import ComputeJob, Failed, Made, OutputMade, Progress
+from orthoagent.childwords import Failed, Made, OutputMade, Progress
 from orthoagent.errors import FaultError, TicketUnreadableError
-from orthoagent.logs import log
-from orthoagent.needs import needed_inputs
+from orthoagent.logs import log, redact
+from orthoagent.needs import job_of, needed_inputs
 from orthoagent.patience import patiently
 from orthoagent.session import Event, State
 from orthoagent.status import Phase, StatusBoard
+from orthoagent.tracing import DeliveryId, Part, PassOn, Tracer
 from orthoagent.vitals import Vitals
 from orthoagent.walltime import Walltime
 from orthocontracts.messages import Fault, Report, Verdict
 from orthocontracts.outputs import FILE_SUFFIX, FileFacts, FileKind, OutputSpec, file_kinds
-from orthocontracts.references import path_on_worker
-from orthocontracts.tasks import COPY, TaskSpec
+from orthocontracts.tasks import COPY
 from orthocontracts.tickets import MAX_DELIVERIES, Delivery, Ticket
 from orthocontracts.version import KERNEL_RESULT_VERSION
 
@@ -51,17 +50,7 @@ class Workplace:
     limits: SlotLimits
     vitals: Vitals
     walltime: Walltime
-
-
-@dataclass(frozen=True)
-class DeliveryId:
-    task_id: str
-    release: int
-    delivery: int
-
-    @property
-    def for_logs(self) -> dict[str, str | int]:
-        return {"task": self.task_id, "release": self.release, "delivery": self.delivery}
+    tracer: Tracer = field(default_factory=PassOn)
 
 
 class Work:
@@ -78,6 +67,8 @@ class Work:
         """What is reported for an output that has no verdict of its own."""
         self._figures: dict[str, float] = {}
         self.reason: str | None = None
+        self.returned_for = ""
+        """The reason of a return, in one of a few words."""
 
     @property
     def time_limit_s(self) -> float:
@@ -114,17 +105,20 @@ class Work:
             )
             return Event.DELIVERIES_EXHAUSTED
         if ticket.spec.result_version != KERNEL_RESULT_VERSION:
+            self.returned_for = "version"
             self.reason = f"this worker makes result version {KERNEL_RESULT_VERSION}, not {ticket.spec.result_version}"
             return Event.TICKET_UNFIT
         if datetime.now(UTC) + timedelta(seconds=ticket.time_limit_s) > ticket.expires_at:
+            self.returned_for = "links"
             self.reason = "its links would expire before its time limit"
             return Event.TICKET_UNFIT
         self.reason = self._place.walltime.unfit_for(ticket.expected_s)
         if self.reason is not None:
+            self.returned_for = "walltime"
             return Event.TICKET_UNFIT
         return Event.TICKET_READ
 
-    async def fetch(self) -> Event:
+    async def fetch(self, told: Part) -> Event:
         ticket = self._known_ticket()
         inputs = needed_inputs(ticket)
         total_bytes = max(1, sum(file.size_bytes for file in inputs))
@@ -146,24 +140,22 @@ class Work:
                 bands=ticket.spec.options.bands,
             )
         except FaultError as error:
-            self._fault = error.fault
+            self._fault = told.fault = error.fault
             return Event.FETCH_FAILED
         except OSError as error:
-            self._fault = Fault(
+            self._fault = told.fault = Fault(
                 kind=type(error).__name__, message=f"the worker's scratch folder cannot be used: {error.strerror}"
             )
             return Event.FETCH_FAILED
         finally:
-            self._figures["fetch_s"] = _since(began_s)
+            self._took("fetch", began_s)
         self._place.vitals.fetched_bytes += fetched.fetched_bytes
         self._place.vitals.local_bytes += fetched.local_bytes
-        self._figures |= {
-            "fetched_bytes": float(fetched.fetched_bytes),
-            "local_bytes": float(fetched.local_bytes),
-        }
+        self._figures |= {"fetched_bytes": float(fetched.fetched_bytes), "local_bytes": float(fetched.local_bytes)}
+        told.facts |= {"fetched_bytes": fetched.fetched_bytes, "local_bytes": fetched.local_bytes}
         return Event.FETCHED
 
-    async def compute(self) -> Event:
+    async def compute(self, told: Part) -> Event:
         if self._known_ticket().spec.process == COPY:
             self._made = dict(self._copies())
             return Event.CHILD_ENDED
@@ -182,16 +174,17 @@ class Work:
             self.show("compute", sum(shares[digest] * part for digest, part in done.items()))
 
         self.show("compute")
+        told.facts["megapixels"] = total
         began_s = time.monotonic()
         try:
             fault = await self._slot.run(job, on_line)
         finally:
-            self._figures["compute_s"] = _since(began_s)
-            self._place.vitals.compute_s += _since(began_s)
+            self._place.vitals.compute_s += self._took("compute", began_s)
         if fault is not None:
-            self._fault = fault
-            self._place.vitals.count_lost_child(fault.kind)
+            self._fault = told.fault = fault
+            self._place.vitals.children_lost[fault.kind] += 1
             self._log("child_died", level=logging.ERROR, kind=fault.kind, error=fault.message)
+        told.fault = told.fault or self._first_fault()
         return Event.CHILD_ENDED
 
     def _copies(self) -> Iterable[tuple[str, OutputMade]]:
@@ -202,14 +195,20 @@ class Work:
                 files = {kind: inputs / f"{source.ref}{FILE_SUFFIX[kind]}" for kind in file_kinds(spec.options)}
                 yield output.digest, OutputMade(files=files)
 
-    async def deliver(self) -> Event:
-        began_s = time.monotonic()
+    async def deliver(self, told: Part) -> Event:
+        began_s, failed_before = time.monotonic(), set(self._verdicts)
         try:
             for number, (digest, made) in enumerate(self._made.items()):
                 self.show("deliver", number / len(self._made))
                 self._verdicts[digest] = await self._deliver_one(digest, made)
         finally:
-            self._figures["deliver_s"] = _since(began_s)
+            self._took("deliver", began_s)
+        delivered = [verdict.files for verdict in self._verdicts.values() if verdict.files is not None]
+        size = sum(facts.size_bytes for files in delivered for facts in files.values())
+        self._place.vitals.delivered_bytes += size
+        self._figures["delivered_bytes"] = float(size)
+        told.facts |= {"delivered_bytes": size, "images": len(delivered)}
+        told.fault = self._first_fault(but=failed_before)
         return Event.DELIVERED
 
     async def _deliver_one(self, digest: str, made: OutputMade) -> Verdict:
@@ -247,14 +246,50 @@ class Work:
             verdicts=tuple(self._all_verdicts()) if kind == "finished" else (),
             reason=self.reason,
             figures=self._figures,
+            traceparent=of.traceparent,
         )
         await patiently(lambda: self._place.outbox.report(report), f"report {kind}", **of.for_logs)
         failed = sum(verdict.fault is not None for verdict in report.verdicts)
         self._log(f"reported_{kind}", outputs=len(report.verdicts), failed=failed, reason=self.reason)
+        self._count(report)
+
+    def _count(self, report: Report) -> None:
+        """Once a report is out, what it says counts."""
+        vitals = self._place.vitals
+        if report.kind == "returned":
+            vitals.returned[self.returned_for] += 1
+        for verdict in report.verdicts:
+            self._verdicts[verdict.digest] = verdict
+            if verdict.fault is not None:
+                vitals.failed[verdict.fault.kind] += 1
+        if self._ticket is not None:
+            made = {verdict.digest for verdict in report.verdicts if verdict.files is not None}
+            megapixels = sum(one.grid.megapixels for one in self._ticket.spec.outputs if one.digest in made)
+            vitals.made_megapixels[self._ticket.spec.process] += megapixels
 
     def _all_verdicts(self) -> Iterable[Verdict]:
         for digest in self._ticket.wanted if self._ticket is not None else ():
             yield self._verdicts.get(digest) or Verdict(digest=digest, fault=self._fault)
+
+    def _first_fault(self, but: Collection[str] = ()) -> Fault | None:
+        faults = (one.fault for digest, one in self._verdicts.items() if digest not in but)
+        return next((fault for fault in faults if fault is not None), None)
+
+    def told(self, outcome: str) -> Part:
+        """What its trace says of the whole delivery, at its end."""
+        facts: dict[str, str | int | float] = {"outcome": outcome, **self._figures}
+        if self._ticket is not None:
+            facts |= {"job": self._ticket.spec.job_id, "process": self._ticket.spec.process}
+            facts["megapixels"] = sum(output.grid.megapixels for output in self._wanted())
+        if self.reason is not None:
+            facts["reason"] = redact(self.reason)
+        return Part(facts, self._first_fault())
+
+    def _took(self, phase: Phase, began_s: float) -> float:
+        took_s = round(time.monotonic() - began_s, 3)
+        self._figures[f"{phase}_s"] = took_s
+        self._place.vitals.time(phase, self._known_ticket().spec.process, took_s)
+        return took_s
 
     def show(self, phase: Phase, progress: float = 0.0) -> None:
         """Tell the status board where this delivery is."""
@@ -273,25 +308,3 @@ class Work:
 
     def _log(self, action: str, level: int = logging.INFO, **fields: str | float | None) -> None:
         log(action, level=level, **self._of.for_logs, **fields)
-
-
-def job_of(spec: TaskSpec, folder: Path, outputs: tuple[OutputSpec, ...]) -> ComputeJob:
-    """What a child is to make of a task whose inputs lie below ``folder/in``."""
-    inputs = folder / "in"
-    orbits = [inputs / path_on_worker(source.ref) for source in spec.orbits or ()]
-    return ComputeJob(
-        folder=folder,
-        products=tuple(inputs / path_on_worker(source.ref) for source in spec.products),
-        dem=inputs / path_on_worker(spec.terrain.dem.ref) if spec.terrain.dem else None,
-        geoid=inputs / spec.terrain.geoid.ref if spec.terrain.geoid else None,
-        height_m=spec.terrain.height_m,
-        gipp=inputs / spec.instrument.gipp.ref if spec.instrument else None,
-        iers=inputs / spec.instrument.iers.ref if spec.instrument and spec.instrument.iers else None,
-        orbits=Path(os.path.commonpath(path.parent for path in orbits)) if orbits else None,
-        options=spec.options,
-        outputs=outputs,
-    )
-
-
-def _since(began_s: float) -> float:
-    return round(time.monotonic() - began_s, 3)

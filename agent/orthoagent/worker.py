@@ -17,6 +17,7 @@ from orthoagent.errors import StorageSilentError
 from orthoagent.logs import log
 from orthoagent.work import Workplace
 from orthocontracts.messages import Control
+from orthocontracts.tracing import trace_id_of
 
 ABORT_LIMIT_S = 2.0
 HAND_BACK_LIMIT_S = 10.0
@@ -56,7 +57,8 @@ class Worker:
         self._nudge.set()
 
     def control(self, message: Control) -> None:
-        log("control", received=message.action, task=message.task_id, release=message.release)
+        trace = trace_id_of(message.traceparent)
+        log("control", received=message.action, task=message.task_id, release=message.release, trace=trace)
         match message.action:
             case "drain":
                 self.drain("the pool's operator asked to drain")
@@ -67,7 +69,7 @@ class Worker:
                     run.cancel()
             case "hand_back":
                 for run in self._runs_meant(message):
-                    run.hand_back("an operator stopped this run")
+                    run.hand_back("an operator stopped this run", "stopped")
 
     def _runs_meant(self, message: Control) -> list[DeliveryRun]:
         return [
@@ -115,7 +117,7 @@ class Worker:
 
     def _hand_back(self, reason: str) -> None:
         for run in self._runs.values():
-            run.hand_back(reason)
+            run.hand_back(reason, "drain")
         if self._ending:
             asyncio.get_running_loop().call_later(HAND_BACK_LIMIT_S, self._abort_all)
 
@@ -225,6 +227,7 @@ class Worker:
         slot = self._free.pop()
         run = DeliveryRun(lease, slot, self._place)
         self._vitals.taken += 1
+        self._vitals.redelivered += run.id.delivery > 1
         log("taken", logging.INFO, slot=slot.slot, **run.id.for_logs)
         task = asyncio.create_task(self._carry_out(run, slot), name=f"delivery {run.id.task_id}")
         self._runs[task] = run
@@ -232,7 +235,7 @@ class Worker:
 
     async def _carry_out(self, run: DeliveryRun, slot: ComputeChild) -> None:
         try:
-            self._vitals.count_end(await run.run())
+            self._vitals.ended[await run.run()] += 1
         except Exception as error:
             # One delivery's trouble is not the others': its message comes back to some worker.
             log("delivery_broke", level=logging.ERROR, **run.id.for_logs, error=repr(error))

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings
 
 from orthoagent.settings import ScaleSettings, StorageSettings, WatchSettings
 from orthoagent.settings import Settings as WorkerSettings
+from orthoagent.telemetry import TelemetrySettings
 from orthofunctions.settings import Settings as FunctionSettings
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
@@ -39,6 +40,10 @@ def page() -> str:
             "`orthoagent run` and `doctor` take all of them, `presence` those down to `HEALTH_HOST`; `status`, "
             "`drain`, `resume` and `cancel` those down to `LOG_LEVEL`.\n",
             _table(WorkerSettings, "ORTHOAGENT_"),
+            "\n## Traces of workers\n",
+            "`orthoagent run` and `doctor` take these too, under the names that OpenTelemetry and Azure gave them "
+            "([telemetry](telemetry.md)). The exporter knows more of its own: timeouts, compression, clients' keys.\n",
+            _table(TelemetrySettings, ""),
             "\n## Pilots\n",
             "`orthoagent scale` takes these, or options of the same names ([how pilots work](hpc.md)).\n",
             _table(ScaleSettings, "ORTHOAGENT_"),

@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,31 @@ class Collector:
     url: str = ""
     status: int = 200
     delay_s: float = 0.0
-    asked: int = 0
     spans: list[GotSpan] = field(default_factory=list)
+    whole: list[Span] = field(default_factory=list)
+    """The same, with all they came with."""
+    resources: list[dict[str, Any]] = field(default_factory=list)
+    """Who told of them."""
     logs: list[GotLog] = field(default_factory=list)
     metrics: list[tuple[str, dict[str, Any], float]] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
-    told: list[dict[str, str]] = field(default_factory=list)
-    """Headers of callbacks, to ``/told``."""
+    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    """Path and headers of each."""
+
+    @property
+    def headers(self) -> list[dict[str, str]]:
+        return [headers for path, headers in self.requests if path != "/told"]
+
+    @property
+    def told(self) -> list[dict[str, str]]:
+        """Headers of callbacks, to ``/told``."""
+        return [headers for path, headers in self.requests if path == "/told"]
 
     def named(self, name: str) -> list[GotSpan]:
         return [span for span in self.spans if span.name == name]
+
+    def whole_named(self, name: str) -> list[Span]:
+        return [span for span in self.whole if span.name == name]
 
     def values(self, name: str) -> dict[tuple[tuple[str, Any], ...], float]:
         """The last of each series."""
@@ -71,7 +86,11 @@ class Collector:
     def take(self, path: str, body: bytes) -> None:
         match path:
             case "/v1/traces":
-                self.spans += _spans(ExportTraceServiceRequest.FromString(body))
+                request = ExportTraceServiceRequest.FromString(body)
+                scopes = [scope for one in request.resource_spans for scope in one.scope_spans]
+                self.whole += [span for scope in scopes for span in scope.spans]
+                self.resources += [facts(one.resource) for one in request.resource_spans]
+                self.spans += _spans(request)
             case "/v1/logs":
                 self.logs += _logs(ExportLogsServiceRequest.FromString(body))
             case "/v1/metrics":
@@ -85,7 +104,7 @@ class Collector:
 
 
 @contextmanager
-def collecting() -> Iterator[Collector]:
+def collecting(port: int = 0) -> Iterator[Collector]:
     collector = Collector()
     stopped = threading.Event()
 
@@ -96,9 +115,8 @@ def collecting() -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            collector.asked += 1
             headers = {name.lower(): value for name, value in self.headers.items()}
-            (collector.told if self.path == "/told" else collector.headers).append(headers)
+            collector.requests.append((self.path, headers))
             stopped.wait(collector.delay_s)
             if collector.status == 200:
                 collector.take(self.path, body)
@@ -118,7 +136,7 @@ def collecting() -> Iterator[Collector]:
         def handle_error(self, *_: object) -> None:
             """Who hangs up while it is kept waiting is no error of ours."""
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", port), Handler)
     collector.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
@@ -136,12 +154,14 @@ def _azures(body: bytes) -> bytes:
     return json.dumps({"itemsReceived": n, "itemsAccepted": n, "errors": []}).encode()
 
 
-def _plain(attributes: Any) -> dict[str, Any]:
+def facts(of: Any) -> dict[str, Any]:
+    """Its attributes by name."""
+
     def value(one: KeyValue) -> Any:
         kind = one.value.WhichOneof("value")
         return getattr(one.value, kind) if kind else None
 
-    return {one.key: value(one) for one in attributes}
+    return {one.key: value(one) for one in of.attributes}
 
 
 def _spans(request: ExportTraceServiceRequest) -> list[GotSpan]:
@@ -153,9 +173,9 @@ def _spans(request: ExportTraceServiceRequest) -> list[GotSpan]:
             parent=span.parent_span_id.hex(),
             began_s=span.start_time_unix_nano / 1e9,
             took_s=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
-            about=_plain(span.attributes),
+            about=facts(span),
             failed=span.status.code == 2,
-            service=str(_plain(resource.resource.attributes).get("service.name")),
+            service=str(facts(resource.resource).get("service.name")),
         )
         for resource in request.resource_spans
         for scope in resource.scope_spans
@@ -165,7 +185,7 @@ def _spans(request: ExportTraceServiceRequest) -> list[GotSpan]:
 
 def _logs(request: ExportLogsServiceRequest) -> list[GotLog]:
     return [
-        GotLog(one.body.string_value, one.severity_text, one.trace_id.hex(), _plain(one.attributes))
+        GotLog(one.body.string_value, one.severity_text, one.trace_id.hex(), facts(one))
         for resource in request.resource_logs
         for scope in resource.scope_logs
         for one in scope.log_records
@@ -183,5 +203,5 @@ def _metrics(request: ExportMetricsServiceRequest) -> list[tuple[str, dict[str, 
                     number = point.sum if metric.WhichOneof("data") == "histogram" else 0.0
                     if metric.WhichOneof("data") != "histogram":
                         number = getattr(point, str(point.WhichOneof("value")))
-                    found.append((metric.name, _plain(point.attributes), float(number)))
+                    found.append((metric.name, facts(point), float(number)))
     return found

@@ -18,8 +18,7 @@ from orthoagent.adapters.sites import Sites
 from orthoagent.adapters.transfer import Transfer
 from orthoagent.childwords import OutputMade, OutputOrder
 from orthoagent.compute import finish, orthorectify_output
-from orthoagent.needs import needed_inputs
-from orthoagent.work import job_of
+from orthoagent.needs import job_of, needed_inputs
 from orthocontracts.inputs import InputFile
 from orthocontracts.requests import Request
 from orthocontracts.tasks import TaskSpec

@@ -87,6 +87,19 @@ def test_a_ring_makes_it_look_and_its_status_tells_how_far_it_is(storage: Storag
     assert sequences == sorted(set(sequences))
 
 
+def test_what_it_is_told_is_logged_with_the_trace_it_belongs_to(storage: Storage, ear: Ear, agent: Agent) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    above = f"00-{trace}-b7ad6b7169203331-01"
+    ear.say(names.topic_doorbell(agent.name), Doorbell(pool=storage.pool, traceparent=above).to_json())
+    agent.wait_for("rung", trace=trace)
+    gone = Control(action="cancel", task_id="j-gone-0001", release=1, traceparent=above)
+    ear.say(names.topic_control(agent.name), gone.to_json())
+    agent.wait_for("control", task="j-gone-0001", trace=trace)
+    ear.say(names.topic_doorbell(agent.name), f'{{"v": 1, "pool": "{storage.pool}", "traceparent": "00-nonsense"}}')
+    untraced = until(lambda: [one for one in agent.events("rung") if "trace" not in one], "a ring of no trace")
+    assert untraced
+
+
 def test_a_slot_that_becomes_free_looks_at_once(storage: Storage, ear: Ear, agent: Agent) -> None:
     first, second = storage.release({"steps": [0.5]}), storage.release({"steps": [0.1]})
     ring(ear, storage, agent)

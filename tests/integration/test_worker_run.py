@@ -22,6 +22,7 @@ from orthocontracts import names
 from orthocontracts.messages import Release
 from orthocontracts.outputs import file_kinds
 from orthocontracts.requests import Options
+from prometheus_text import families
 
 Start = Callable[..., Agent]
 
@@ -386,8 +387,16 @@ def test_the_health_page_shows_what_it_does(served: tuple[Storage, Agent]) -> No
         "slots": 1,
         "running": 0,
     }
-    ended = next(line for line in httpx.get(f"{address}/metrics").text.splitlines() if 'how="done"' in line)
-    assert int(ended.rsplit(" ", 1)[1]) >= 1
+    page = httpx.get(f"{address}/metrics")
+    assert page.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    found = families(page.text)
+    assert found["orthoagent_ended_total"].value(how="done") >= 1
+    made = found["orthoagent_made_megapixels_total"].value(process="orthorectify")
+    assert made > 0
+    took = found["orthoagent_phase_seconds"]
+    counts = [took.value("_count", phase=phase, process="orthorectify") for phase in ("fetch", "compute", "deliver")]
+    assert min(counts) >= 1
+    assert found["orthoagent_delivered_bytes_total"].value() > 0
 
 
 def test_a_worker_ends_before_its_walltime_does(storage: Storage, start: Start) -> None:

@@ -99,6 +99,7 @@ class Storage:
         options: Options = PLAIN,
         product: bytes | None = None,
         grid: GridSpec | None = None,
+        traceparent: str | None = None,
     ) -> str:
         """Release a task; its id. Its one product is the script, unless there is a real one, for the real kernel."""
         task_id = f"j{uuid4().hex[:12]}-0001"
@@ -161,7 +162,7 @@ class Storage:
         )
         if with_ticket:
             self._tickets.upload_blob(names.ticket_blob(task_id, release), ticket.to_json())
-        self.send(Release(task_id=task_id, release=release).to_json())
+        self.send(Release(task_id=task_id, release=release, traceparent=traceparent).to_json())
         return task_id
 
     def send(self, body: str) -> None:

@@ -16,7 +16,7 @@ from fakes.crash import Crash, Fuse, fused
 from fakes.file_server import FileServer
 from fakes.memory_ports import ManualClock, MemoryQueues, MemoryTables, memory_ports
 from fakes.products import NEXT_RING, NEXT_SLICE, ROME, S2_RINGS, S2_TILE, put_packed, put_safe
-from orthoagent.work import job_of
+from orthoagent.needs import job_of
 from orthocontracts import names
 from orthocontracts.buckets import Bucket
 from orthocontracts.hosts import Hosts

@@ -20,6 +20,7 @@ from orthoagent.status import StatusBoard
 from orthocontracts import names
 from orthocontracts.brokers import BrokerAddress
 from orthocontracts.messages import AgentStatus, Control, Doorbell
+from orthocontracts.tracing import trace_id_of
 from orthocontracts.wire import MAX_MQTT_BYTES, NotUnderstoodError, read_message
 
 KEEPALIVE_S = 20
@@ -211,6 +212,7 @@ class BrokerLine:
 
     def _on_ring(self, ring: Doorbell) -> None:
         if ring.pool == self._pool:
+            log("rung", trace=trace_id_of(ring.traceparent))
             self._on_doorbell()
 
     def _on_own_status(self, payload: bytes) -> None:

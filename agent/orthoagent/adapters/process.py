@@ -18,6 +18,7 @@ from orthoagent.adapters.watch import SlotLimits, Watch
 from orthoagent.childwords import CHILD_LINE, ComputeJob, End, Failed, Made, Progress, Ready
 from orthoagent.errors import AgentError
 from orthoagent.logs import log, redact
+from orthoagent.telemetry import VARIABLES
 from orthocontracts.messages import Fault
 
 LINE_LIMIT_BYTES = 4 * 1024 * 1024
@@ -217,8 +218,9 @@ def child_environment(
     """The worker's environment without its secrets, with the threads and the compile cache of a slot."""
     secrets = ("STORAGE", "GRANT", "BROKER", "BROKER_KEY_FILE", "LOGINS", "BUCKETS")
     hidden = {f"ORTHOAGENT_{name}" for name in secrets}
+    # A child sends no traces, and what a collector lets in by may be a secret too.
     return {
-        **{name: value for name, value in base.items() if name not in hidden},
+        **{name: value for name, value in base.items() if name not in hidden and not name.startswith(VARIABLES)},
         "NUMBA_CACHE_DIR": str(numba_cache),
         "NUMBA_NUM_THREADS": str(threads),
         "OMP_NUM_THREADS": str(threads),

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from orthoagent.logs import log
 from orthoagent.procure import eodagrun
+from orthoagent.telemetry import VARIABLES
 from orthocontracts.messages import Fault
 from orthocontracts.products import Sentinel1Name, Sentinel2Name, parse_product
 
@@ -101,7 +102,8 @@ def collection_of(name: str) -> str:
 
 def environment() -> dict[str, str]:
     """Ours without what is told to ``orthoagent``: what EODAG needs it reads from its own settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("ORTHOAGENT_")}
+    ours = ("ORTHOAGENT_", *VARIABLES)
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 async def _events(process: Process) -> Any:

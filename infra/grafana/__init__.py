@@ -1,0 +1,1 @@
+"""The dashboard as code: ``python -m grafana.dashboard`` writes ``dashboards/orthoburst.json``."""

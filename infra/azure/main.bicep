@@ -291,6 +291,7 @@ module worker 'modules/worker.bicep' = if (!empty(workerImage)) {
     image: workerImage
     identityName: workerIdentity
     accountName: accountName
+    insightsName: insightsName
     pool: cloudPool
     resultVersion: resultVersion
     cores: workerCores

@@ -133,18 +133,17 @@ def test_the_dashboard_shows_what_the_worker_does(seen: tuple[Storage, Agent, Pr
             asked_by(server, panel["title"])  # whatever there is, each query is one that Prometheus answers
 
 
-def test_work_handed_back_and_a_lost_page_are_seen(seen: tuple[Storage, Agent, Prometheus], tmp_path: Path) -> None:
-    storage, agent, server = seen
+def test_silent_functions_and_a_lost_page_are_seen(seen: tuple[Storage, Agent, Prometheus]) -> None:
+    _, agent, server = seen
+
+    def ringing(name: str) -> list[Asked]:
+        return [one for one in server.get("/alerts")["alerts"] if one["labels"]["alertname"] == name]
+
     rules = [rule for group in server.get("/rules")["groups"] for rule in group["rules"]]
     assert {rule["health"] for rule in rules} <= {"ok", "unknown"}
-    until(
-        lambda: [one for one in server.get("/alerts")["alerts"] if one["labels"]["alertname"] == "silence"], "silence"
-    )
+    until(lambda: ringing("silence"), "the alert on the functions, of which there are none")
+    assert not ringing("worker-page")
     agent.kill()
-
-    def ringing() -> list[Asked]:
-        return [one for one in server.get("/alerts")["alerts"] if one["labels"]["alertname"] == "worker-page"]
-
-    (alert,) = until(ringing, "the alert on the worker's page")
+    (alert,) = until(lambda: ringing("worker-page"), "the alert on the worker's page")
     assert alert["annotations"]["runbook"] == "docs/runbooks.md#worker-page"
     assert alert["labels"]["instance"].startswith("127.0.0.1:")

@@ -18,6 +18,7 @@ import psutil
 import pyproj
 import pytest
 
+from fakes.otlp import collector, facts
 from integration.worker_kit import Storage, until
 from localdev.scene import RpcSpec, SceneSpec, make_rpc_image, make_sentinel1
 from localdev.servers.process import free_ports
@@ -64,7 +65,9 @@ class WorkerFolder:
         if self.user is not None:
             os.chown(self.scratch, NOBODY, NOBODY)
 
-    def start(self, *arguments: str, **settings: object) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, environ: Mapping[str, str] | None = None, **settings: object
+    ) -> subprocess.Popen[str]:
         """What a container does, with nothing of this environment."""
         given = {
             "scratch": self.scratch / "tasks",
@@ -72,7 +75,7 @@ class WorkerFolder:
             "agent": "folder-worker",
             **settings,
         }
-        env = {"PATH": PATH, "HOME": str(self.scratch)}
+        env = {"PATH": PATH, "HOME": str(self.scratch), **(environ or {})}
         env |= {f"ORTHOAGENT_{name.upper()}": str(value) for name, value in given.items()}
         return self._popen([str(self.home / "bin" / "start"), *arguments], env)
 
@@ -165,6 +168,25 @@ def test_products_of_sentinel_1_compile_nothing_either(folder: WorkerFolder, tmp
             how = ["--resampling", resampling, "--radiometry", radiometry]
             subprocess.run([*command, *asked, *how], env=environment, check=True, capture_output=True, timeout=300)
     assert {path.name for path in cache.rglob("*.nbc")} == before
+
+
+def test_traces_of_a_delivery_leave_it(folder: WorkerFolder, storage: Storage) -> None:
+    image = folder.scratch.parent / "another.tif"
+    make_rpc_image(RpcSpec(out_file=image, centre_lonlat_deg=(12.5, 42.0), size_lines_samples=(300, 300), threads=1))
+    x, y = pyproj.Transformer.from_crs(4326, 32633, always_xy=True).transform(12.5, 42.0)
+    grid = GridSpec(epsg=32633, left=round(x) - 40, top=round(y) + 50, spacing=2, n_rows=50, n_cols=40)
+    storage.release({}, product=image.read_bytes(), grid=grid, time_limit_s=300)
+    place = {"storage": storage.connection, "pool": storage.pool}
+    with collector() as server:
+        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url}
+        worker = folder.start("run", "--until-empty", "--linger", "1", environ=environ, **place, poll_down_s=0.5)
+        try:
+            assert worker.wait(240) == 0, worker.communicate()[1][-3000:]
+        finally:
+            worker.kill()
+            worker.communicate()
+        assert {span.name for span in server.spans()} == {"delivery", "fetch", "compute", "deliver"}
+        assert [facts(span)["orthoburst.outcome"] for span in server.spans("delivery")] == ["done"]
 
 
 def test_a_worker_that_waits_for_storage_is_alive_and_not_ready(folder: WorkerFolder) -> None:

@@ -19,6 +19,7 @@ from bicepfiles.shapes import TABLE, table
 from bicepfiles.syntax import read
 from bicepfiles.variants import FOLDER, deployed, given, variants
 from orthoagent.settings import Settings as WorkerSettings
+from orthoagent.telemetry import VARIABLES, TelemetrySettings
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
 from orthofunctions.adapters.telemetry_exporters import IDENTITY, QUIET
@@ -128,7 +129,19 @@ def test_settings_are_settings_that_there_are(prod: list[Deployed]) -> None:
     of_worker = [one["name"] for one in container["env"]]
     known = {f"ORTHOAGENT_{name.upper()}" for name in WorkerSettings.model_fields}
     assert {one for one in of_worker if one.startswith("ORTHOAGENT_")} <= known
+    of_traces = {one for one in of_worker if one.startswith(VARIABLES)}
+    assert of_traces <= {name.upper() for name in TelemetrySettings.model_fields}
     assert len(of_worker) == len(set(of_worker))
+
+
+def test_workers_send_traces_where_the_functions_do_as_who_they_are(prod: list[Deployed]) -> None:
+    functions = of_type(prod, "sites/config")[0].body["properties"]
+    container = the_one(prod, "Microsoft.App/jobs")["properties"]["template"]["containers"][0]
+    worker = {one["name"]: one["value"] for one in container["env"]}
+    where, who = (f"APPLICATIONINSIGHTS_{name}" for name in ("CONNECTION_STRING", "AUTHENTICATION_STRING"))
+    assert worker[where] == functions[where]
+    assert worker[who] == functions[who].replace("-functions>", "-worker>") != functions[who]
+    assert worker["AZURE_CLIENT_ID"] in worker[who]
 
 
 def test_the_programs_take_their_settings(prod: list[Deployed], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from kube_schema import KINDS
 from kustomized import Document, render
 from orthoagent.settings import Settings
+from orthoagent.telemetry import TelemetrySettings
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
 
@@ -92,7 +93,9 @@ def test_the_worker_understands_its_settings(documents: list[Document], pod: dic
     assert [source["configMapRef"]["name"] for source in container["envFrom"]] == [config["metadata"]["name"]]
     told = {**config["data"], "ORTHOAGENT_AGENT": "orthoburst-worker-x", "ORTHOAGENT_CORES": "4"}
     assert {one["name"] for one in container["env"]} == {"ORTHOAGENT_AGENT", "ORTHOAGENT_CORES"}
-    fields = {name.removeprefix("ORTHOAGENT_").lower(): value for name, value in told.items()}
+    traces = {name.lower(): value for name, value in told.items() if not name.startswith("ORTHOAGENT_")}
+    assert set(traces) <= TelemetrySettings.model_fields.keys()
+    fields = {name.removeprefix("ORTHOAGENT_").lower(): told[name] for name in told if name.lower() not in traces}
     assert fields.keys() <= Settings.model_fields.keys()
     if "storage_account" in fields:
         fields["storage_account"] = fields["storage_account"].replace("ACCOUNT", "account")
@@ -134,11 +137,15 @@ def test_no_secret_is_in_any_file() -> None:
         assert all(one["kind"] != "Secret" for one in render(INFRA / "kubernetes" / way))
 
 
-def test_the_network_lets_nobody_in_and_out_to_names_storage_and_broker_only(documents: list[Document]) -> None:
+def test_the_network_lets_nobody_in_and_out_to_few(
+    documents: list[Document],
+) -> None:
     spec = of_kind(documents, "NetworkPolicy")["spec"]
     assert sorted(spec["policyTypes"]) == ["Egress", "Ingress"]
     assert spec["ingress"] == []
-    assert {port["port"] for rule in spec["egress"] for port in rule["ports"]} == {53, 443, 8883}
+    assert {port["port"] for rule in spec["egress"] for port in rule["ports"]} == {53, 443, 4318, 8883}
+    (inside,) = [rule for rule in spec["egress"] if rule["ports"][0]["port"] == 4318]
+    assert all("ipBlock" not in peer for peer in inside["to"])
     labels = of_kind(documents, "ScaledJob")["spec"]["jobTargetRef"]["template"]["metadata"]["labels"]
     assert spec["podSelector"]["matchLabels"].items() <= labels.items()
 

@@ -24,10 +24,11 @@ def names_of(pins: list[lock.Pin]) -> set[str]:
 
 def test_the_functions_part_has_no_science_and_the_worker_s_has_no_api(pins: list[lock.Pin]) -> None:
     functions = names_of(lock.part_for(["functions", "identity"], pins, without=["aiohttp"]))
-    worker = names_of(lock.part_for(["agent", "identity"], pins))
+    worker = names_of(lock.part_for(["agent", "identity", "telemetry"], pins))
     assert {"azure-functions", "fastapi", "starlette", "azure-identity", "cffi", "pydantic-core"} <= functions
     assert not functions & (SCIENCE | {"aiohttp", "attrs", "pytest", "httpx", "rich"})
     assert worker >= SCIENCE | {"aiohttp", "aiomqtt", "paho-mqtt", "azure-identity", "zstandard"}
+    assert worker >= {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "protobuf"}
     assert not worker & {"fastapi", "azure-functions", "pytest", "scipy"}
 
 

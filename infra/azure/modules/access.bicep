@@ -176,6 +176,16 @@ resource workerReadsTickets 'Microsoft.Authorization/roleAssignments@2022-04-01'
   }
 }
 
+resource workerTraces 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: insights
+  name: guid(insights.id, worker.id, roles.metricsPublisher)
+  properties: {
+    principalId: worker.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.metricsPublisher)
+  }
+}
+
 resource workerIsPulled 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: registry
   name: guid(registry.id, worker.id, roles.imagePull)

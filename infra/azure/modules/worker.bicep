@@ -10,6 +10,7 @@ param registryName string
 param image string
 param identityName string
 param accountName string
+param insightsName string
 param pool string
 param resultVersion int
 @description('Processor cores of a container, as text: 0.5 to 4 in the consumption profile.')
@@ -35,6 +36,10 @@ resource registry 'Microsoft.ContainerRegistry/registries@2023-07-01' existing =
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' existing = {
   name: workspaceName
+}
+
+resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: insightsName
 }
 
 resource workers 'Microsoft.App/managedEnvironments@2025-01-01' = {
@@ -162,6 +167,15 @@ resource job 'Microsoft.App/jobs@2025-01-01' = {
             {
               name: 'ORTHOAGENT_WALLTIME_S'
               value: string(lifetimeSeconds)
+            }
+            {
+              // An address, not a key, as for the functions.
+              name: 'APPLICATIONINSIGHTS_CONNECTION_STRING'
+              value: insights.properties.ConnectionString
+            }
+            {
+              name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING'
+              value: 'ClientId=${identity.properties.clientId};Authorization=AAD'
             }
           ], map(items(settings), one => {
             name: one.key

@@ -25,6 +25,10 @@ class TicketUnreadableError(AgentError):
         self.token = token
 
 
+class TicketNotUnderstoodError(TicketUnreadableError):
+    """A ticket with words of another release: another worker may know them."""
+
+
 class CommandFailedError(AgentError):
     """A scheduler's command is not there, ended with an error or did not end; the message quotes what it said."""
 

@@ -44,10 +44,11 @@ class Event(StrEnum):
     TICKET_READ = "ticket read"
     TICKET_MISSING = "ticket missing"
     TICKET_UNFIT = "ticket unfit"
-    """Its links end before its time limit, this worker before the task would, or it wants another result version: back
-    to the dispatcher."""
+    """Its links end before its time limit, this worker before the task would, it wants another result version, or it
+    has words of another release: back to the dispatcher."""
     DELIVERIES_EXHAUSTED = "deliveries exhausted"
     TICKET_UNREADABLE = "ticket unreadable"
+    """It speaks of another task."""
     FETCHED = "fetched"
     FETCH_FAILED = "fetch failed"
     CHILD_ENDED = "child ended"

@@ -18,7 +18,7 @@ from orthoagent.adapters.storage import Outbox, Tickets
 from orthoagent.adapters.upload import Uploader
 from orthoagent.adapters.watch import SlotLimits
 from orthoagent.childwords import Failed, Made, OutputMade, Progress
-from orthoagent.errors import FaultError, TicketUnreadableError
+from orthoagent.errors import FaultError, TicketNotUnderstoodError, TicketUnreadableError
 from orthoagent.logs import log, redact
 from orthoagent.needs import job_of, needed_inputs
 from orthoagent.patience import patiently
@@ -93,7 +93,8 @@ class Work:
         except TicketUnreadableError as error:
             self.reason, self._token = str(error)[:500], error.token
             self._log("ticket_unreadable", level=logging.ERROR, error=str(error))
-            return Event.TICKET_UNREADABLE
+            not_understood = isinstance(error, TicketNotUnderstoodError)
+            return Event.TICKET_UNFIT if not_understood else Event.TICKET_UNREADABLE
         if ticket is None:
             return Event.TICKET_MISSING
         self._ticket, self._token = ticket, ticket.token

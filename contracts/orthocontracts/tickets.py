@@ -12,6 +12,8 @@ from orthocontracts.outputs import FileKind
 from orthocontracts.tasks import TaskSpec
 
 MAX_TICKET_BYTES = 64 * 1024 * 1024
+NOT_UNDERSTOOD = "the ticket is not one this worker understands"
+"""How the reason begins with which a worker refuses a ticket of another release's words."""
 MAX_DELIVERIES = 8
 """How often one release's queue message may be delivered: each delivery has a folder of its own."""
 

@@ -23,11 +23,11 @@ from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 from pydantic import BaseModel
 
-from orthoagent.errors import LeaseLostError, StorageSilentError, TicketUnreadableError
+from orthoagent.errors import LeaseLostError, StorageSilentError, TicketNotUnderstoodError, TicketUnreadableError
 from orthoagent.logs import log, redact
 from orthocontracts import names
 from orthocontracts.messages import Release, Report
-from orthocontracts.tickets import MAX_TICKET_BYTES, Ticket
+from orthocontracts.tickets import MAX_TICKET_BYTES, NOT_UNDERSTOOD, Ticket
 from orthocontracts.wire import NotUnderstoodError, read_message
 
 M = TypeVar("M", bound=BaseModel)
@@ -176,8 +176,7 @@ class Tickets:
                     return None
             ticket = read_message(Ticket, body, most_bytes=MAX_TICKET_BYTES)
         except NotUnderstoodError as error:
-            says = f"the ticket is not one this worker understands: {error}"
-            raise TicketUnreadableError(says, _token(body)) from None
+            raise TicketNotUnderstoodError(f"{NOT_UNDERSTOOD}: {error}", _token(body)) from None
         if (ticket.spec.task_id, ticket.release) != (task_id, release):
             says = f"the ticket speaks of {ticket.spec.task_id} release {ticket.release}"
             raise TicketUnreadableError(says, ticket.token)

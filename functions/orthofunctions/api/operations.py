@@ -19,6 +19,7 @@ from orthofunctions.domain.principals import Scope
 from orthofunctions.domain.records import AgentRecord, TaskRecord
 from orthofunctions.domain.runtimes import RunTimes
 from orthofunctions.usecases.costs import month_costs
+from orthofunctions.usecases.keep import KEPT
 from orthofunctions.usecases.learning import learned, machine_of
 from orthofunctions.usecases.ledger import OF_USER, Account, account, month_of
 from orthofunctions.usecases.loads import load_of
@@ -28,7 +29,6 @@ from orthofunctions.usecases.site import Site, load_site
 
 router = APIRouter()
 
-KEPT = "poison/"
 MOST_KEPT = 100
 TILE_MPX = 120.56  # a Sentinel-2 tile at 10 m
 

@@ -16,6 +16,7 @@ from orthocontracts import names
 from orthocontracts.messages import Control, Fault, Report
 from orthocontracts.states import TaskState, move
 from orthocontracts.tasks import job_of_task
+from orthocontracts.tickets import NOT_UNDERSTOOD
 from orthocontracts.wire import NotUnderstoodError, read_message
 from orthofunctions.domain.attempts import used_up
 from orthofunctions.domain.callbacks import CallbackKind
@@ -32,7 +33,7 @@ from orthofunctions.usecases.figures import measure_run
 from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.keep import keep_for_operators
 from orthofunctions.usecases.learning import machine_of, note_run, note_startup
-from orthofunctions.usecases.plans import PlanLostError, planned_task
+from orthofunctions.usecases.plans import PlanLostError, PlanNotUnderstoodError, planned_task
 from orthofunctions.usecases.rows import load, release_key, swap
 from orthofunctions.usecases.seals import is_sealed
 from orthofunctions.usecases.site import load_site
@@ -59,8 +60,8 @@ def collect(ports: Ports, rules: Rules, body: str) -> None:
 
     Raises
     ------
-    RowChangedError
-        Where a row kept changing under us: the message is delivered again.
+    RowChangedError, PlanNotUnderstoodError
+        Where a row kept changing under us, or other functions must take it: the message is delivered again.
     """
     try:
         report = read_message(Report, body)
@@ -200,9 +201,13 @@ def _returned(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
 
 
 def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bool:
+    if not report.verdicts and (report.reason or "").startswith(NOT_UNDERSTOOD):
+        return _returned(ports, rules, report, task)  # so workers of the release before hand back what is new to them
     told = Told(report, ports.clock.now())
     try:
         planned = planned_task(ports, task.job_id, task.task_id)
+    except PlanNotUnderstoodError:
+        raise  # the report comes again, until functions of the release that wrote it take it
     except PlanLostError as error:
         lost = Fault(kind="PlanLost", message=str(error), permanent=True)
         return task.state.is_final or give_up(ports, task, lost, told)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from typing import Final
 
 from orthocontracts import names
 from orthofunctions.ports import Ports
 
 logger = logging.getLogger(__name__)
+
+KEPT: Final = "poison/"
+"""Messages for operators, in container ``control``, by queue."""
 
 
 def times_kept(ports: Ports, queue: str, body: str) -> int:
@@ -25,7 +29,7 @@ def keep_for_operators(ports: Ports, queue: str, body: str, why: str) -> str:
     """Write a message to ``control/poison/<queue>/<id>.json``; the same message is kept once. Returns its id."""
     message_id = _id_of(body)
     kept = {"queue": queue, "why": why[:2000], "kept_at": ports.clock.now().isoformat(), "body": body}
-    ports.blobs.create(names.CONTAINER_CONTROL, f"poison/{queue}/{message_id}.json", json.dumps(kept).encode())
+    ports.blobs.create(names.CONTAINER_CONTROL, f"{KEPT}{queue}/{message_id}.json", json.dumps(kept).encode())
     logger.warning("kept a message nobody can use: %s", why, extra={"action": "kept", "queue": queue, "id": message_id})
     return message_id
 

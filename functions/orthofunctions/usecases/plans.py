@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from orthocontracts import names
 from orthocontracts.outputs import OutputIdentity
 from orthocontracts.tasks import TaskSpec
+from orthocontracts.wire import explain
 from orthofunctions.domain.plans import Plan
 from orthofunctions.domain.records import TaskRecord
 from orthofunctions.ports import BlobMissingError, Ports
@@ -19,6 +20,10 @@ class PlanLostError(Exception):
 
     def __init__(self, job_id: str, reason: str) -> None:
         super().__init__(f"the plan of job {job_id} cannot be used: {reason}. Submit the request again.")
+
+
+class PlanNotUnderstoodError(PlanLostError):
+    """It has words of another release: the work is not given up, but left to functions that know them."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,8 @@ class StoredPlan:
         except BlobMissingError as error:
             raise PlanLostError(job_id, str(error)) from error
         except ValidationError as error:
-            first = error.errors()[0]["msg"]
-            raise PlanLostError(job_id, f"{error.error_count()} errors, the first: {first}") from error
+            kind = PlanLostError if error.errors()[0]["type"] == "json_invalid" else PlanNotUnderstoodError
+            raise kind(job_id, explain(error)) from error
 
     def task(self, task_id: str) -> PlannedTask:
         """Raises PlanLostError where the plan does not name the task."""

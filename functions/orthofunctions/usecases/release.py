@@ -35,7 +35,7 @@ from orthofunctions.usecases.events import tell_task
 from orthofunctions.usecases.inputs import InputMissingError, InputReplacedError, Known, input_files
 from orthofunctions.usecases.lease import RoundLease
 from orthofunctions.usecases.pending import Candidate, forget
-from orthofunctions.usecases.plans import PlanLostError, StoredPlan, spec_in_row
+from orthofunctions.usecases.plans import PlanLostError, PlanNotUnderstoodError, StoredPlan, spec_in_row
 from orthofunctions.usecases.rows import MOST_CHANGES, parts, put_all, release_key, swap
 from orthofunctions.usecases.seals import seal
 from orthofunctions.usecases.tasks import give_up, log_fields, settle
@@ -114,6 +114,9 @@ def _prepared(
                     forget(ports, [(chosen.candidate, task)])
                 continue
             yield _prepare(ports, rules, chosen, spec, wanted, known)
+        except PlanNotUnderstoodError as error:
+            # other functions, of the release that wrote it, will release it
+            logger.warning("left waiting: %s", error, extra=log_fields("plan_not_understood", task))
         except (PlanLostError, InputMissingError, InputReplacedError) as error:
             lease.keep()
             give_up(ports, task, Fault(kind=type(error).__name__, message=str(error)[:2000], permanent=True))

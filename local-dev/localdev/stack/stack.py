@@ -23,6 +23,7 @@ from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
 
 TOP = Path(__file__).resolve().parents[3]
+SOURCE_ROOTS = ("contracts", "kernel", "agent", "functions", "client", "local-dev")
 HPC_POOL = "hpc"
 CLOUD_POOL = "cloud"
 
@@ -57,6 +58,8 @@ class StackSpec:
         Further environment of workers and functions host (tests shorten intervals with it).
     worker_of : mapping
         Further environment of single workers, by name.
+    functions_from, workers_from : Path, optional
+        Other source trees than this one that functions host and workers run from: of another release.
     """
 
     folder: Path
@@ -74,6 +77,8 @@ class StackSpec:
     worker: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
     worker_of: dict[str, dict[str, str]] = field(default_factory=dict)
+    functions_from: Path = TOP
+    workers_from: Path = TOP
 
 
 Between = Callable[[Azurite], AbstractContextManager[str]]
@@ -97,6 +102,7 @@ class Stack:
         self.presence: Server | None = None
         self.agents: list[Server] = []
         self.cloud: CloudPool | None = None
+        self.functions_from, self.workers_from = spec.functions_from, spec.workers_from
         self._exits = contextlib.ExitStack()
 
     @property
@@ -130,14 +136,13 @@ class Stack:
             self._storage = self._exits.enter_context(self._between(self.azurite))
         self._enter(self.broker)
         write_pools(self.azurite.connection_string, self.spec)
-        self._provision()
+        self.provision()
         # Storage and broker have their ports only once they run; the rest starts side by side.
         self._host = self._make_host()
         self.presence = self._make_presence()
         self.agents = [self.make_worker(f"node-{number}", HPC_POOL) for number in range(1, self.spec.agents + 1)]
         programs = [self._host, self.presence, *self.agents]
-        for program in reversed(programs):
-            self._exits.callback(program.stop)
+        self._exits.callback(self._stop_programs)
         with ThreadPoolExecutor(len(programs)) as pool:
             for started in [pool.submit(program.start) for program in programs]:
                 started.result()
@@ -156,20 +161,45 @@ class Stack:
         self._exits.callback(server.stop)
         server.start()
 
-    def _provision(self) -> None:
+    def _stop_programs(self) -> None:
+        for program in (*reversed(self.agents), self.presence, self._host):
+            if program is not None:
+                program.stop()
+
+    def provision(self) -> None:
+        """Make what the functions' release needs in storage; what is there stays."""
         subprocess.run(
             [sys.executable, "-m", "orthofunctions.provision"],
-            env={**os.environ, "AzureWebJobsStorage": self.azurite.connection_string},
+            env={
+                **os.environ,
+                "AzureWebJobsStorage": self.azurite.connection_string,
+                **_imports_from(self.functions_from),
+            },
             check=True,
             stdout=subprocess.DEVNULL,
         )
+
+    # Each in the place of one that has been stopped: from then on it is of the release that was chosen meanwhile.
+
+    def renew_agent(self, number: int) -> Server:
+        """Not yet started."""
+        self.agents[number] = self.make_worker(self.agents[number].name, HPC_POOL)
+        return self.agents[number]
+
+    def renew_presence(self) -> Server:
+        self.presence = self._make_presence()
+        return self.presence
+
+    def renew_host(self) -> Server:
+        self._host = self._make_host()
+        return self._host
 
     def _make_host(self) -> Server:
         return Server(
             "functions-host",
             [
                 *(sys.executable, "-m", "localdev.host"),
-                *("--app", str(TOP / "functions")),
+                *("--app", str(self.functions_from / "functions")),
                 *("--port", str(self.api_port)),
                 *("--queue-lease-s", str(self.spec.host_lease_s)),
             ],
@@ -177,6 +207,7 @@ class Stack:
             ready=r'"api"',
             env={
                 "PYTHONPATH": f"{TOP / 'local-dev'}",
+                **_imports_from(self.functions_from),
                 "AzureWebJobsStorage": self._storage,
                 "ORTHOBURST_BROKER": self.broker.url,
                 "ORTHOBURST_LOCAL_USER": "true",  # beside API keys that somebody tries here
@@ -226,8 +257,20 @@ class Stack:
             "ORTHOAGENT_SCRATCH": str(self.spec.folder / "scratch"),
             "ORTHOAGENT_LEASE_S": str(self.spec.lease_s),
             "ORTHOAGENT_STATUS_MIN_S": "1",  # progress for people who watch
-            **self.spec.worker,
+            **_imports_from(self.workers_from, self.spec.worker.get("PYTHONPATH", "")),
+            **{name: value for name, value in self.spec.worker.items() if name != "PYTHONPATH"},
         }
+
+
+def _imports_from(tree: Path, beside: str = "") -> dict[str, str]:
+    """Environment in which Python imports our packages from a tree: before those that are installed."""
+    path = os.pathsep.join(filter(None, ("" if tree == TOP else source_path(tree), beside)))
+    return {"PYTHONPATH": path} if path else {}
+
+
+def source_path(tree: Path) -> str:
+    """What ``PYTHONPATH`` has to be for our packages of a source tree."""
+    return os.pathsep.join(str(tree / name) for name in SOURCE_ROOTS)
 
 
 def _script(name: str) -> str:

@@ -93,8 +93,10 @@ class Work:
         except TicketUnreadableError as error:
             self.reason, self._token = str(error)[:500], error.token
             self._log("ticket_unreadable", level=logging.ERROR, error=str(error))
-            not_understood = isinstance(error, TicketNotUnderstoodError)
-            return Event.TICKET_UNFIT if not_understood else Event.TICKET_UNREADABLE
+            if not isinstance(error, TicketNotUnderstoodError):
+                return Event.TICKET_UNREADABLE
+            self.returned_for = "version"
+            return Event.TICKET_UNFIT
         if ticket is None:
             return Event.TICKET_MISSING
         self._ticket, self._token = ticket, ticket.token

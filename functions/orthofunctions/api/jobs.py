@@ -105,7 +105,8 @@ def explain(job_id: str, asked: Reader) -> dict[str, Any]:
     were named by id."""
     view, system = view_of(job_id, asked), asked.system
     waits = reasons_to_wait(system.ports, system.rules, [task.record for task in view.tasks])
-    cost = job_cost(system.ports, job_id, view.record.created_at)
+    campaigns = {task.record.campaign for task in view.tasks if task.record.campaign}
+    cost = job_cost(system.ports, job_id, view.record.created_at, campaigns)
     documents = [(task, task_document(task, waits.get(task.record.task_id))) for task in view.tasks]
     return {
         "jobID": job_id,

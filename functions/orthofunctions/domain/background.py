@@ -7,11 +7,12 @@ these only idle ones: never a place in a queue behind a run, where a user's next
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from orthofunctions.domain.offers import Market, Offer, PendingTask
+from orthofunctions.domain.offers import Market, PendingTask
 from orthofunctions.domain.policy import Decision, PoolFigures, outlasts
 from orthofunctions.domain.pool_state import PoolState
 
@@ -43,6 +44,7 @@ def plan_background(
     pools: Sequence[PoolState],
     campaigns: Mapping[str, Standing],
     now_s: float,
+    longest_run_s: float,
     egress_eur_per_gb: Mapping[str, float] | None = None,
 ) -> list[Decision]:
     """Decide what campaigns run in the slots that are left.
@@ -61,6 +63,9 @@ def plan_background(
         Those that run, by id.
     now_s : float
         Seconds since the epoch.
+    longest_run_s : float
+        After which a run is ended. A campaign has so much money and no more: what is reserved for a release is what it
+        costs if it takes as long as that, and what it did not take comes back at its end.
 
     Returns
     -------
@@ -82,14 +87,14 @@ def plan_background(
         if not queues[name]:
             del queues[name]
         may_burst = now_s - task.created_s >= campaigns[name].patience_s
-        found = _place(task, market, spare, left_eur[name], may_burst=may_burst)
+        found = _place(task, market, spare, left_eur[name], longest_run_s, may_burst=may_burst)
         if found is None:
             continue
-        place, offer = found
-        decisions.append(_decision(task, market, spare, place, offer))
+        place, most_eur = found
+        decisions.append(_decision(task, market, spare, place, most_eur))
         place.take(task.result_version)
         running[name] += 1
-        left_eur[name] -= offer.reserve_eur
+        left_eur[name] -= decisions[-1].cost_eur
     return decisions
 
 
@@ -115,28 +120,41 @@ class _Spare:
 
 
 def _place(
-    task: PendingTask, market: Market, spare: Sequence[_Spare], left_eur: float, *, may_burst: bool
-) -> tuple[_Spare, Offer] | None:
+    task: PendingTask,
+    market: Market,
+    spare: Sequence[_Spare],
+    left_eur: float,
+    longest_run_s: float,
+    *,
+    may_burst: bool,
+) -> tuple[_Spare, float] | None:
+    """The pool, and what a release there costs at most."""
     offers = market.offers(task)
     able = [
-        (one, offers[one.k])
+        (one, offers[one.k], most_eur)
         for one in spare
         if one.left(task.result_version) > 0
         and market.reads(one.k, task)
-        and offers[one.k].reserve_eur <= left_eur + _CENT_PART
+        and (most_eur := _most_eur(task, market, one, longest_run_s)) <= left_eur + _CENT_PART
         and (not one.pool.lasts_s or outlasts(one.pool, task, offers[one.k]))
     ]
     on_prem = [found for found in able if found[0].spec.kind == "onprem"]
     if on_prem:
-        return min(on_prem, key=lambda found: (found[1].transfer_s + found[1].run_s, -found[0].room))
+        place, _, most_eur = min(on_prem, key=lambda found: (found[1].transfer_s + found[1].run_s, -found[0].room))
+        return place, most_eur
     # a cloud slot that costs nothing is still somebody's bill: only a campaign with money goes there
     cloud = [found for found in able if found[0].spec.kind == "cloud" and left_eur > 0]
     if not cloud or not may_burst:
         return None
-    return min(cloud, key=lambda found: (found[1].reserve_eur, found[1].transfer_s + found[1].run_s))
+    place, _, most_eur = min(cloud, key=lambda found: (found[1].reserve_eur, found[1].transfer_s + found[1].run_s))
+    return place, most_eur
 
 
-def _decision(task: PendingTask, market: Market, spare: Sequence[_Spare], place: _Spare, offer: Offer) -> Decision:
+def _most_eur(task: PendingTask, market: Market, place: _Spare, longest_run_s: float) -> float:
+    return place.spec.run_cost_eur(place.spec.startup_s + longest_run_s) + market.egress_eur(place.k, task)
+
+
+def _decision(task: PendingTask, market: Market, spare: Sequence[_Spare], place: _Spare, most_eur: float) -> Decision:
     figures = {
         one.spec.name: PoolFigures(
             one.spec.kind, one.pool.basis, max(0, one.left(task.result_version)),
@@ -145,7 +163,7 @@ def _decision(task: PendingTask, market: Market, spare: Sequence[_Spare], place:
         )
         for one, seen in zip(spare, market.offers(task), strict=True)
     }  # fmt: skip
-    cost_eur = round(offer.reserve_eur, 6)
+    cost_eur = math.ceil(most_eur * 1e6) / 1e6  # never less
     money = f"; {cost_eur:.2f} EUR at most, of the campaign's own" if cost_eur >= _A_CENT else ""
     why = "an idle slot that no user's task wants"
     if place.spec.kind == "cloud":

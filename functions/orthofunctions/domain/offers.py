@@ -128,15 +128,22 @@ class Market:
 
     def _carried(self, task: PendingTask, terms: _Terms, offer: Offer) -> Offer:
         """The offer of a pool that does not have all data at hand."""
-        transfer_s = cost_eur = 0.0
+        transfer_s = sum(n_bytes for store, n_bytes in task.inputs if store not in terms.local) * terms.s_per_byte
+        cost_eur = self._egress_eur(task, terms) + terms.eur_per_s * transfer_s
+        return Offer(transfer_s, offer.run_s, offer.sure_s + transfer_s, offer.reserve_eur + cost_eur)
+
+    def egress_eur(self, k: int, task: PendingTask) -> float:
+        """What carrying the task's data to and from a pool costs; part of its offer."""
+        return self._egress_eur(task, self._terms_of(task.process)[k])
+
+    def _egress_eur(self, task: PendingTask, terms: _Terms) -> float:
+        cost_eur = 0.0
         for store, n_bytes in task.inputs:
             if store not in terms.local:
-                transfer_s += n_bytes * terms.s_per_byte
                 cost_eur += self._egress.get(store, 0.0) * n_bytes / _BYTES_PER_GB
         if terms.results_in not in terms.local:
             cost_eur += terms.egress_eur_per_byte * task.output_bytes
-        cost_eur += terms.eur_per_s * transfer_s
-        return Offer(transfer_s, offer.run_s, offer.sure_s + transfer_s, offer.reserve_eur + cost_eur)
+        return cost_eur
 
     def reads(self, k: int, task: PendingTask) -> bool:
         """Whether a pool's workers can read all that the task needs."""

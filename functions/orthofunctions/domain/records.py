@@ -258,7 +258,7 @@ class ActiveRecord(Record):
     result_version: int
     released_at: datetime
     start_by: datetime
-    started_at: datetime | None = None
+    started_at: datetime | None = None  # its first delivery: a slot was taken since then
     end_by: datetime | None = None
     user: str = ""
     is_cloud: bool = False
@@ -267,6 +267,7 @@ class ActiveRecord(Record):
     eur_per_slot_s: float = 0.0
     startup_s: float = 0.0
     campaign: str = ""  # as its task's when it was released
+    egress_eur: float = 0.0  # for carrying what it reads and makes: paid once it has begun
 
 
 class DigestState(StrEnum):

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from orthofunctions.domain.background import Standing, plan_background
 from orthofunctions.domain.campaigns import CampaignState
+from orthofunctions.domain.offers import Market
 from orthofunctions.domain.policy import Decision
 from orthofunctions.domain.pool_state import PoolState
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
@@ -17,9 +18,10 @@ from orthofunctions.ports import Ports
 from orthofunctions.usecases.campaign_rows import find_campaign
 from orthofunctions.usecases.inputs import Known
 from orthofunctions.usecases.lease import RoundLease
-from orthofunctions.usecases.ledger import TOTAL, account, books_of, reserve_for_campaign
+from orthofunctions.usecases.ledger import free_lost, reserve_for_campaign, unreserve_for_campaign
 from orthofunctions.usecases.pending import Candidate, background_candidates, current_tasks
-from orthofunctions.usecases.release import Chosen, bundles, release
+from orthofunctions.usecases.release import Chosen, bundles, chosen_for, release
+from orthofunctions.usecases.rows import load, release_key
 from orthofunctions.usecases.site import Site
 
 logger = logging.getLogger(__name__)
@@ -59,13 +61,16 @@ class Background:
             return []
         campaigns = self._campaigns({one.pending.campaign for one in waiting.values()})
         mine = [one.pending for one in waiting.values() if one.pending.campaign in campaigns]
-        decisions = plan_background(mine, self._states, campaigns, self._now.timestamp(), egress_eur_per_gb)
-        chosen = self._chosen(decisions[:MOST_IN_A_ROUND], waiting)
+        longest_s = self._rules.time_limit_s + self._rules.run_grace_s
+        decisions = plan_background(mine, self._states, campaigns, self._now.timestamp(), longest_s, egress_eur_per_gb)
+        market = Market(self._states, egress_eur_per_gb)
+        chosen = self._chosen(decisions[:MOST_IN_A_ROUND], waiting, market)
         released = [
             one
             for bundle in bundles(chosen, MOST_IN_A_ROUND)
             for one in release(self._ports, self._rules, self._lease, bundle, known)
         ]
+        self._give_back(chosen, {one.release_key for one in released})
         self.n_waiting = len(mine) - len(released)
         return released
 
@@ -79,13 +84,14 @@ class Background:
                 continue
             left_eur = 0.0
             if record.max_eur:
-                left_eur = max(0.0, record.max_eur - account(self._ports, books_of(name), TOTAL).committed_eur)
+                self._lease.keep()
+                left_eur = max(0.0, record.max_eur - free_lost(self._ports, name, self._site.active).committed_eur)
             found[name] = Standing(running[name], left_eur, record.patience_s)
         return found
 
-    def _chosen(self, decisions: Sequence[Decision], waiting: Mapping[str, Candidate]) -> list[Chosen]:
+    def _chosen(self, decisions: Sequence[Decision], waiting: Mapping[str, Candidate], market: Market) -> list[Chosen]:
         """Decisions on tasks that are pending indeed, their money reserved."""
-        by_name = {state.spec.name: state for state in self._states}
+        places = {state.spec.name: k for k, state in enumerate(self._states)}
         tasks = self._tasks([waiting[one.task_id] for one in decisions])
         chosen = []
         for one in decisions:
@@ -93,10 +99,18 @@ class Background:
             # one that a user has come to want since is a user's: the next round looks at it as such
             if task is None or not task.campaign or not self._affords(task.campaign, one.cost_eur):
                 continue
-            pool, pending = by_name[one.pool], candidate.pending
-            run_s = pool.expected_run_s(pending.process, pending.megapixels)
-            chosen.append(Chosen(one, candidate, task, pool.spec, one.figures[one.pool].transfer_s + run_s))
+            chosen.append(chosen_for(one, candidate, task, market, places[one.pool]))
         return chosen
+
+    def _give_back(self, chosen: Sequence[Chosen], released: set[str]) -> None:
+        """What was reserved for tasks that were not released in the end. The sweep does where there is a row of it."""
+        for one in chosen:
+            key = release_key(one.task.task_id, one.task.release + 1)
+            if one.decision.cost_eur <= 0 or key in released:
+                continue
+            self._lease.keep()
+            if load(self._ports.tables, ActiveRecord, one.task.job_id, key) is None:
+                unreserve_for_campaign(self._ports, one.task.campaign, one.decision.cost_eur)
 
     def _tasks(self, candidates: Sequence[Candidate]) -> dict[str, TaskRecord]:
         by_job: dict[str, list[Candidate]] = {}

@@ -21,9 +21,15 @@ from orthocontracts.states import JobState
 from orthofunctions.domain.campaigns import CampaignState
 from orthofunctions.domain.faults import PlanError
 from orthofunctions.domain.planning import Limits
-from orthofunctions.domain.records import CampaignProductRecord, CampaignRecord, InventoryRecord, JobRecord
+from orthofunctions.domain.records import (
+    ActiveRecord,
+    CampaignProductRecord,
+    CampaignRecord,
+    InventoryRecord,
+    JobRecord,
+)
 from orthofunctions.domain.rules import Rules
-from orthofunctions.ports import Change, Ports, RowChangedError
+from orthofunctions.ports import Change, LeaseHeldError, Ports, RowChangedError
 from orthofunctions.usecases.campaign_products import Matcher, listed, request_for, request_id
 from orthofunctions.usecases.campaign_rows import (
     FAILED,
@@ -40,9 +46,11 @@ from orthofunctions.usecases.campaign_rows import (
 )
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.jobs import find_job
+from orthofunctions.usecases.lease import RoundLease
+from orthofunctions.usecases.ledger import account, books_of, free_lost
 from orthofunctions.usecases.lookup import Lookup
 from orthofunctions.usecases.plan import plan_request
-from orthofunctions.usecases.rows import parts, swap
+from orthofunctions.usecases.rows import find, parts, swap
 from orthofunctions.usecases.site import load_site
 
 logger = logging.getLogger(__name__)
@@ -225,7 +233,23 @@ class _Look:
                 return there.changed(state=CampaignState.DONE, ended_at=self._ports.clock.now())
             return None
 
-        change_campaign(self._ports, self._record, ended)
+        if ended(self._record) is not None and self._books_are_closed():
+            change_campaign(self._ports, self._record, ended)
+
+    def _books_are_closed(self) -> bool:
+        """Whether nothing is reserved that is not for a release under way; while a round reserves nobody can say."""
+        campaign = self._record.campaign_id
+        if account(self._ports, books_of(campaign)).reserved_eur == 0:
+            return True
+        try:
+            lease = RoundLease(self._ports)
+        except LeaseHeldError:
+            return False
+        try:
+            free_lost(self._ports, campaign, find(self._ports.tables, ActiveRecord, campaign=campaign))
+        finally:
+            lease.release()
+        return True
 
     def _swap(self, changed: CampaignRecord, changes: Sequence[Change]) -> bool:
         if not change_with_products(self._ports, changed, changes):

@@ -47,7 +47,7 @@ class Price(Document):
     tasks: int
     megapixels: float
     slot_hours: float = Field(description="of the centre's slots, or of the quickest pool's where there is no centre")
-    eur: float = Field(description="what is reserved at most where it all runs in the centre")
+    eur: float = Field(description="what is paid where it all runs in the centre, at the 90th percentile of run times")
     cloud_eur: float | None = Field(
         default=None, description="the same in the cheapest cloud pool; None: there is none"
     )

@@ -120,6 +120,7 @@ def _started(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bo
         return True
     running = task.state is TaskState.RUNNING
     if running and report.delivery == task.delivery:
+        _note_start(ports, rules, task)  # whoever took in the report first may have died before that
         return True
     # The delivery before this one lost its message and never said how it ended, or said that storage was silent.
     excused = task.excused == delivery_name(task.release, task.delivery)
@@ -152,12 +153,12 @@ def _started(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bo
 
 
 def _note_start(ports: Ports, rules: Rules, task: TaskRecord) -> None:
-    """In the active row, for the doorbell's count; truth is the task's row."""
+    """In the active row, once: for the doorbell's count, and because a slot is paid for since then."""
     active = load(ports.tables, ActiveRecord, task.job_id, release_key(task.task_id, task.release))
-    if active is None or task.started_at is None:
+    if active is None or active.started_at is not None or task.started_at is None:
         return
     end_by = task.started_at + timedelta(seconds=rules.time_limit_s + rules.run_grace_s)
-    if active.starts_worker and active.started_at is None and task.released_at is not None:
+    if active.starts_worker and task.released_at is not None:
         spec = load_site(ports).pool(task.pool)
         if spec is not None:
             note_startup(ports, spec, (task.started_at - task.released_at).total_seconds())

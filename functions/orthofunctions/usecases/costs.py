@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import calendar
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orthocontracts import names
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
-from orthofunctions.usecases.ledger import OF_RELEASE, Account, account, accounts_of_users, month_of
+from orthofunctions.usecases.ledger import OF_RELEASE, Account, account, accounts_of_users, books_of, month_of
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,16 @@ class JobCost:
     cloud_slot_s: float = 0.0
 
 
-def job_cost(ports: Ports, job_id: str, began: datetime) -> JobCost:
-    """Of all months since the job began."""
-    found = JobCost()
+def job_cost(ports: Ports, job_id: str, began: datetime, campaigns: Iterable[str] = ()) -> JobCost:
+    """Of all months since the job began, and of the campaigns it worked for."""
+    books = [books_of(campaign) for campaign in campaigns]
     month, last = began.replace(day=1), ports.clock.now()
     while month_of(month) <= month_of(last):
-        first = OF_RELEASE + job_id
-        rows = ports.tables.query(
-            names.TABLE_LEDGER, partition=month_of(month), key_from=f"{first}-", key_below=f"{first}."
-        )
+        books.append(month_of(month))
+        month = (month + timedelta(days=32)).replace(day=1)
+    found, first = JobCost(), OF_RELEASE + job_id
+    for partition in books:
+        rows = ports.tables.query(names.TABLE_LEDGER, partition=partition, key_from=f"{first}-", key_below=f"{first}.")
         for row in rows:
             eur, slot_s = float(str(row.values["eur"])), float(str(row.values["slot_s"]))
             found = JobCost(
@@ -57,7 +59,6 @@ def job_cost(ports: Ports, job_id: str, began: datetime) -> JobCost:
                 found.on_prem_slot_s + (0.0 if row.values["is_cloud"] else slot_s),
                 found.cloud_slot_s + (slot_s if row.values["is_cloud"] else 0.0),
             )
-        month = (month + timedelta(days=32)).replace(day=1)
     return found
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthofunctions.domain.offers import Market
 from orthofunctions.domain.policy import Decision, Ledger, filled, plan_releases
 from orthofunctions.domain.pool_state import Basis, PoolState
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
@@ -20,7 +21,7 @@ from orthofunctions.usecases.inputs import Known
 from orthofunctions.usecases.lease import RoundLease
 from orthofunctions.usecases.ledger import read_ledger, reserve
 from orthofunctions.usecases.pending import Candidate, candidates, current_tasks
-from orthofunctions.usecases.release import Chosen, bundles, release
+from orthofunctions.usecases.release import bundles, chosen_for, release
 from orthofunctions.usecases.signals import ring, tell_demand
 from orthofunctions.usecases.site import Site
 from orthofunctions.usecases.turns import advance_clock
@@ -69,7 +70,6 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
         lease.keep()
     users = {one.pending.user for one in waiting.values()}
     ledger = read_ledger(ports, rules, site.settings, site.active, users, now)
-    by_name = {state.spec.name: state for state in states}
     known: Known = {}
     with ThreadPoolExecutor(rules.parallel_releases, "release") as threads:
         decisions, tasks = _decide(ports, rules, waiting, states, ledger, now, threads)
@@ -77,7 +77,13 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
         if not _reserve(ports, rules, waiting, decisions, now):
             logger.info("the budget went elsewhere meanwhile", extra={"action": "budget"})
             decisions = [one for one in decisions if one.cost_eur <= 0]
-        chosen = [_chosen(one, waiting[one.task_id], tasks[one.task_id], by_name[one.pool]) for one in decisions]
+        market, places = (
+            Market(states, ledger.egress_eur_per_gb),
+            {state.spec.name: k for k, state in enumerate(states)},
+        )
+        chosen = [
+            chosen_for(one, waiting[one.task_id], tasks[one.task_id], market, places[one.pool]) for one in decisions
+        ]
         size = min(MOST_IN_A_BUNDLE, -(-len(chosen) // rules.parallel_releases))
         # A lease that is lost, or a process that dies, stops all threads: each asks before it writes.
         parts = threads.map(lambda bundle: release(ports, rules, lease, bundle, known), bundles(chosen, max(1, size)))
@@ -107,13 +113,6 @@ def candidates_of_version(
     free = sum(state.free(version) for state in states)
     limit = min(rules.max_candidates, 2 * free + LOOK_AHEAD + _could_come(states))
     return candidates(ports, rules, version, now, limit)
-
-
-def _chosen(decision: Decision, candidate: Candidate, task: TaskRecord, pool: PoolState) -> Chosen:
-    pending = candidate.pending
-    run_s = pool.expected_run_s(pending.process, pending.megapixels)
-    expected_s = decision.figures[pool.spec.name].transfer_s + run_s
-    return Chosen(decision, candidate, task, pool.spec, expected_s)
 
 
 def _could_come(states: Sequence[PoolState]) -> int:
@@ -161,7 +160,8 @@ def _decide(
         for candidate in (waiting[one.task_id] for one in decisions if one.task_id not in tasks):
             by_job.setdefault(candidate.job_id, []).append(candidate)
         for found in threads.map(lambda of_a_job: current_tasks(ports, of_a_job, now), by_job.values()):
-            tasks |= found
+            # one of a campaign that a user is about to join is the campaign's until its row says otherwise
+            tasks |= {task_id: task for task_id, task in found.items() if not task.campaign}
         for candidate in (one for of_a_job in by_job.values() for one in of_a_job):
             if candidate.pending.task_id not in tasks:
                 del waiting[candidate.pending.task_id]

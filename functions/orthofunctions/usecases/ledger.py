@@ -7,7 +7,7 @@ released stays reserved: the ledger may overstate what is spent, never understat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -23,6 +23,8 @@ TOTAL, OF_USER, OF_RELEASE = "total", "u-", "s-"
 _USERS_AT_ONCE = 90
 _TRIES = 20
 _TOLERANCE_EUR = 1e-9
+_NOTHING_EUR = 1e-6
+"""What sums and differences of cents may leave."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,43 @@ def books_of(campaign: str) -> str:
 
 def reserve_for_campaign(ports: Ports, campaign: str, amount_eur: float, max_eur: float) -> bool:
     """Add to a campaign's reservations, unless that would exceed what it may spend. False where it would."""
+    return _reserved_changed(
+        ports,
+        campaign,
+        lambda total: amount_eur if total.committed_eur + amount_eur <= max_eur + _TOLERANCE_EUR else None,
+    )
+
+
+def unreserve_for_campaign(ports: Ports, campaign: str, amount_eur: float) -> None:
+    """Give back what was reserved for a release that was not made."""
+    _reserved_changed(ports, campaign, lambda _: -amount_eur)
+
+
+def free_lost(ports: Ports, campaign: str, active: Iterable[ActiveRecord]) -> Account:
+    """A campaign's account, without what rounds had reserved that died before they released anything for it.
+
+    Only under the lease of rounds, with the active releases as they were read under it: nobody else reserves then, and
+    whoever settles a release deletes its active row afterwards. What of the two is more is nobody's.
+    """
+    known_eur = sum(one.reserved_eur for one in active if one.campaign == campaign)
+
+    def lost(total: Account) -> float | None:
+        lost_eur = total.reserved_eur - known_eur
+        return -lost_eur if lost_eur > (_NOTHING_EUR if known_eur else 0.0) else None
+
+    _reserved_changed(ports, campaign, lost)
+    return account(ports, books_of(campaign))
+
+
+def _reserved_changed(ports: Ports, campaign: str, by_eur: Callable[[Account], float | None]) -> bool:
+    """Change what is reserved of a campaign's money; False where it is to stay as it is."""
     books = books_of(campaign)
     for _ in range(_TRIES):
         total = account(ports, books)
-        if total.committed_eur + amount_eur > max_eur + _TOLERANCE_EUR:
+        reserved_eur = by_eur(total)
+        if reserved_eur is None:
             return False
-        change = total.change(books, TOTAL, reserved=amount_eur, spent=0, on_prem=0, cloud=0)
+        change = total.change(books, TOTAL, reserved=reserved_eur, spent=0, on_prem=0, cloud=0)
         try:
             ports.tables.transact(names.TABLE_LEDGER, [change])
         except (RowChangedError, RowExistsError):
@@ -140,14 +173,30 @@ def _reserve(ports: Ports, rules: Rules, by_user: Mapping[str, float], month: st
     raise RowChangedError(f"the ledger of {month} kept changing")
 
 
+def return_reservation(ports: Ports, active: ActiveRecord) -> None:
+    """Give back what was reserved for a release that never came to be. Any number of times.
+
+    Its settlement has a key of its own: another round may yet make a release of the same number.
+    """
+    _book(ports, active, f"{active.release_key}-never-{active.released_at.timestamp():.6f}", active.released_at, 0.0)
+
+
 def settle_release(ports: Ports, active: ActiveRecord, ended_at: datetime) -> None:
     """Book what a release cost that has ended, and give back what was reserved for it. Any number of times."""
-    key = OF_RELEASE + active.release_key
+    slot_s = max(0.0, (ended_at - active.started_at).total_seconds()) if active.started_at else 0.0
+    if active.campaign and active.eur_per_slot_s:
+        # a run is ended when what is reserved for it is used up: whoever says so only later does not make it longer
+        paid_s = (active.reserved_eur - active.egress_eur) / active.eur_per_slot_s - active.startup_s
+        slot_s = min(slot_s, max(0.0, paid_s))
+    _book(ports, active, active.release_key, ended_at, slot_s)
+
+
+def _book(ports: Ports, active: ActiveRecord, name: str, ended_at: datetime, slot_s: float) -> None:
+    key = OF_RELEASE + name
     # a campaign's money is its own: neither its user's credits nor the month's budget know of it
     month = books_of(active.campaign) if active.campaign else month_of(active.released_at)
     accounts = (TOTAL,) if active.campaign else (OF_USER + active.user, TOTAL)
-    slot_s = max(0.0, (ended_at - active.started_at).total_seconds()) if active.started_at else 0.0
-    eur = active.eur_per_slot_s * (slot_s + active.startup_s) if slot_s else 0.0
+    eur = active.eur_per_slot_s * (slot_s + active.startup_s) + active.egress_eur if slot_s else 0.0
     values: dict[str, Value] = {
         "user": active.user,
         "pool": active.pool,

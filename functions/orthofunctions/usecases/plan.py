@@ -221,10 +221,13 @@ def carry_out(
 
 
 def _hasten(ports: Ports, task_id: str, plan: Plan, rules: Rules) -> None:
-    """A task we joined that still waits becomes as urgent as we are. Its row in the index comes first, as ever."""
+    """A task we joined that still waits becomes as urgent as we are, and a campaign's is ours from now on. Its row in the
+    index comes first, as ever."""
     for _ in range(MAX_SWAPS):
         task = load(ports.tables, TaskRecord, job_of_task(task_id), task_id)
-        if task is None or task.state is not TaskState.PENDING:
+        is_waiting = task is not None and task.state is TaskState.PENDING
+        # one of a campaign that runs is a user's from now on too, should it have to run again
+        if task is None or task.state.is_final or not (is_waiting or task.campaign):
             return
         hastened_task = hastened(
             task,
@@ -237,11 +240,14 @@ def _hasten(ports: Ports, task_id: str, plan: Plan, rules: Rules) -> None:
             return
         if task.campaign:
             hastened_task = _turned(ports, plan.request.user, hastened_task)
-        enqueue(ports, hastened_task)
+        if is_waiting:
+            enqueue(ports, hastened_task)
         try:
             swap(ports.tables, hastened_task)
         except RowChangedError:
             continue
+        if not is_waiting:
+            return
         leave(ports, task, hastened_task)
         wake(ports, f"{task_id} is wanted sooner")
         return

@@ -24,6 +24,7 @@ from orthocontracts.stores import site_url
 from orthocontracts.tasks import TaskSpec
 from orthocontracts.tickets import MAX_DELIVERIES, Delivery, OutputFile, Ticket
 from orthofunctions.domain.copies import stays_on_site
+from orthofunctions.domain.offers import Market
 from orthofunctions.domain.policy import Decision
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
@@ -45,13 +46,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Chosen:
-    """A decision of the round, the pending task it is about, its pool, and how long it may take there."""
+    """A decision of the round, the pending task it is about, its pool, how long it may take there, and what carrying
+    its data costs."""
 
     decision: Decision
     candidate: Candidate
     task: TaskRecord
     pool: PoolSpec
     expected_s: float
+    egress_eur: float = 0.0
+
+
+def chosen_for(decision: Decision, candidate: Candidate, task: TaskRecord, market: Market, k: int) -> Chosen:
+    """A decision for the pool at place ``k`` of the market."""
+    pending, pool = candidate.pending, market.pools[k]
+    run_s = pool.expected_run_s(pending.process, pending.megapixels)
+    expected_s = decision.figures[decision.pool].transfer_s + run_s
+    return Chosen(decision, candidate, task, pool.spec, expected_s, market.egress_eur(k, pending))
 
 
 @dataclass(frozen=True)
@@ -162,6 +173,7 @@ def _prepare(
         reserved_eur=decision.cost_eur,
         eur_per_slot_s=pool.run_cost_eur(1.0),
         startup_s=pool.startup_s,
+        egress_eur=chosen.egress_eur,
     )
     return _Prepared(chosen, ticket, active, _as_released(task, decision, ticket, now))
 

@@ -17,7 +17,7 @@ from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.apart import apart
 from orthofunctions.usecases.learning import note_startup
-from orthofunctions.usecases.ledger import settle_release
+from orthofunctions.usecases.ledger import return_reservation, settle_release
 from orthofunctions.usecases.recall import recall
 from orthofunctions.usecases.rows import remove
 from orthofunctions.usecases.settle import tasks_by_id
@@ -58,7 +58,8 @@ def sweep(ports: Ports, rules: Rules) -> int:
                     _clear_away(ports, rules, active, task)
                     continue
                 assert task is not None
-                if lengths.results == 0 and (why := _why_recall(ports, rules, site, lengths, task, tickets)):
+                why = _why_recall(ports, rules, site, lengths, task, tickets) or _why_unpaid(active, ports.clock.now())
+                if lengths.results == 0 and why:
                     n_recalled += recall(ports, rules, task, why)
                     _learn_from_waiting(ports, site, active, task)
                 elif _worker_gone(site, task, ports.clock.now(), rules):
@@ -99,7 +100,12 @@ def _clear_away(ports: Ports, rules: Rules, active: ActiveRecord, task: TaskReco
     if ahead and ports.clock.now() - active.released_at <= timedelta(seconds=rules.write_grace_s):
         return
     ports.blobs.delete(names.ticket_container(active.pool), names.ticket_blob(active.task_id, active.release))
-    settle_release(ports, active, ports.clock.now())
+    if ahead and active.started_at is None:
+        return_reservation(ports, active)
+    else:
+        mine = task if task is not None and task.release == active.release else None
+        begun = active.changed(started_at=active.started_at or (mine.started_at if mine else None))
+        settle_release(ports, begun, (mine.ended_at if mine else None) or ports.clock.now())
     remove(ports.tables, active)
 
 
@@ -125,6 +131,13 @@ def _why_recall(
         start_limit_s=site.start_limit_s(spec) if spec is not None else 0.0,
     )
     return why_recall(task, around, ports.clock.now(), rules)
+
+
+def _why_unpaid(active: ActiveRecord, now: datetime) -> str | None:
+    """A campaign's release is paid for until one run would have ended, however many deliveries began one."""
+    if active.campaign and active.eur_per_slot_s and active.end_by is not None and now > active.end_by:
+        return f"campaign {active.campaign} pays for one run of it, which would be over"
+    return None
 
 
 def _worker_gone(site: Site, task: TaskRecord, now: datetime, rules: Rules) -> bool:

@@ -189,7 +189,9 @@ def end_release(ports: Ports, task: TaskRecord) -> None:
     ports.blobs.delete(names.ticket_container(task.pool), names.ticket_blob(task.task_id, task.release))
     active = load(ports.tables, ActiveRecord, task.job_id, release_key(task.task_id, task.release))
     if active is not None:
-        settle_release(ports, active, ports.clock.now())
+        # whoever heard of its start may have died before that was noted
+        begun = active.changed(started_at=active.started_at or task.started_at)
+        settle_release(ports, begun, ports.clock.now())
         close_release(ports.tables, task, task.release)
 
 

@@ -536,7 +536,12 @@ class CampaignProductRecord(Record):
     attempt: int = 1
     trouble: int = 0  # times its planning was cut short by something unforeseen
     job_id: str = ""
+    parts: str = ""  # JSON: ids of its jobs, where images on its seams have jobs of their own; else it is the one
     message: str = ""  # why it failed
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        return tuple(json.loads(self.parts)) if self.parts else (self.job_id,)
 
 
 @dataclass(frozen=True, kw_only=True)

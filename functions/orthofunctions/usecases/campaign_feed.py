@@ -10,6 +10,7 @@ Requests are planned here and not by queue ``requests``: no user's request stand
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Sequence
@@ -30,7 +31,8 @@ from orthofunctions.domain.records import (
 )
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Change, LeaseHeldError, Ports, RowChangedError
-from orthofunctions.usecases.campaign_products import Matcher, listed, request_for, request_id
+from orthofunctions.usecases.campaign_products import listed
+from orthofunctions.usecases.campaign_requests import Wishes, whole_id
 from orthofunctions.usecases.campaign_rows import (
     FAILED,
     MOST_WITH_IT,
@@ -101,6 +103,7 @@ class _Look:
     def __init__(self, ports: Ports, rules: Rules, limits: Limits, record: CampaignRecord, until_s: float) -> None:
         self._ports, self._rules, self._limits, self._until_s = ports, rules, limits, until_s
         self._record, self._order = record, order_of(record)
+        self._wishes = Wishes(ports, self._order, load_site(ports), record.started_at)
 
     def go_on(self) -> None:
         """Do what there is to do. Whoever changes the campaign meanwhile is right: the next look goes on."""
@@ -118,37 +121,63 @@ class _Look:
 
     def _ended(self, products: Sequence[CampaignProductRecord]) -> list[_Ended]:
         look = Lookup(self._ports)
-        jobs = [(product, find_job(self._ports, self._order.user, product.job_id)) for product in products]
+        jobs = [(product, self._jobs_of(product)) for product in products]
         is_running = self._record.state is CampaignState.RUNNING
         if is_running:
-            look.learn(product.ref for product, job in jobs if job is None)
-        found = []
-        for product, job in jobs:
-            ended = None
+            look.learn(product.ref for product, found in jobs if None in found)
+        ended = []
+        for product, found in jobs:
+            there = [job for job in found if job is not None]
+            is_asked = len(there) == len(found)
+            one = None
             if self._record.state is CampaignState.CANCELLING:
-                ended = self._cancelled(product)
-            elif job is not None and job.final is not None:
-                ended = _end_of(product, job)
-            elif is_running and (job is None or not job.planned) and time.monotonic() < self._until_s:
-                ended = self._planned(product, look)
-            if ended is not None:
-                found.append(ended)
-        return found
+                one = self._cancelled(product)
+            elif is_asked and all(job.final is not None for job in there):
+                one = _end_of(product, there)
+            elif is_running and not (is_asked and all(job.planned for job in there)):
+                one = self._planned(product, look) if time.monotonic() < self._until_s else None
+            if one is not None:
+                ended.append(one)
+        return ended
+
+    def _jobs_of(self, product: CampaignProductRecord) -> list[JobRecord | None]:
+        return [find_job(self._ports, self._order.user, job_id) for job_id in product.job_ids]
 
     def _planned(self, product: CampaignProductRecord, look: Lookup) -> _Ended | None:
-        """Have a product's job planned; its end where there is nothing to be made."""
+        """Have a product's jobs planned; its end where there is nothing to be made."""
         try:
             (facts,) = look.products([product.ref])
-            request = request_for(self._ports, self._order, facts, _key(product), product.attempt)
-            if request is None:
+            requests = [wish.request for wish in self._wishes.of(facts, _key(product), product.attempt)]
+            if not requests:
                 return _Ended(product, unfit=True)
-            job = plan_request(self._ports, request, self._limits, self._rules)
+            product = self._noted(product, [job_id_of(one.user, one.request_id) for one in requests])
+            jobs = [plan_request(self._ports, request, self._limits, self._rules) for request in requests]
         except PlanError as error:
             return _Ended(product, message=f"{error.kind}: {error}")
+        except RowChangedError:  # the next look goes on
+            return None
         except Exception as error:  # one product nobody can plan must not hold up all others
             logger.exception("cannot plan %s", product.ref, extra={"action": "campaign_trouble"})
             return self._troubled(product, error)
-        return _end_of(product, job) if job.final is not None else None
+        return _end_of(product, jobs) if all(job.final is not None for job in jobs) else None
+
+    def _noted(self, product: CampaignProductRecord, job_ids: Sequence[str]) -> CampaignProductRecord:
+        """Which jobs it has is written before there are any: whoever cancels it finds them all.
+
+        Where its neighbours have changed since it was looked at before, jobs that were planned then stay among them; of
+        one that was not, nobody would ever hear again.
+        """
+        job_ids = list(job_ids)
+        for job in self._jobs_of(product):
+            if job is None or job.job_id in job_ids:
+                continue
+            if job.planned and not job.cancelled:
+                job_ids.append(job.job_id)
+            else:
+                cancel_job(self._ports, job.user, job.job_id)
+        if set(job_ids) == set(product.job_ids):
+            return product
+        return swap(self._ports.tables, product.changed(parts=json.dumps(job_ids)))
 
     def _troubled(self, product: CampaignProductRecord, error: Exception) -> _Ended | None:
         troubled = product.changed(trouble=product.trouble + 1)
@@ -162,9 +191,9 @@ class _Look:
         return _Ended(now, message=f"{type(error).__name__}: {error}") if now is not None else None
 
     def _cancelled(self, product: CampaignProductRecord) -> _Ended:
-        job = cancel_job(self._ports, self._order.user, product.job_id)
-        if job is not None and job.final is JobState.SUCCESSFUL:
-            return _end_of(product, job)
+        jobs = [cancel_job(self._ports, self._order.user, job_id) for job_id in product.job_ids]
+        if all(job is not None and job.final is JobState.SUCCESSFUL for job in jobs):
+            return _end_of(product, [job for job in jobs if job is not None])
         return _Ended(product, message="the campaign was cancelled")
 
     def _count(self, ended: Sequence[_Ended]) -> bool:
@@ -182,7 +211,7 @@ class _Look:
                 product = one.product
                 key = failed_key(product.attempt, _key(product))
                 message = one.message[:_LONGEST_MESSAGE]
-                changes.append(Change("insert", product.changed(key=key, message=message, etag="").to_row()))
+                changes.append(Change("insert", product.changed(key=key, message=message, parts="", etag="").to_row()))
             if not self._swap(counted, changes):
                 return False
         return True
@@ -204,7 +233,7 @@ class _Look:
         if self._record.exhausted:
             return []
         room = min(room, MOST_WITH_IT)
-        matcher = Matcher(self._order, load_site(self._ports), self._record.started_at)
+        matcher = self._wishes.matcher
         found: list[InventoryRecord] = []
         cursor, exhausted = self._record.cursor, True
         for n_read, one in enumerate(listed(self._ports, self._order, matcher, cursor)):
@@ -267,7 +296,7 @@ class _Look:
 
 
 def _product(record: CampaignRecord, order: CampaignOrder, key: str, ref: str, attempt: int) -> CampaignProductRecord:
-    job_id = job_id_of(order.user, request_id(order, key, attempt))
+    job_id = job_id_of(order.user, whole_id(order, key, attempt))
     return CampaignProductRecord(place=record.place, key=f"{OPEN}{key}", ref=ref, attempt=attempt, job_id=job_id)
 
 
@@ -278,7 +307,10 @@ def _key(product: CampaignProductRecord) -> str:
     return product.key.removeprefix(FAILED).partition("-")[2]
 
 
-def _end_of(product: CampaignProductRecord, job: JobRecord) -> _Ended:
-    if job.final is JobState.SUCCESSFUL:
-        return _Ended(product, done=True, there=job.started_at is None)
-    return _Ended(product, message=job.final_message or str(job.final))
+def _end_of(product: CampaignProductRecord, jobs: Sequence[JobRecord]) -> _Ended:
+    """Of a product all of whose jobs are over."""
+    failed = next((job for job in jobs if job.final is not JobState.SUCCESSFUL), None)
+    if failed is None:
+        return _Ended(product, done=True, there=all(job.started_at is None for job in jobs))
+    message = failed.final_message or str(failed.final)
+    return _Ended(product.changed(job_id=failed.job_id), message=message)

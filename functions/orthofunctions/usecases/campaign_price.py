@@ -14,14 +14,14 @@ from pydantic import Field
 
 from orthocontracts.campaigns import CampaignOrder
 from orthocontracts.model import Document
-from orthocontracts.requests import Request
 from orthofunctions.domain.faults import PlanError
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.pools import SiteSpec
 from orthofunctions.domain.records import InventoryRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
-from orthofunctions.usecases.campaign_products import Matcher, listed, request_for
+from orthofunctions.usecases.campaign_products import Matcher, listed
+from orthofunctions.usecases.campaign_requests import Wish, Wishes
 from orthofunctions.usecases.estimate import Estimate, Standing, TaskEstimate, estimate
 from orthofunctions.usecases.lookup import Lookup
 from orthofunctions.usecases.site import load_site
@@ -72,52 +72,79 @@ def price_of(ports: Ports, rules: Rules, limits: Limits, order: CampaignOrder, *
             kept.append(record)
         elif (place := chance.randrange(n_products)) < sample:
             kept[place] = record
-    requests, cannot = _requests(ports, order, kept)
-    found = estimate(ports, rules, limits, requests)
-    cannot.update(one.fault.kind for one in found if one.fault is not None)
-    return _scaled(site, n_products, len(kept), found, cannot, counted_all=counted_all)
+    asked, cannot = _asked(ports, Wishes(ports, order, site, order.created_at), kept)
+    wishes = list({wish.request.request_id: wish for wishes in asked for wish in wishes}.values())
+    found = dict(
+        zip(
+            (wish.request.request_id for wish in wishes),
+            estimate(ports, rules, limits, [wish.request for wish in wishes]),
+            strict=True,
+        )
+    )
+    cannot.update(one.fault.kind for one in found.values() if one.fault is not None)
+    return _scaled(site, n_products, len(kept), asked, found, cannot, counted_all=counted_all)
 
 
-def _requests(ports: Ports, order: CampaignOrder, kept: list[InventoryRecord]) -> tuple[list[Request], Counter[str]]:
-    look, requests, cannot = Lookup(ports), list[Request](), Counter[str]()
+def _asked(ports: Ports, wishes: Wishes, kept: list[InventoryRecord]) -> tuple[list[list[Wish]], Counter[str]]:
+    """What is asked of each product that there is something to be asked of."""
+    look, asked, cannot = Lookup(ports), list[list[Wish]](), Counter[str]()
     look.learn(record.ref for record in kept)
     for record in kept:
         try:
             (product,) = look.products([record.ref])
+            of_it = wishes.of(product, record.key, 1)
         except PlanError as error:
             cannot[error.kind] += 1
             continue
-        request = request_for(ports, order, product, record.key, 1)
-        if request is not None:
-            requests.append(request)
-    return requests, cannot
+        if of_it:
+            asked.append(of_it)
+    return asked, cannot
 
 
 def _scaled(
-    site: SiteSpec, n_products: int, n_sampled: int, found: list[Estimate], cannot: Counter[str], *, counted_all: bool
+    site: SiteSpec,
+    n_products: int,
+    n_sampled: int,
+    asked: list[list[Wish]],
+    found: dict[str, Estimate],
+    cannot: Counter[str],
+    *,
+    counted_all: bool,
 ) -> Price:
+    """Of what products on a seam ask for together, each of them counts its part."""
     share = n_products / n_sampled if n_sampled else 0.0
-    good = [one for one in found if one.fault is None]
-    tasks = [task for one in good for task in one.tasks]
-    standings = sum((one.standings for one in good), Counter[Standing]())
-    images = sum(standings.values())
     onprem = {pool.name for pool in site.pools if pool.kind == "onprem"}
     cloud = {pool.name for pool in site.pools if pool.kind == "cloud"}
-    at_home = [_best(task, onprem) or _best(task, cloud) or (0.0, 0.0) for task in tasks]
-    in_cloud = [_best(task, cloud) or (0.0, 0.0) for task in tasks]
+    n_fitting, images, images_there, tasks, megapixels, slot_s, eur, cloud_eur = 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for wishes in asked:
+        n_fitting += all(found[wish.request.request_id].fault is None for wish in wishes)
+        for wish in wishes:
+            one, part = found[wish.request.request_id], 1 / wish.shared_by
+            if one.fault is not None:
+                continue
+            n_images = sum(one.standings.values())
+            images += n_images * part
+            images_there += (n_images - one.standings[Standing.NEW]) * part
+            tasks += len(one.tasks) * part
+            for task in one.tasks:
+                run_s, cost_eur = _best(task, onprem) or _best(task, cloud) or (0.0, 0.0)
+                megapixels += task.megapixels * part
+                slot_s += run_s * part
+                eur += cost_eur * part
+                cloud_eur += (_best(task, cloud) or (0.0, 0.0))[1] * part
     return Price(
         products=n_products,
         counted_all=counted_all,
         sampled=n_sampled,
         exact=counted_all and n_sampled == n_products,
-        products_fitting=round(len(good) * share),
+        products_fitting=round(n_fitting * share),
         images=round(images * share),
-        images_there=round((images - standings[Standing.NEW]) * share),
-        tasks=round(len(tasks) * share),
-        megapixels=round(sum(task.megapixels for task in tasks) * share, 3),
-        slot_hours=round(sum(run_s for run_s, _ in at_home) * share / 3600, 3),
-        eur=round(sum(eur for _, eur in at_home) * share, 2),
-        cloud_eur=round(sum(eur for _, eur in in_cloud) * share, 2) if cloud else None,
+        images_there=round(images_there * share),
+        tasks=round(tasks * share),
+        megapixels=round(megapixels * share, 3),
+        slot_hours=round(slot_s * share / 3600, 3),
+        eur=round(eur * share, 2),
+        cloud_eur=round(cloud_eur * share, 2) if cloud else None,
         cannot=dict(cannot),
     )
 

@@ -33,29 +33,36 @@ _REF: Final[TypeAdapter[str]] = TypeAdapter(ProductRef)
 
 @dataclass(frozen=True)
 class Member:
-    """A product of a pass, and when it came."""
+    """A product of a pass, when it came, and its row; None: of the one whose pass was asked for."""
 
     facts: ProductFacts
     arrived_at: datetime
+    listed: InventoryRecord | None = None
 
 
 Known = MutableMapping[str, ProductFacts | None]
 """Products in the store by reference, as a call has seen them: the slices of a pass have neighbours in common."""
 
 
-def pass_of(ports: Ports, product: ProductFacts, arrived_at: datetime, known: Known) -> list[Member]:
+def pass_of(
+    ports: Ports, product: ProductFacts, arrived_at: datetime, known: Known, *, arrived_until: datetime | None = None
+) -> list[Member]:
     """A product, and those of its pass that are there and whole: one of each slice, the latest to come.
 
     Whoever has listed a product before it asks sees every other that did the same before: of two that come at the
-    same moment one, at least, sees both. ``known`` is asked first, and told.
+    same moment one, at least, sees both. ``known`` is asked first, and told; of what came after ``arrived_until``
+    nothing is known.
     """
     known[product.source.ref] = product
     members = {product.source.ref: Member(product, arrived_at)}
     if may_be_cut(product):
-        found = sorted(_listed(ports, product), key=lambda one: (one.arrived_at, one.ref), reverse=True)
+        listed = (one for one in _listed(ports, product) if arrived_until is None or one.arrived_at <= arrived_until)
+        found = sorted(listed, key=lambda one: (one.arrived_at, one.ref), reverse=True)
         with ThreadPoolExecutor(PARALLEL_READS) as pool:
             facts = list(pool.map(lambda record: _facts(ports, record, known), found))
-        members |= {record.ref: Member(one, record.arrived_at) for record, one in zip(found, facts, strict=True) if one}
+        members |= {
+            record.ref: Member(one, record.arrived_at, record) for record, one in zip(found, facts, strict=True) if one
+        }
     chosen = one_of_each(member.facts for member in members.values())
     nearest = sorted(chosen, key=lambda one: abs(_start_s(one) - _start_s(product)))[:MAX_PRODUCTS]
     return [members[ref] for ref in sorted(one.source.ref for one in nearest)]

@@ -221,7 +221,7 @@ def carry_out(
 
 
 def _hasten(ports: Ports, task_id: str, plan: Plan, rules: Rules) -> None:
-    """A task we joined that still waits becomes as urgent as we are, and a campaign's is ours from now on. Its row in the
+    """A task we joined that still waits becomes as urgent as we are, and one of a campaign is ours. Its row in the
     index comes first, as ever."""
     for _ in range(MAX_SWAPS):
         task = load(ports.tables, TaskRecord, job_of_task(task_id), task_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -23,7 +25,8 @@ from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.records import CampaignRecord, JobRecord, TaskRecord
 from orthofunctions.usecases import campaign_feed, campaign_price, campaigns
 from orthofunctions.usecases.campaign_feed import feed_campaigns
-from orthofunctions.usecases.campaign_price import Price
+from orthofunctions.usecases.campaign_price import Count, Price
+from orthofunctions.usecases.campaign_requests import Wishes
 from orthofunctions.usecases.campaign_rows import FAILED, OPEN, find_campaign, products_of
 from orthofunctions.usecases.campaigns import CampaignExistsError, change_state, plan_campaign
 from orthofunctions.usecases.cancel import cancel_job
@@ -31,6 +34,7 @@ from orthofunctions.usecases.explain import reasons_to_wait
 from orthofunctions.usecases.ledger import OF_USER, account, books_of, month_of
 from orthofunctions.usecases.plan import plan_request
 from orthofunctions.usecases.rows import find
+from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.upload import take_upload
 
 LIMITS = Limits()
@@ -143,19 +147,53 @@ def test_a_plan_has_a_price_and_makes_nothing() -> None:
     assert world.tasks() == []
 
 
+def reckoned(world: World, sample: int, until_s: float = math.inf, so_far: Count | None = None) -> tuple[Count, Price]:
+    wanted = order(world)
+    wishes = Wishes(world.ports, wanted, load_site(world.ports), wanted.created_at)
+    counted = campaign_price.count(world.ports, wanted, wishes, so_far or Count(), until_s, sample=sample)
+    return counted, campaign_price.price_of(world.ports, world.rules, LIMITS, wanted, wishes, counted)
+
+
 def test_a_large_plan_is_reckoned_from_a_sample_and_says_so() -> None:
     world = world_with(12)
-    price = campaign_price.price_of(world.ports, world.rules, LIMITS, order(world), sample=4)
+    _, price = reckoned(world, sample=4)
     assert (price.products, price.sampled, price.exact) == (12, 4, False)
     assert (price.products_fitting, price.images) == (12, 12)
-    again = campaign_price.price_of(world.ports, world.rules, LIMITS, order(world), sample=4)
-    assert again == price
+    assert reckoned(world, sample=4)[1] == price
 
 
-def test_a_count_that_takes_too_long_is_said_to_be_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(campaign_price, "LONGEST_COUNT_S", -1.0)
-    price = planned(world_with(2))
+def test_a_count_that_was_left_goes_on_to_the_same_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_with(12)
+    whole = reckoned(world, sample=4)
+    ticks = itertools.count()
+    monkeypatch.setattr(campaign_price.time, "monotonic", lambda: float(next(ticks)))
+    so_far, n_left = Count(), 0
+    while not so_far.is_whole:
+        before = so_far
+        so_far, _ = reckoned(world, sample=4, until_s=float(next(ticks)) + 4, so_far=Count.model_validate_json(
+            so_far.to_json()))  # fmt: skip
+        assert so_far.products > before.products or so_far.is_whole
+        n_left += not so_far.is_whole
+    assert n_left > 1
+    assert reckoned(world, sample=4, so_far=so_far) == whole
+
+
+def test_a_count_that_takes_too_long_is_said_to_be_no_count_and_goes_on_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(campaign_price, "LONGEST_COUNT_S", -1.0)
+        world = world_with(3)
+        price = planned(world)
     assert (price.counted_all, price.exact) == (False, False)
+    act(world, CampaignAction.START)  # nobody has to wait for it
+    world.fuse = Fuse(0)
+    world.call(feed_campaigns, world.rules, LIMITS)
+    world.call(feed_campaigns, world.rules, LIMITS)
+    price = Price.model_validate_json(campaign(world).price)
+    assert (price.products, price.counted_all, price.exact) == (3, True, True)
+    assert campaign(world).counting == ""
+    assert run_out(world).n_done == 3
 
 
 def test_every_product_has_one_job_and_so_many_are_under_way_at_once() -> None:

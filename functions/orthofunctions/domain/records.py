@@ -506,6 +506,7 @@ class CampaignRecord(Record):
     state: CampaignState
     document: str  # JSON of its order
     price: str = ""  # JSON of what it was reckoned to come to, before its start
+    counting: str = ""  # JSON of how far its products are counted for it; "": all
     created_at: datetime
     at_once: int
     max_eur: float | None = None

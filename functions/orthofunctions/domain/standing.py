@@ -81,7 +81,8 @@ class OrderBook:
         fitting = {
             (filed.order.user, filed.order.order_id): filed.order
             for filed in self._near(footprint)
-            if _fits(filed.order, product) and (not filed.rings or any(ring.touches(footprint) for ring in filed.rings))
+            if fits_but_area(filed.order, product)
+            and (not filed.rings or any(ring.touches(footprint) for ring in filed.rings))
         }
         return [fitting[name] for name in sorted(fitting)]
 
@@ -95,7 +96,8 @@ class OrderBook:
                     yield filed
 
 
-def _fits(order: StandingOrder, product: Arrival) -> bool:
+def fits_but_area(order: StandingOrder, product: Arrival) -> bool:
+    """Whether a product is one that an order is for, wherever it lies."""
     if order.since is not None and product.sensed_at < order.since:
         return False
     if order.until is not None and product.sensed_at > order.until:

@@ -31,6 +31,7 @@ from orthofunctions.domain.records import (
 )
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Change, LeaseHeldError, Ports, RowChangedError
+from orthofunctions.usecases.campaign_price import Count, count, price_of
 from orthofunctions.usecases.campaign_products import listed
 from orthofunctions.usecases.campaign_requests import Wishes, whole_id
 from orthofunctions.usecases.campaign_rows import (
@@ -72,7 +73,7 @@ def feed_campaigns(ports: Ports, rules: Rules, limits: Limits) -> int:
 
     Trouble with one is raised when all have been looked at: it holds up no other.
     """
-    at_work = [record for record in all_campaigns(ports) if record.state in _AT_WORK]
+    at_work = [record for record in all_campaigns(ports) if record.state in _AT_WORK or _is_counted(record)]
     trouble: Exception | None = None
     for record in at_work:
         until_s = time.monotonic() + LONGEST_LOOK_S / len(at_work)
@@ -107,6 +108,12 @@ class _Look:
 
     def go_on(self) -> None:
         """Do what there is to do. Whoever changes the campaign meanwhile is right: the next look goes on."""
+        if self._record.state in _AT_WORK:
+            self._feed()
+        if _is_counted(self._record):
+            self._go_on_counting()
+
+    def _feed(self) -> None:
         under_way = products_of(self._ports, self._record.campaign_id, OPEN, self._record.at_once)
         ended = self._ended(under_way)
         if not self._count(ended):
@@ -118,6 +125,18 @@ class _Look:
             if not self._count(self._ended(fresh)):
                 return
         self._end_where_all_is_done()
+
+    def _go_on_counting(self) -> None:
+        """Its price is whole once its products are counted."""
+        wishes = Wishes(self._ports, self._order, load_site(self._ports), self._order.created_at)
+        counted = count(
+            self._ports, self._order, wishes, Count.model_validate_json(self._record.counting), self._until_s
+        )
+        changes = {"counting": counted.to_json()}
+        if counted.is_whole:
+            price = price_of(self._ports, self._rules, self._limits, self._order, wishes, counted)
+            changes = {"counting": "", "price": price.to_json()}
+        change_campaign(self._ports, self._record, lambda there: there.changed(**changes) if there.counting else None)
 
     def _ended(self, products: Sequence[CampaignProductRecord]) -> list[_Ended]:
         look = Lookup(self._ports)
@@ -298,6 +317,10 @@ class _Look:
 def _product(record: CampaignRecord, order: CampaignOrder, key: str, ref: str, attempt: int) -> CampaignProductRecord:
     job_id = job_id_of(order.user, whole_id(order, key, attempt))
     return CampaignProductRecord(place=record.place, key=f"{OPEN}{key}", ref=ref, attempt=attempt, job_id=job_id)
+
+
+def _is_counted(record: CampaignRecord) -> bool:
+    return bool(record.counting) and record.state is not CampaignState.CANCELLED
 
 
 def _key(product: CampaignProductRecord) -> str:

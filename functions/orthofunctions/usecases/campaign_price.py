@@ -1,14 +1,17 @@
 """What a campaign would come to: its products are counted, and some of them, left to chance, reckoned as requests are.
 
 A count of 100,000 products reads that many rows; to reckon them all would read each product. So the figures are those
-of a sample, times what it stands for, and say so. Where the sample holds all products they are exact.
+of a sample, times what it stands for, and say so. Where the sample holds all products they are exact. A count goes on
+where it was left, in another process too: its sample are the products whose keys have the least hashes.
 """
 
 from __future__ import annotations
 
-import random
+import hashlib
 import time
+from bisect import insort
 from collections import Counter
+from collections.abc import Sequence
 
 from pydantic import Field
 
@@ -17,10 +20,9 @@ from orthocontracts.model import Document
 from orthofunctions.domain.faults import PlanError
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.pools import SiteSpec
-from orthofunctions.domain.records import InventoryRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
-from orthofunctions.usecases.campaign_products import Matcher, listed
+from orthofunctions.usecases.campaign_products import listed
 from orthofunctions.usecases.campaign_requests import Wish, Wishes
 from orthofunctions.usecases.estimate import Estimate, Standing, TaskEstimate, estimate
 from orthofunctions.usecases.lookup import Lookup
@@ -28,7 +30,7 @@ from orthofunctions.usecases.site import load_site
 
 SAMPLE = 32
 LONGEST_COUNT_S = 25.0
-"""A call is answered: what is not counted by then is said to be more."""
+"""A call is answered: what is not counted by then is said to be more, and counted by the clock."""
 
 
 class Price(Document):
@@ -38,7 +40,7 @@ class Price(Document):
     """
 
     products: int
-    counted_all: bool = Field(description="false: there are more, it took too long to count them")
+    counted_all: bool = Field(description="false: there are more, they are still being counted")
     sampled: int = Field(description="products that were looked at closely: all other figures are from these")
     exact: bool = Field(description="all products were looked at")
     products_fitting: int = Field(description="those that fit when they are looked at closely, and can be planned")
@@ -54,45 +56,62 @@ class Price(Document):
     cannot: dict[str, int] = Field(default_factory=dict, description="products of the sample without a plan, by reason")
 
 
-def price_of(ports: Ports, rules: Rules, limits: Limits, order: CampaignOrder, *, sample: int = SAMPLE) -> Price:
-    """Reckon a campaign. Nothing is written."""
-    site = load_site(ports)
-    matcher = Matcher(order, site, order.created_at)
-    chance = random.Random(order.campaign_id)  # asked again, it looks at the same products
-    kept: list[InventoryRecord] = []
-    n_products, counted_all, until = 0, True, time.monotonic() + LONGEST_COUNT_S
-    for record in listed(ports, order, matcher):
-        if time.monotonic() > until:
-            counted_all = False
+class Sampled(Document):
+    """A product of the sample, and what left it to chance."""
+
+    lot: str
+    key: str
+    ref: str
+
+
+class Count(Document):
+    """How far a campaign's products are counted: those up to ``cursor``."""
+
+    cursor: str = ""
+    products: int = 0
+    is_whole: bool = False
+    sample: tuple[Sampled, ...] = ()
+
+
+def count(
+    ports: Ports, order: CampaignOrder, wishes: Wishes, so_far: Count, until_s: float, *, sample: int = SAMPLE
+) -> Count:
+    """Go on with a count until a moment of the monotonic clock."""
+    lots = [(one.lot, one) for one in so_far.sample]
+    n_products, cursor, is_whole, matcher = so_far.products, so_far.cursor, True, wishes.matcher
+    for record in listed(ports, order, matcher, cursor):
+        if time.monotonic() > until_s:
+            is_whole = False
             break
+        cursor = record.key
         if not matcher.fits(record):
             continue
         n_products += 1
-        if len(kept) < sample:
-            kept.append(record)
-        elif (place := chance.randrange(n_products)) < sample:
-            kept[place] = record
-    asked, cannot = _asked(ports, Wishes(ports, order, site, order.created_at), kept)
-    wishes = list({wish.request.request_id: wish for wishes in asked for wish in wishes}.values())
-    found = dict(
-        zip(
-            (wish.request.request_id for wish in wishes),
-            estimate(ports, rules, limits, [wish.request for wish in wishes]),
-            strict=True,
-        )
-    )
-    cannot.update(one.fault.kind for one in found.values() if one.fault is not None)
-    return _scaled(site, n_products, len(kept), asked, found, cannot, counted_all=counted_all)
+        lot = hashlib.sha256(f"{order.campaign_id}|{record.key}".encode()).hexdigest()[:16]  # asked again, the same
+        if len(lots) < sample or lot < lots[-1][0]:
+            insort(lots, (lot, Sampled(lot=lot, key=record.key, ref=record.ref)), key=lambda one: one[0])
+            del lots[sample:]
+    return Count(cursor=cursor, products=n_products, is_whole=is_whole, sample=tuple(one for _, one in lots))
 
 
-def _asked(ports: Ports, wishes: Wishes, kept: list[InventoryRecord]) -> tuple[list[list[Wish]], Counter[str]]:
+def price_of(ports: Ports, rules: Rules, limits: Limits, order: CampaignOrder, wishes: Wishes, counted: Count) -> Price:
+    """Reckon a campaign of which so many products are counted. Nothing is written."""
+    asked, cannot = _asked(ports, wishes, counted.sample)
+    different = list({wish.request.request_id: wish.request for wishes in asked for wish in wishes}.values())
+    estimates = estimate(ports, rules, limits, different)
+    found = {request.request_id: one for request, one in zip(different, estimates, strict=True)}
+    cannot.update(one.fault.kind for one in estimates if one.fault is not None)
+    return _scaled(load_site(ports), counted, asked, found, cannot)
+
+
+def _asked(ports: Ports, wishes: Wishes, sample: Sequence[Sampled]) -> tuple[list[list[Wish]], Counter[str]]:
     """What is asked of each product that there is something to be asked of."""
     look, asked, cannot = Lookup(ports), list[list[Wish]](), Counter[str]()
-    look.learn(record.ref for record in kept)
-    for record in kept:
+    look.learn(one.ref for one in sample)
+    for one in sample:
         try:
-            (product,) = look.products([record.ref])
-            of_it = wishes.of(product, record.key, 1)
+            (product,) = look.products([one.ref])
+            of_it = wishes.of(product, one.key, 1)
         except PlanError as error:
             cannot[error.kind] += 1
             continue
@@ -102,16 +121,10 @@ def _asked(ports: Ports, wishes: Wishes, kept: list[InventoryRecord]) -> tuple[l
 
 
 def _scaled(
-    site: SiteSpec,
-    n_products: int,
-    n_sampled: int,
-    asked: list[list[Wish]],
-    found: dict[str, Estimate],
-    cannot: Counter[str],
-    *,
-    counted_all: bool,
+    site: SiteSpec, counted: Count, asked: list[list[Wish]], found: dict[str, Estimate], cannot: Counter[str]
 ) -> Price:
     """Of what products on a seam ask for together, each of them counts its part."""
+    n_products, n_sampled, counted_all = counted.products, len(counted.sample), counted.is_whole
     share = n_products / n_sampled if n_sampled else 0.0
     onprem = {pool.name for pool in site.pools if pool.kind == "onprem"}
     cloud = {pool.name for pool in site.pools if pool.kind == "cloud"}

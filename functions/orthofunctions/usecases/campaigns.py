@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 from orthocontracts.campaigns import CampaignOrder
 from orthofunctions.domain.campaigns import CampaignAction, CampaignState, moved
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.records import CampaignRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
-from orthofunctions.usecases.campaign_price import price_of
+from orthofunctions.usecases import campaign_price
+from orthofunctions.usecases.campaign_price import Count, count, price_of
+from orthofunctions.usecases.campaign_requests import Wishes
 from orthofunctions.usecases.campaign_rows import (
     all_campaigns,
     change_campaign,
@@ -18,6 +22,7 @@ from orthofunctions.usecases.campaign_rows import (
     place_of,
 )
 from orthofunctions.usecases.pending import wake
+from orthofunctions.usecases.site import load_site
 
 MOST_CHARACTERS = 30_000
 """Of a campaign's document: what a table keeps in one value."""
@@ -48,6 +53,8 @@ def plan_campaign(ports: Ports, rules: Rules, limits: Limits, order: CampaignOrd
         )
     there = find_campaign(ports, order.campaign_id)
     if there is None:
+        wishes = Wishes(ports, order, load_site(ports), order.created_at)
+        counted = count(ports, order, wishes, Count(), time.monotonic() + campaign_price.LONGEST_COUNT_S)
         there = insert_campaign(
             ports,
             CampaignRecord(
@@ -55,7 +62,8 @@ def plan_campaign(ports: Ports, rules: Rules, limits: Limits, order: CampaignOrd
                 campaign_id=order.campaign_id,
                 state=CampaignState.PLANNED,
                 document=document,
-                price=price_of(ports, rules, limits, order).to_json(),
+                price=price_of(ports, rules, limits, order, wishes, counted).to_json(),
+                counting="" if counted.is_whole else counted.to_json(),
                 created_at=order.created_at,
                 at_once=order.at_once,
                 max_eur=order.max_eur,

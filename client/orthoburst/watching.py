@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from orthoburst.terminal import Terminal
 
 POLL_S = (0.5, 5.0)
 """First and slowest: work of seconds is seen at once, work of hours costs little."""
@@ -30,7 +31,7 @@ def wait_until(look: Callable[[], bool], what: Callable[[], str], timeout_s: flo
 @contextmanager
 def bar(progress: bool | None) -> Iterator[Show]:
     """A progress bar, in a terminal or a notebook. ``progress`` None: where there is one of both to show it in."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     shown = (console.is_terminal or console.is_jupyter) if progress is None else progress
     if not shown:
         yield lambda text, percent: None

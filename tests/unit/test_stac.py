@@ -37,6 +37,7 @@ from orthofunctions.domain.copies import copy_identity
 from orthofunctions.domain.indexed import Indexed
 from orthofunctions.domain.search_areas import Area, box_area, parse_area
 from orthofunctions.settings import Settings
+from orthofunctions.usecases import search as search_module
 from orthofunctions.usecases.index import forget_entry, index_entry, repair_index
 from orthofunctions.usecases.search import NEWEST_FIRST, OLDEST_FIRST, Search, search
 
@@ -249,6 +250,29 @@ def test_pages_hold_still_while_images_come_and_go(system: System, client: AsgiC
         body = following[0]["body"]
     assert set(made) <= set(seen)
     assert len(seen) == len(set(seen))
+
+
+def test_a_filter_that_nothing_passes_reads_no_more_than_a_page_may(
+    system: System, client: AsgiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One call read the whole catalogue, and held a month of it."""
+    monkeypatch.setattr(search_module, "MOST_LOOKED_AT", 5)
+    monkeypatch.setattr(search_module, "MOST_HELD", 5)
+    made = [put(system, tile_of("33TTG"), NOON + timedelta(days=k)).digest for k in range(13)]
+    last = {"op": "=", "args": [{"property": "id"}, made[0]]}
+    says = refused(client, filter=last, **{"filter-lang": "cql2-json"})
+    assert "narrow the search by place or time, or look until 2026-03-18T12:00:00Z" in says
+    cql: dict[str, Any] = {"filter": last, "filter-lang": "cql2-json"}
+    assert found(client, **cql, datetime="../2026-03-14T12:00:00Z") == [made[0]]
+    either = {"op": "in", "args": [{"property": "id"}, [made[0], made[7], made[11]]]}
+    cql["filter"] = either
+    assert found(client, **cql) == [made[11], made[7], made[0]], "a page that is not full goes on"
+    assert found(client, limit=3) == made[::-1]
+    assert found(client, limit=5, bbox=[-180, -90, 180, 90]) == made[::-1]
+    assert "narrow" in refused(client, sortby=[{"field": "datetime", "direction": "asc"}])
+    assert "narrow" in refused(client, sortby=[{"field": "id", "direction": "asc"}])
+    few = "2026-03-10T00:00:00Z/2026-03-12T23:00:00Z"
+    assert found(client, datetime=few, sortby=[{"field": "datetime", "direction": "asc"}]) == made[:3]
 
 
 def test_times(system: System, client: AsgiClient) -> None:

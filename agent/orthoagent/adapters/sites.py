@@ -74,9 +74,12 @@ def unpack(source: Path, member: str, target: Path, size_bytes: int, name: str) 
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with zipfile.ZipFile(source) as archive, archive.open(member) as packed, target.open("wb") as file:
-            shutil.copyfileobj(packed, file, 1 << 20)
-            found = file.tell()
+        with zipfile.ZipFile(source) as archive:
+            found = archive.getinfo(member).file_size
+            if found == size_bytes:  # else a small zip could fill the disk: no more than this is unpacked
+                with archive.open(member) as packed, target.open("wb") as file:
+                    shutil.copyfileobj(packed, file, 1 << 20)
+                    found = file.tell()
     except FileNotFoundError as error:
         raise FaultError("InputMissing", f"{name}: there is no {source}", permanent=True) from error
     except KeyError as error:

@@ -15,6 +15,9 @@ from orthocontracts.productids import folder_of
 from orthocontracts.stubs import MANIFESTS
 
 _CHUNK = 1 << 20
+MOST_TIMES = 20
+"""As large unpacked as packed: images hardly shrink, and a zip of zeros a thousandfold, which takes hours to read."""
+_SLACK_BYTES = 256 << 20
 
 
 class NotWholeError(Exception):
@@ -64,6 +67,9 @@ def _check_zip(path: Path, folder: str) -> None:
         tops = {member.partition("/")[0] for member in archive.namelist()}
         if tops != {folder}:
             raise NotWholeError(f"it holds {', '.join(sorted(tops))[:200]}, not {folder}")
+        unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > MOST_TIMES * path.stat().st_size + _SLACK_BYTES:
+            raise NotWholeError(f"it would be {unpacked} bytes unpacked, which is no product")
         try:
             damaged = archive.testzip()
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:

@@ -8,9 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console
-
 from orthoburst.client import Client
+from orthoburst.terminal import Terminal
 
 Run = Callable[[Client, argparse.Namespace], int]
 """A subcommand: does what was asked and returns the exit code."""
@@ -40,4 +39,4 @@ def show(arguments: argparse.Namespace, value: Any, for_people: Any) -> None:
     if arguments.json:
         print_json(value)
     else:
-        Console().print(for_people, markup=False, highlight=False, soft_wrap=True)
+        Terminal().print(for_people, markup=False, highlight=False, soft_wrap=True)

@@ -6,12 +6,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from orthoburst.client import Client
 from orthoburst.commands.output import FAILED, INTERRUPTED, UNREACHABLE, USAGE, Run
 from orthoburst.commands.parser import make_parser
 from orthoburst.errors import OrthoburstError, UnreachableError, UsageError
+from orthoburst.terminal import Terminal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,5 +44,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _ends(reason: object, code: int) -> int:
-    Console(stderr=True).print(f"orthoburst: {reason}", markup=False, highlight=False, soft_wrap=True)
+    Terminal(stderr=True).print(f"orthoburst: {reason}", markup=False, highlight=False, soft_wrap=True)
     return code

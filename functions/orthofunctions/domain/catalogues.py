@@ -18,6 +18,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from orthocontracts.model import Document, Identifier, UtcTime
 from orthocontracts.wire import explain
 from orthofunctions.domain.stacitems import BY_ACQUISITION
+from orthofunctions.domain.yamlfiles import read_yaml
 
 
 class CataloguesFileError(ValueError):
@@ -86,7 +87,7 @@ def parse_catalogues(text: bytes | None) -> tuple[CatalogueSpec, ...]:
     if text is None:
         return ()
     try:
-        return _File.model_validate(yaml.safe_load(text)).catalogues
+        return _File.model_validate(read_yaml(text)[1]).catalogues
     except ValidationError as error:
         raise CataloguesFileError(f"settings/catalogues.yaml: {explain(error)}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

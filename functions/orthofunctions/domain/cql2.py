@@ -10,12 +10,15 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from orthofunctions.domain.items import moment
 
 Lookup = Callable[[str], Any]
 MOST_CHARACTERS: Final = 10_000
+_MOST_OF_JSON: Final = 5 * MOST_CHARACTERS
+"""It is longer than text. Every row that is looked at is held against all of a filter."""
 _MOST_NESTED: Final = 20
 _COMPARISONS: Final = ("=", "<>", "<", ">", "<=", ">=")
 
@@ -75,7 +78,10 @@ def parse_filter(value: object, properties: Collection[str]) -> Filter:
                 raise FilterError(f"not JSON: {str(error)[:200]}") from error
         else:
             return _Text(value, properties).filter()
-    return _from_json(value, properties, 0)
+    found = _from_json(value, properties, 0)
+    if len(json.dumps(value)) > _MOST_OF_JSON:
+        raise FilterError(f"a filter has at most {_MOST_OF_JSON} characters as JSON")
+    return found
 
 
 def _compare(op: str, value: Any, other: Any) -> bool:
@@ -106,15 +112,23 @@ def _compare(op: str, value: Any, other: Any) -> bool:
     return bool(value >= other)
 
 
+@lru_cache(maxsize=64)
 def _like(pattern: str) -> re.Pattern[str]:
-    """``%`` any text, ``_`` one character, a backslash before what is meant itself."""
-    parts = re.findall(r"\\.|%+|_|[^\\%_]+|\\", pattern, re.DOTALL)
-    translated = {"_": "."}
-    text = "".join(
-        ".*" if part.startswith("%") else translated.get(part) or re.escape(part[1:] if part[0] == "\\" else part)
-        for part in parts
-    )
-    return re.compile(text, re.DOTALL)
+    """``%`` any text, ``_`` one character, a backslash before what is meant itself.
+
+    What lies between two ``%`` is looked for once, where it comes first (an atomic group): trying every other place too
+    would take for ever with twenty of them.
+    """
+    pieces = [""]
+    for part in re.findall(r"\\.|%+|_|[^\\%_]+|\\", pattern, re.DOTALL):
+        if part.startswith("%"):
+            pieces.append("")
+        else:
+            pieces[-1] += "." if part == "_" else re.escape(part[1:] if part[0] == "\\" else part)
+    if len(pieces) == 1:
+        return re.compile(pieces[0], re.DOTALL)
+    first, *between, last = pieces
+    return re.compile(first + "".join(f"(?>.*?{one})" for one in between) + ".*" + last, re.DOTALL)
 
 
 def _from_json(value: Any, properties: Collection[str], depth: int) -> Filter:

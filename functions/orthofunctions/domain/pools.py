@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from orthocontracts.model import Document, Identifier
 from orthofunctions.domain.runtimes import RunTimes
+from orthofunctions.domain.yamlfiles import read_yaml
 
 PoolKind = Literal["onprem", "cloud"]
 PoolName = Annotated[Identifier, Field(max_length=40)]
@@ -173,8 +174,7 @@ def parse_site(text: bytes | None) -> SiteSpec:
 @lru_cache(maxsize=8)
 def _parse(text: bytes) -> SiteSpec:
     try:
-        tree = yaml.compose(text.decode(), Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        tree, values = read_yaml(text)
     except UnicodeDecodeError as error:
         raise PoolsFileError(f"byte {error.start} is not UTF-8 text") from error
     except yaml.YAMLError as error:

@@ -13,6 +13,7 @@ from orthocontracts.model import Document
 from orthocontracts.products import Mission
 from orthocontracts.wire import explain
 from orthofunctions.domain.records import InventoryRecord
+from orthofunctions.domain.yamlfiles import read_yaml
 
 LEAST_DAYS: Final = 1 / 24
 """Events of an upload come late, and its standing orders ask only then."""
@@ -94,9 +95,9 @@ def parse_raw_rules(text: bytes | None) -> RawRules:
     if text is None:
         return RawRules()
     try:
-        return RawRules.model_validate(yaml.safe_load(text))
+        return RawRules.model_validate(read_yaml(text)[1])
     except ValidationError as error:
         raise ArchiveFileError(f"settings/archive.yaml: {explain(error)}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         said = re.sub(r"\s+", " ", str(error))[:300]
         raise ArchiveFileError(f"settings/archive.yaml is no YAML: {said}") from error

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from typing import IO, Final, cast
+from typing import Final
 
 from orthocontracts import names
 from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.ports import BlobChangedError, BlobMissingError, Blobs
-from orthofunctions.usecases.ranged import RangedBlob
+from orthofunctions.usecases.ranged import ranged_zip
 
 _MEMBER: Final = {"L1C": "MTD_MSIL1C.xml", "L2A": "MTD_MSIL2A.xml"}
 _MOST_BYTES: Final = 4 * 1024 * 1024
@@ -25,16 +25,7 @@ def cloud_cover_percent(blobs: Blobs, product: ProductFacts) -> float | None:
         return None
     try:
         data = _read(blobs, product, member)
-    except (
-        BlobMissingError,
-        BlobChangedError,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        KeyError,
-        NotImplementedError,
-        RuntimeError,
-    ):
+    except (BlobMissingError, BlobChangedError, *_UNREADABLE):
         return None
     found = _ASSESSMENT.search(data)
     try:
@@ -50,7 +41,7 @@ def _read(blobs: Blobs, product: ProductFacts, member: str) -> bytes:
     facts = blobs.facts(names.CONTAINER_PRODUCTS, path)
     if facts is None:
         raise BlobMissingError(names.CONTAINER_PRODUCTS, path)
-    with RangedBlob(blobs, facts) as file, zipfile.ZipFile(cast(IO[bytes], file)) as archive:
-        inside = next(one for one in archive.namelist() if one.count("/") <= 1 and one.endswith(member))
+    with ranged_zip(blobs, facts) as archive:
+        inside = next((one for one in archive.namelist() if one.count("/") <= 1 and one.endswith(member)), member)
         with archive.open(inside) as opened:
             return opened.read(_MOST_BYTES)

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import IO, cast
 
 from orthocontracts.manifests import ManifestError, SafeManifest
 from orthocontracts.outputs import Source
@@ -26,7 +25,7 @@ from orthofunctions.ports import BlobFacts, BlobMissingError
 from orthofunctions.usecases.folders import SiteMember, members_of_folder
 from orthofunctions.usecases.packagings import Packaging, packaging_of
 from orthofunctions.usecases.places import Place
-from orthofunctions.usecases.ranged import RangedBlob
+from orthofunctions.usecases.ranged import ranged_zip
 from orthofunctions.usecases.safexml import MAX_XML_BYTES, parse_xml
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -119,15 +118,13 @@ def inspect_safe_zip(place: Place, blob: BlobFacts) -> ProductFacts:
     """
     ref = place.ref
     packaging = packaging_of(ref)
-    with RangedBlob(place.reader, blob) as file:
-        try:
-            # zipfile asks for no more than RawIOBase has
-            with zipfile.ZipFile(cast(IO[bytes], file)) as archive:
-                members = [member for member in archive.infolist() if not member.is_dir()]
-                _refuse_unsafe(ref, archive.infolist())
-                data = _read_manifest(archive, members, ref, packaging.manifest)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise BrokenProductError(f"{ref} is not a whole zip ({error}): upload it again") from error
+    try:
+        with ranged_zip(place.reader, blob) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            _refuse_unsafe(ref, archive.infolist())
+            data = _read_manifest(archive, members, ref, packaging.manifest)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise BrokenProductError(f"{ref} is not a whole zip ({error}): upload it again") from error
     content = _hash(f"{member.filename}|{member.file_size}|{member.CRC:08x}" for member in members)
     source = Source(ref=ref, content=content, size_bytes=blob.size_bytes, kind="file")
     manifest = _manifest(data, ref, packaging)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 import io
 import os
+import zipfile
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, cast
 
 from orthofunctions.domain.faults import UnsafeProductError
 from orthofunctions.ports import BlobFacts, Reader
@@ -14,6 +18,8 @@ BLOCK_BYTES = 256 * 1024  # one request's latency costs about what this takes to
 KEPT_BLOCKS = 16
 MOST_BYTES = 96 * 1024 * 1024
 """No product's directory and manifest come near; a zip may claim any number of members."""
+MOST_DIRECTORY_BYTES = 2 * 1024 * 1024
+"""Of a zip: ten times that of the product with the most files. Each member it lists takes half a kilobyte of memory."""
 
 
 class RangedBlob(io.RawIOBase):
@@ -25,6 +31,7 @@ class RangedBlob(io.RawIOBase):
 
     def __init__(self, reader: Reader, file: BlobFacts) -> None:
         self._reader, self._file = reader, file
+        self.most_at_once = MOST_BYTES
         self._size = file.size_bytes
         self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
@@ -48,6 +55,8 @@ class RangedBlob(io.RawIOBase):
 
     def read(self, size: int | None = -1) -> bytes:
         end = self._size if size is None or size < 0 else min(self._size, self._position + size)
+        if end - self._position > self.most_at_once:
+            raise self._too_much(self.most_at_once)
         parts: list[bytes] = []
         while self._position < end:
             number, within = divmod(self._position, BLOCK_BYTES)
@@ -67,9 +76,7 @@ class RangedBlob(io.RawIOBase):
             self._blocks.move_to_end(number)
             return self._blocks[number]
         if self.fetched_bytes > MOST_BYTES:
-            raise UnsafeProductError(
-                f"{self._file.name}: more than {MOST_BYTES >> 20} MB of metadata; no product has that"
-            )
+            raise self._too_much(MOST_BYTES)
         data = self._reader.read(
             self._file.container,
             self._file.name,
@@ -82,3 +89,19 @@ class RangedBlob(io.RawIOBase):
         if len(self._blocks) > KEPT_BLOCKS:
             self._blocks.popitem(last=False)
         return data
+
+    def _too_much(self, limit_bytes: int) -> UnsafeProductError:
+        return UnsafeProductError(
+            f"{self._file.name}: more than {limit_bytes >> 20} MB of metadata; no product has that"
+        )
+
+
+@contextmanager
+def ranged_zip(reader: Reader, blob: BlobFacts) -> Iterator[zipfile.ZipFile]:
+    """A zip that is read by range. Its directory, which is read whole, has a limit of its own."""
+    with RangedBlob(reader, blob) as file:
+        file.most_at_once = MOST_DIRECTORY_BYTES
+        # zipfile asks for no more than RawIOBase has
+        with zipfile.ZipFile(cast(IO[bytes], file)) as archive:
+            file.most_at_once = MOST_BYTES
+            yield archive

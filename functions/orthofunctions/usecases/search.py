@@ -32,6 +32,10 @@ from orthofunctions.usecases.jobs import find_job
 PARALLEL_READS: Final = 8
 MOST_SORTED: Final = 10_000
 """Items that are put in another order than that of time."""
+MOST_HELD: Final = 20_000
+"""Rows of a month or a place that are turned round, oldest first."""
+MOST_LOOKED_AT: Final = 100_000
+"""Rows for one page: a filter that nothing passes would read the whole catalogue."""
 NEWEST_FIRST: Final = ("-datetime",)
 OLDEST_FIRST: Final = ("+datetime",)
 _CHUNK: Final = 200
@@ -45,7 +49,7 @@ class BadTokenError(ValueError):
 
 
 class TooManyError(ValueError):
-    """More Items than can be sorted."""
+    """More Items than can be sorted, or looked at before they are sorted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,9 @@ class Search:
 @dataclass(frozen=True)
 class Page:
     items: Sequence[Indexed]
-    token: str | None  # of the next page; None where this is the last
+    token: str | None
+    """Of the next page; None where this is the last. A page may hold fewer than were asked for and have a next, but
+    never none: pystac-client goes no further then."""
 
 
 def search(ports: Ports, asked: Search) -> Page:
@@ -96,18 +102,43 @@ def search(ports: Ports, asked: Search) -> Page:
     BadTokenError, TooManyError
     """
     after = _read_token(asked.token)
+    token = None
     if asked.order in (NEWEST_FIRST, OLDEST_FIRST):
-        matches = (one for one in _candidates(ports, asked, after) if asked.finds(one))
-        found = list(islice(matches, asked.limit + 1))
+        looks = _Looks(_candidates(ports, asked, after))
+        found = list(islice((one for one in looks if asked.finds(one)), asked.limit + 1))
+        if looks.stopped_at is not None and found:
+            token = _token(asked, looks.stopped_at)
+        elif looks.stopped_at is not None:
+            way = "until" if asked.order == NEWEST_FIRST else "from"
+            raise TooManyError(
+                f"none of the first {MOST_LOOKED_AT} Items passes: narrow the search by place or time, or look {way} "
+                f"{looks.stopped_at.start:%Y-%m-%dT%H:%M:%SZ}"
+            )
     else:
         found = _sorted(ports, asked, after)
-    token = None
     if len(found) > asked.limit:
         found = found[: asked.limit]
         token = _token(asked, found[-1])
     with ThreadPoolExecutor(PARALLEL_READS) as pool:
         with_items = pool.map(lambda one: _with_item(ports, one), found)
         return Page([one for one in with_items if one is not None], token)
+
+
+class _Looks:
+    """The first `MOST_LOOKED_AT` candidates; ``stopped_at`` is the last of them where there were more."""
+
+    def __init__(self, candidates: Iterator[Indexed]) -> None:
+        self._candidates = candidates
+        self.stopped_at: Indexed | None = None
+
+    def __iter__(self) -> Iterator[Indexed]:
+        last = None
+        for number, one in enumerate(self._candidates):
+            if number == MOST_LOOKED_AT:
+                self.stopped_at = last
+                return
+            yield one
+            last = one
 
 
 def find_item(ports: Ports, user: str, digest: str) -> Indexed | None:
@@ -183,10 +214,12 @@ def _chunk(ports: Ports, place: str, first: str | None, below: str | None) -> li
 def _of_months(ports: Ports, asked: Search, after: str | None) -> Iterator[Row]:
     """Rows of all months that are asked for, newest first: few at first, for most searches end soon."""
     size = asked.limit + 1
+    first, below = key_range(asked.earliest, asked.latest)
+    after = after if after is not None else first
     while True:
         chunk = _chunk_of_months(ports, asked, after, size)
-        yield from chunk
-        if len(chunk) < size:
+        yield from (row for row in chunk if below is None or row.key < below)
+        if len(chunk) < size or (below is not None and chunk[-1].key >= below):
             return
         after, size = chunk[-1].key, min(_MOST_ROWS, 4 * size)
 
@@ -218,13 +251,25 @@ def _equal(asked: Search) -> dict[str, str] | None:
 def _reversed(ports: Ports, asked: Search, rows: Iterator[Row], after: str | None, *, by_month: bool) -> Iterator[Row]:
     """Rows oldest first, before a key: of a few places all at once, else month by month."""
     if not by_month:
-        yield from (row for row in reversed(list(rows)) if after is None or row.key < after)
+        yield from (row for row in reversed(_few(rows)) if after is None or row.key < after)
         return
+    first, below = key_range(asked.earliest, asked.latest)
     for here in reversed(_months(ports, asked)):
         if after is not None and here > month_of_key(after):
             continue
-        of_month = list(ports.tables.query(names.TABLE_ITEMS, partition=here, equal=_equal(asked)))
-        yield from (row for row in reversed(of_month) if after is None or row.key < after)
+        of_month = ports.tables.query(
+            names.TABLE_ITEMS, partition=here, key_from=first, key_below=below, equal=_equal(asked)
+        )
+        yield from (row for row in reversed(_few(of_month)) if after is None or row.key < after)
+
+
+def _few(rows: Iterator[Row]) -> list[Row]:
+    """All of them, which have to be held at once."""
+    found = list(islice(rows, MOST_HELD + 1))
+    if len(found) > MOST_HELD:
+        raise TooManyError(f"more than {MOST_HELD} Items in one place or month cannot be given oldest first: "
+                           "narrow the search by time")  # fmt: skip
+    return found
 
 
 def _months(ports: Ports, asked: Search) -> list[str]:
@@ -250,8 +295,10 @@ def _by_ids(ports: Ports, asked: Search, after: str | None) -> Iterator[Indexed]
 
 def _sorted(ports: Ports, asked: Search, after: str | None) -> list[Indexed]:
     """All that is found, by properties, then newest first."""
-    matches = (one for one in _candidates(ports, replace(asked, order=NEWEST_FIRST), None) if asked.finds(one))
-    found = list(islice(matches, MOST_SORTED + 1))
+    looks = _Looks(_candidates(ports, replace(asked, order=NEWEST_FIRST), None))
+    found = list(islice((one for one in looks if asked.finds(one)), MOST_SORTED + 1))
+    if looks.stopped_at is not None:
+        raise TooManyError(f"more than {MOST_LOOKED_AT} Items to be looked at and sorted: narrow the search")
     if len(found) > MOST_SORTED:
         raise TooManyError(f"more than {MOST_SORTED} Items are found, too many to be sorted: narrow the search")
     for sign, name in reversed([(one[0], one[1:]) for one in asked.order]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import logging
 import struct
 import time
 import zipfile
@@ -13,21 +15,31 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 from rich.table import Table
 
+from fakes.asgi import AsgiClient
 from fakes.memory_ports import memory_ports
 from fakes.products import ROME, S2_RINGS, S2_TILE, manifest_of, packed, safe_zip
+from localdev.host.logs import JsonFormatter
 from orthoagent.adapters.sites import unpack
 from orthoagent.errors import FaultError
+from orthoagent.logs import JsonLines
 from orthoagent.procure.whole import NotWholeError, whole_product
+from orthoburst.job import Job
+from orthoburst.result import Result, ResultFile
+from orthoburst.search import Item
 from orthoburst.terminal import Terminal, plain
 from orthocontracts.outputs import Source
+from orthofunctions.api.app import create_app
+from orthofunctions.bootstrap import System
 from orthofunctions.domain.catalogues import CataloguesFileError, parse_catalogues
 from orthofunctions.domain.cql2 import FilterError, parse_filter
 from orthofunctions.domain.faults import UnsafeProductError
 from orthofunctions.domain.pools import PoolsFileError, parse_site
 from orthofunctions.domain.raw_rules import ArchiveFileError, parse_raw_rules
 from orthofunctions.ports import BlobFacts
+from orthofunctions.settings import Settings
 from orthofunctions.usecases.clouds import cloud_cover_percent
 from orthofunctions.usecases.ranged import MOST_DIRECTORY_BYTES, ranged_zip
 
@@ -182,6 +194,61 @@ class TestTerminals:
 
     def test_ordinary_words_stay(self) -> None:
         assert plain("Élé ments\n\tβ 33TTG – 5 µm 日本") == "Élé ments\n\tβ 33TTG – 5 µm 日本"
+
+
+def deep(depth: int) -> bytes:
+    return b'{"a":' * depth + b"1" + b"}" * depth
+
+
+STRANGE = {
+    "deep": deep(20_000),
+    "wide": b"[" + b"1," * 300_000 + b"1]",
+    "huge number": b'{"inputs": {"patience_s": ' + b"9" * 400_000 + b"}}",
+    "infinite": b'{"inputs": {"patience_s": 1e999}}',
+    "twice": b'{"inputs": {}, "inputs": {"products": ["products/a.tif"]}}',
+    "no text": b"\xff\xfe{}",
+    "half a surrogate": b'{"inputs": {"request_id": "\\ud800"}}',
+    "NUL": b'{"inputs": {"request_id": "a\\u0000b"}}',
+    "a ring of points": json.dumps(
+        {"inputs": {"grid": {"kind": "area", "area": {"type": "Polygon", "coordinates": [[[0, 0]] * 60_000]}}}}
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("path", ["/processes/orthorectify/execution", "/orders", "/batches", "/stac/search", "/keys"])
+@pytest.mark.parametrize("what", list(STRANGE))
+def test_no_body_is_too_strange_to_be_refused(what: str, path: str) -> None:
+    chosen = Settings.model_validate({"ORTHOBURST_STORAGE": "unused"})
+    system = System(chosen, memory_ports(), chosen.rules(), chosen.limits(), requests.Session())
+    client = AsgiClient(create_app(lambda: system), base_url="http://127.0.0.1:7071")
+    began = time.monotonic()
+    answer = client.post(path, content=STRANGE[what], headers={"Content-Type": "application/json"})
+    assert 400 <= answer.status_code < 500, answer.text[:300]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert len(answer.content) < 5_000, "what was sent is not sent back"
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("formatter", [JsonLines(), JsonFormatter()], ids=["agent", "host"])
+def test_a_log_line_stays_one_line(formatter: logging.Formatter) -> None:
+    """Whoever names a product, or says why a task failed, writes no line of ours."""
+    said = 'x\n{"at": "2026", "level": "info", "action": "committed"}\r\n\x1b[2J'
+    record = logging.LogRecord("orthofunctions", logging.WARNING, __file__, 1, "cannot plan: %s", (said,), None)
+    line = formatter.format(record)
+    assert len(line.split("\n")) == 1
+    assert not set(line) & {"\r", "\x1b"}
+    assert said in json.loads(line)["message"]
+
+
+def test_texts_of_the_service_are_escaped_in_a_notebook() -> None:
+    evil = "<img src=x onerror=alert(1)>'\"&"
+    job = Job(None, {"jobID": evil, "status": evil, "title": evil, "message": evil, "progress": 10})  # type: ignore[arg-type]
+    result = Result(digest=evil, title=evil, files={"image": ResultFile("javascript:alert(1)", 1, evil)})
+    item = Item({"id": evil, "collection": evil, "properties": {"datetime": evil}, "assets": {evil: {"href": "x"}}})
+    for shown in (job._repr_html_(), result._repr_html_(), item._repr_html_()):
+        assert "<img" not in shown
+        assert "onerror=alert(1)&gt;" in shown
+    assert "/" not in result.file_stem, "nor is a file written elsewhere"
 
 
 def test_a_product_without_its_metadata_says_nothing_of_clouds() -> None:

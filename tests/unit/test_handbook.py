@@ -71,3 +71,38 @@ def test_every_command_and_every_route_is_there() -> None:
         assert f"`{name}`" in commands
     for path in ("/processes/{process}/execution", "/stac/search", "/whoami"):
         assert f"`{path}`" in routes
+
+
+# The table of threats ---------------------------------------------------------------------------------------------
+
+
+def threats() -> list[list[str]]:
+    """Cells of the rows of the table: door, what is tried, what stops it, tried in, what is left."""
+    page = (TOP / "docs/security.md").read_text().partition("## Threats, door by door")[2].partition("\n## ")[0]
+    lines = [line for line in page.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_every_threat_says_what_stops_it_and_names_its_test() -> None:
+    rows = threats()
+    assert len(rows) > 40
+    for row in rows:
+        assert len(row) == 5, row
+        assert row[1], row
+        assert row[2], row
+        assert re.search("`test_|nowhere here", row[3]), row
+
+
+def test_every_test_that_the_table_of_threats_names_exists() -> None:
+    named = {name for row in threats() for name in re.findall(r"`(test_[^`]+)`", row[3])}
+    assert len(named) > 60
+    found = {f"{path.stem}::{name}" for path in (TOP / "tests").rglob("test_*.py")
+             for name in re.findall(r"^ *def (test_\w+)\(", path.read_text(), re.MULTILINE)}  # fmt: skip
+    assert named <= found, sorted(named - found)
+
+
+def test_every_door_has_its_threats() -> None:
+    doors = {row[0].split("**")[1] for row in threats() if row[0]}
+    assert {"API", "Callbacks", "Product files", "MQTT", "Tickets and links", "Settings files", "Page", "Logs"} <= doors
+    for queue in ("requests", "results", "capacity"):
+        assert f"Queue `{queue}`" in doors

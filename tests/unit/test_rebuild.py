@@ -109,6 +109,52 @@ def test_the_command_dies_and_is_typed_again(world: World, at: int) -> None:
     ends_well(world)
 
 
+def goes_on(world: World) -> None:
+    """What a site does beside whoever rebuilds it: rounds, workers that take, start, deliver and report, sweeps."""
+    world.status("node-1", slots=2)
+    world.round()
+    while (delivery := world.take()) is not None:
+        delivery.report("started")
+        delivery.succeed()
+    world.deliver_results()
+    world.sweep()
+
+
+@pytest.mark.parametrize("tables", [REQUIRED, (names.TABLE_TASKS, names.TABLE_OUTPUTS), (names.TABLE_DIGESTS,)],
+                         ids=["all", "tasks-outputs", "digests"])  # fmt: skip
+@pytest.mark.parametrize("at", [0, 1, 3, 6, 10, 15, 21, 28, 36, 45, 55])
+def test_the_site_works_on_while_it_is_rebuilt(world: World, at: int, tables: tuple[str, ...]) -> None:
+    """Held up at a write until workers have taken, made and reported whatever they could get."""
+    lose(world, tables)
+    rebuild(fused(world.ports, Fuse(at, meanwhile=lambda: goes_on(world))), world.rules)
+    world.check_promises()
+    ends_well(world)
+
+
+def test_who_computed_through_the_loss_is_not_computed_again(world: World) -> None:
+    """A worker had its ticket before the tables were lost, and reports after the rebuild."""
+    world.status("node-1", slots=4)
+    world.round()
+    deliveries = []
+    while (delivery := world.take()) is not None:
+        deliveries.append(delivery)
+    assert deliveries
+    lose(world, REQUIRED)
+    rebuild(world.ports, world.rules)
+    for delivery in deliveries:
+        delivery.succeed()
+    made = {digest for delivery in deliveries for digest in delivery.ticket.wanted}
+    world.deliver_results()
+    assert made <= {entry.digest for entry in world.catalogue()}
+    ends_well(world)
+
+
+def test_two_operators_type_it_at_once(world: World) -> None:
+    lose(world, REQUIRED, queues=True)
+    rebuild(fused(world.ports, Fuse(7, meanwhile=lambda: rebuild(world.ports, world.rules))), world.rules)  # type: ignore[arg-type, return-value]
+    ends_well(world)
+
+
 def test_where_nothing_is_lost_nothing_changes(world: World) -> None:
     def rows() -> dict[str, list[object]]:
         return {table: list(world.ports.tables.query(table)) for table in names.TABLES}

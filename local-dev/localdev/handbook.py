@@ -7,9 +7,11 @@ that are no page of it become plain text.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +61,8 @@ def relinked(markdown: str, uri: str) -> str:
         if not path or "://" in path or path.startswith("mailto:"):
             return match[0]
         there = os.path.normpath(home.parent / path)
+        if there.endswith(".ipynb") and (TOP / there).exists():
+            there = f"{there.removesuffix('.ipynb')}.md"
         if there == "README.md":
             there = "docs/index.md"
         if there in _pages():
@@ -126,6 +130,17 @@ def http_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def notebook_page(path: Path) -> str:
+    """A notebook to read; its outputs are not kept, as every reader's are their own."""
+    cells = json.loads(path.read_text())["cells"]
+    parts = []
+    for cell in cells:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    to_take = f"[The notebook itself]({path.name}), to run against a service of yours. The tests run it, cell by cell."
+    return "\n\n".join([parts[0], to_take, *parts[1:]]) + "\n"
+
+
 def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     yield parser
     for action in parser._actions:
@@ -146,4 +161,11 @@ def _help(parser: argparse.ArgumentParser) -> str:
             os.environ["COLUMNS"] = before
 
 
-MADE: dict[str, Callable[[], str]] = {"reference/commands.md": commands_page, "reference/http.md": http_page}
+MADE: dict[str, Callable[[], str]] = {
+    "reference/commands.md": commands_page,
+    "reference/http.md": http_page,
+    **{
+        f"notebooks/{path.stem}.md": partial(notebook_page, path)
+        for path in sorted((TOP / "docs/notebooks").glob("*.ipynb"))
+    },
+}

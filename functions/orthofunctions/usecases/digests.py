@@ -36,7 +36,7 @@ class Outcome(StrEnum):
 def outcome(ports: Ports, task_id: str, digest: str) -> Outcome:
     record = load(ports.tables, DigestRecord, digest, STATE_KEY)
     if record is None:
-        # No row is ever deleted: the table was lost. Whoever took it for nobody's wish would end work that is waited for.
+        # No row is ever deleted: the table was lost. Taken for nobody's wish, that ended work that others waited for.
         there = ports.blobs.facts(names.CONTAINER_CATALOGUE, names.catalogue_blob(digest)) is not None
         return Outcome.COMMITTED if there else Outcome.OPEN
     if record.state is DigestState.COMMITTED:

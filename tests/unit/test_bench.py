@@ -41,6 +41,7 @@ BENCHES = [
     "package",
     "policy",
     "presence",
+    "recovery",
     "swath",
     "tile",
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from orthoagent.settings import ScaleSettings, StorageSettings, WatchSettings
+from orthoagent.settings import ProcureSettings, ScaleSettings, StorageSettings, WatchSettings
 from orthoagent.settings import Settings as WorkerSettings
 from orthoagent.telemetry import TelemetrySettings
 from orthofunctions.settings import Settings as FunctionSettings
@@ -51,6 +51,10 @@ def page() -> str:
             "`orthoagent watch` takes these, or options of the same names, and those of workers down to "
             "`HEALTH_HOST` ([how products arrive](doors.md)).\n",
             _table(WatchSettings, "ORTHOAGENT_", but=StorageSettings),
+            "\n## Fetchers\n",
+            "`orthoagent procure` takes these, and those of workers down to `HEALTH_HOST` ([products from "
+            "elsewhere](elsewhere.md)).\n",
+            _table(ProcureSettings, "ORTHOAGENT_", but=StorageSettings),
             "\n" + CLIENT,
         ]
     )
@@ -64,7 +68,7 @@ def _table(settings: type[BaseSettings], prefix: str, but: type[BaseSettings] | 
             continue
         if field.is_required():
             default = "required"
-        elif field.default is None or field.default is PydanticUndefined:
+        elif field.default in (None, "", PydanticUndefined):
             default = ""
         else:
             default = f"`{field.default}`"

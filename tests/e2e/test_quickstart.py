@@ -33,6 +33,12 @@ def typed(page: str) -> list[tuple[str, str]]:
     return found
 
 
+def named_as_here(text: str, folder: Path) -> str:
+    """With the checksum of the product that was made here, which may differ between machines in its last bits."""
+    made = {path.stem[:-5]: path.stem for path in folder.glob("scenes/S1A_*.zip")}
+    return re.sub(r"(S1A_\w{58})_[0-9A-F]{4}", lambda name: made.get(name[1], name[0]), text)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("quickstart")
@@ -61,7 +67,8 @@ def test_step_by_step(folder: Path, url: str) -> None:
     job_id = ""
     commands = typed(PAGE)
     assert [command for command, _ in commands][:2] == ["./local-dev/demo", "./local-dev/up"]
-    for command, output in commands[2:]:
+    for number in range(2, len(commands)):
+        command, output = (named_as_here(text, folder) for text in commands[number])
         words = shlex.split(command)
         if words[:2] == ["orthoburst", "fetch"]:
             words[2] = job_id  # the page's is another's

@@ -276,7 +276,7 @@ class TestRound:
         assert sorted(task.state for task in world.tasks()) == ["pending", "released"]
         found = account(world.ports, month_of(world.clock.now()))
         assert found.committed_eur == pytest.approx(cost, rel=1e-3)
-        assert not reserve(world.ports, world.rules, {"local": cost}, world.clock.now())
+        assert not reserve(world.ports, 1.5 * cost, {"local": cost}, world.clock.now())
 
 
 def commit_behind_its_back(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from orthofunctions.domain.pools import GroupSpec, ShareSpec, SiteSpec, StoreSpe
 from orthofunctions.domain.records import LearnedRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.domain.runtimes import MOST_RUNS
+from orthofunctions.usecases.costs import month_costs
 from orthofunctions.usecases.learning import learned, note_run
 from orthofunctions.usecases.ledger import OF_RELEASE, OF_USER, account, month_of, reserve, settle_release
 from orthofunctions.usecases.rows import find
@@ -82,9 +84,25 @@ class TestLedger:
 
     def test_a_month_of_more_users_than_one_transaction_holds(self, world: World) -> None:
         amounts = {f"user-{k}": 0.01 for k in range(250)}
-        assert reserve(world.ports, world.rules, amounts, world.clock.now())
+        assert reserve(world.ports, None, amounts, world.clock.now())
         assert account(world.ports, month(world)).reserved_eur == pytest.approx(2.5)
         assert account(world.ports, month(world), OF_USER + "user-249").reserved_eur == pytest.approx(0.01)
+
+    def test_the_files_budget_goes_before_the_app_settings_and_holds_from_the_next_round(self) -> None:
+        world = World(rules=Rules(patience_s=0, month_budget_eur=0.0))
+        world.job("one", "A")
+        world.round()
+        assert [task.state for task in world.tasks()] == ["pending"]
+        write_site(world, POOLS.model_copy(update={"month_budget_eur": 5.0}))
+        world.round()
+        assert [task.state for task in world.tasks()] == ["released"]
+        assert month_costs(world.ports, world.rules).budget_eur == 5.0
+        write_site(world, POOLS.model_copy(update={"month_budget_eur": 0.0}))
+        world.job("two", "B")
+        world.round()
+        assert sorted(task.state for task in world.tasks()) == ["pending", "released"]
+        write_site(world, POOLS)
+        assert month_costs(world.ports, replace(world.rules, month_budget_eur=3.0)).budget_eur == 3.0
 
     def test_whoever_dies_when_nothing_stays_reserved_once_all_has_ended(self) -> None:
         """Every release has its settlement, and what is left reserved is of rounds that died before they released."""

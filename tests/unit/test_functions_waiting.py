@@ -62,6 +62,19 @@ def task(**fields: object) -> PendingTask:
             "cloud: no pool is sure to make its deadline 2026-05-01 12:10:00 UTC any longer, this one is the soonest; "
             "0.07 EUR at most",
         ),
+        (
+            task(created_s=NOW - 400, urgent=True),
+            [FULL, BURST],
+            Ledger(budget_eur=10, committed_eur=9.99, users={"ana": UserLedger(may_overdraw=True)}),
+            "cloud: no on-prem slot came free within its patience of 300 s; 0.07 EUR at most, beyond the month's budget: "
+            "it is urgent",
+        ),
+        (
+            task(created_s=NOW - 400, urgent=True),
+            [FULL, BURST],
+            Ledger(budget_eur=10, committed_eur=9.9, users={"ana": UserLedger(may_overdraw=True)}),
+            "cloud: no on-prem slot came free within its patience of 300 s; 0.07 EUR at most",
+        ),
     ],
 )
 def test_decisions(one: PendingTask, pools: list[PoolState], ledger: Ledger, says: str) -> None:
@@ -99,6 +112,13 @@ def test_decisions(one: PendingTask, pools: list[PoolState], ledger: Ledger, say
             [FULL, BURST],
             Ledger(budget_eur=10, committed_eur=9.99),
             "hpc: no slot is free, and this month's cloud budget of 10.00 EUR is used up",
+        ),
+        (
+            task(created_s=NOW - 400, urgent=True),
+            [FULL, BURST],
+            Ledger(budget_eur=10, committed_eur=9.99),
+            "hpc: no slot is free, and this month's cloud budget of 10.00 EUR is used up, "
+            "which urgent tasks of ana may not exceed",
         ),
         (
             task(created_s=NOW - 4000, turn_s=NOW + 1200, deadline_s=NOW),

@@ -105,7 +105,7 @@ class Market:
         self._confidence = confidence
         self._terms: dict[str, list[_Terms]] = {}
         self._rows: dict[str, list[_Row]] = {}
-        self._quickest: dict[tuple[str, int, frozenset[str]], list[_Terms]] = {}
+        self._quickest: dict[tuple[str, int, frozenset[str]], list[_Lead]] = {}
         self._far: dict[str, bool] = {}
         self._results_travel = any(pool.spec.results_in not in pool.spec.local for pool in pools)
 
@@ -171,27 +171,35 @@ class Market:
         With a deadline: while the quickest cloud pool still makes it (without a cloud, the quickest pool). Without: the
         end of its patience.
         """
-        found = []
-        quickest = self._quickest
+        found: list[float] = []
+        add, far, leads = found.append, self._far, self._leads
         for task in tasks:
             deadline_s = task.deadline_s
             if deadline_s is None:
-                found.append(task.due_s - now_s)
+                add(task.created_s + task.patience_s - now_s)
                 continue
-            terms = quickest.get((task.process, task.result_version, task.sites))
-            if terms is None:
-                terms = self._find_quickest(task)
             megapixels, inputs, least_s = task.megapixels, task.inputs, math.inf
-            for one in terms:
-                power_s = (one.overhead_s + one.s_per_megapixel * megapixels) ** one.power
-                sure_s, again_s = one.startup_s + one.sure * power_s, one.again_lead_s + one.again * power_s
-                sure_s = max(sure_s, again_s)
+            for store, _ in inputs:
+                if far.get(store, True) and self._is_far(store):
+                    break
+            else:
+                inputs = ()
+            for startup_s, overhead_s, s_per_mpx, power, sure, again_s, again, local, s_per_byte in leads(task):
+                power_s = (overhead_s + s_per_mpx * megapixels) ** power
+                sure_s, second_s = startup_s + sure * power_s, again_s + again * power_s
+                if second_s > sure_s:  # noqa: PLR1730 (a call of max costs as much as all of this line)
+                    sure_s = second_s
                 for store, n_bytes in inputs:
-                    if store not in one.local:
-                        sure_s += n_bytes * one.s_per_byte
-                least_s = min(least_s, sure_s)
-            found.append(deadline_s - now_s - (least_s if terms else 0.0))
+                    if store not in local:
+                        sure_s += n_bytes * s_per_byte
+                if sure_s < least_s:  # noqa: PLR1730
+                    least_s = sure_s
+            add(deadline_s - now_s - (least_s if least_s < math.inf else 0.0))
         return found
+
+    def _leads(self, task: PendingTask) -> list[_Lead]:
+        found = self._quickest.get((task.process, task.result_version, task.sites))
+        return self._find_quickest(task) if found is None else found
 
     def _terms_of(self, process: str) -> list[_Terms]:
         terms = self._terms.get(process)
@@ -213,7 +221,7 @@ class Market:
             ]  # fmt: skip
         return rows
 
-    def _find_quickest(self, task: PendingTask) -> list[_Terms]:
+    def _find_quickest(self, task: PendingTask) -> list[_Lead]:
         """The cloud pools (all, where there is none) that are quickest for a small, a usual, a large or a huge task.
 
         With its data at hand, or far away. For a size in between another may be a little quicker still: the task then
@@ -232,8 +240,15 @@ class Market:
                 best = min(cloud or able, key=lambda one: one.sure_s(megapixels, far_bytes))
                 if best not in found:
                     found.append(best)
-        self._quickest[task.process, task.result_version, task.sites] = found
-        return found
+        leads: list[_Lead] = [
+            (
+                one.startup_s, one.overhead_s, one.s_per_megapixel, one.power, one.sure, one.again_lead_s, one.again,
+                one.local, one.s_per_byte,
+            )
+            for one in found
+        ]  # fmt: skip
+        self._quickest[task.process, task.result_version, task.sites] = leads
+        return leads
 
 
 @dataclass(slots=True)
@@ -291,6 +306,8 @@ class _Terms:
 
 
 _Row = tuple[float, float, float, float, float, float, float, float, float, float]
+_Lead = tuple[float, float, float, float, float, float, float, frozenset[str], float]
+"""What a latest start is reckoned from, of one pool, as plain numbers."""
 
 
 @lru_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -119,11 +120,9 @@ def plan_releases(
     due: list[_Waiting] = []
     rest: list[_Waiting] = []
     for task, latest_s in zip(tasks, market.latest_starts_s(tasks, now_s), strict=True):
-        if latest_s <= 0:
-            due.append((latest_s, task.created_s, task.task_id, task))
-        else:
-            key_s = latest_s if task.deadline_s is not None else _in_turn(latest_s, task, now_s)
-            rest.append((key_s, task.created_s, task.task_id, task))
+        waiting = due if latest_s <= 0 else rest
+        key_s = _in_turn(latest_s, task, now_s) if task.deadline_s is None and waiting is rest else latest_s
+        waiting.append((key_s, task.created_s, task.task_id, task))
     for latest_s, created_s, task_id, task in sorted(due):
         if round_.is_full():
             break
@@ -149,7 +148,8 @@ def filled(pools: Sequence[PoolState], decisions: Iterable[Decision], versions: 
 
 
 def _in_turn(latest_s: float, task: PendingTask, now_s: float) -> float:
-    return latest_s if task.turn_s is None else max(latest_s, task.turn_s - now_s)
+    turn_s = task.turn_s
+    return latest_s if turn_s is None or turn_s - now_s <= latest_s else turn_s - now_s
 
 
 _Waiting = tuple[float, float, str, PendingTask]
@@ -190,20 +190,25 @@ class _Round:
         offers = self._market.offers(task)
         if self._awaits_worker(task, offers):
             return True
-        able = [room for room in self._able(self._cloud, task) if self._affords(task, offers[room.k].reserve_eur)]
-        if not able:
+        _, start_s = self._standing(task.result_version)
+        most_eur = self._most_eur(task)
+        left_s = math.inf if task.deadline_s is None else task.deadline_s - self._now_s + _CENT_PART
+        cheapest: tuple[tuple[float, float], _Room] | None = None
+        soonest: tuple[float, _Room] | None = None
+        for room in self._able(self._cloud, task):
+            (transfer_s, run_s, sure_s, reserve_eur), starts_s = offers[room.k], start_s[room.k]
+            if reserve_eur > most_eur and reserve_eur > 0:
+                continue
+            if sure_s - room.startup_s + starts_s <= left_s:
+                if cheapest is None or (reserve_eur, starts_s) < cheapest[0]:
+                    cheapest = (reserve_eur, starts_s), room
+            elif soonest is None or starts_s + transfer_s + run_s < soonest[0]:
+                soonest = starts_s + transfer_s + run_s, room
+        chosen = cheapest or soonest
+        if chosen is None:
             return False
-        in_time = [room for room in able if self._in_time(task, room, offers[room.k]) is not False]
-        if self.place_on_prem(task, in_time_elsewhere=bool(in_time)):
-            return True
-        if in_time:
-            chosen = min(in_time, key=lambda room: (offers[room.k].reserve_eur, room.start_s(task.result_version)))
-        else:
-            chosen = min(
-                able,
-                key=lambda room: room.start_s(task.result_version) + offers[room.k].transfer_s + offers[room.k].run_s,
-            )
-        self._take(task, chosen, offers[chosen.k].reserve_eur, late=not in_time)
+        if not self.place_on_prem(task, in_time_elsewhere=cheapest is not None):
+            self._take(task, chosen[1], offers[chosen[1].k].reserve_eur, late=cheapest is None)
         return True
 
     def place_on_prem(self, task: PendingTask, *, in_time_elsewhere: bool = False) -> bool:
@@ -257,17 +262,17 @@ class _Round:
             return True
         return user.running + self._taken.get(task.user, 0) < user.max_running
 
-    def _affords(self, task: PendingTask, cost_eur: float) -> bool:
-        if cost_eur <= 0:
-            return True
+    def _most_eur(self, task: PendingTask) -> float:
+        """What it may cost: the month's budget, unless it is urgent and its user may overdraw, and the user's credits.
+
+        What costs nothing may run in any case.
+        """
         user = self._ledger.users.get(task.user)
-        if user is not None:
-            spent_eur = self._spent_eur.get(task.user, 0.0)
-            if user.credits_left_eur is not None and spent_eur + cost_eur > user.credits_left_eur + _CENT_PART:
-                return False
-            if task.urgent and user.may_overdraw:
-                return True
-        return self._money_eur is None or cost_eur <= self._money_eur + _CENT_PART
+        credits_eur = None if user is None else user.credits_left_eur
+        own_eur = math.inf if credits_eur is None else credits_eur - self._spent_eur.get(task.user, 0.0) + _CENT_PART
+        if self._money_eur is None or (task.urgent and user is not None and user.may_overdraw):
+            return own_eur
+        return min(own_eur, self._money_eur + _CENT_PART)
 
     def _in_time(self, task: PendingTask, room: _Room, offer: Offer) -> bool | None:
         if task.deadline_s is None:
@@ -280,7 +285,10 @@ class _Round:
         left, start_s = self._standing(task.result_version)
         free = [n if self._market.reads(k, task) else 0 for k, n in enumerate(left)] if task.sites else left.copy()
         seen = _Seen(self._market, task, self._now_s, free, start_s.copy())
-        self.decisions.append(Decision(task.task_id, name, cost_eur, _sentence(task, room.pool, cost_eur, late), seen))
+        sentence = _sentence(task, room.pool, cost_eur, late)
+        if self._money_eur is not None and cost_eur > max(self._money_eur, 0.0) + _CENT_PART:
+            sentence += ", beyond the month's budget: it is urgent"
+        self.decisions.append(Decision(task.task_id, name, cost_eur, sentence, seen))
         room.take(task.result_version)
         for version, (all_left, all_start_s) in self._standings.items():
             all_left[room.k], all_start_s[room.k] = room.left(version), room.start_s(version)

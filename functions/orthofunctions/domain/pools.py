@@ -102,9 +102,13 @@ class RestrictedSpec(Document):
 
 
 class SiteSpec(Document):
-    """All that ``settings/pools.yaml`` says."""
+    """All that ``settings/pools.yaml`` says.
+
+    ``month_budget_eur`` goes before the app setting of that name: it holds from the next round on, without a restart.
+    """
 
     version: Literal[1] = 1
+    month_budget_eur: float | None = Field(default=None, ge=0)
     pools: tuple[PoolSpec, ...] = Field(min_length=1)
     stores: tuple[StoreSpec, ...] = (StoreSpec(name=BLOB_STORE),)
     everyone: ShareSpec = ShareSpec()
@@ -132,6 +136,10 @@ class SiteSpec(Document):
         if twice:
             raise ValueError(f"user {twice[0]!r} is a member of two groups")
         return self
+
+    def budget_eur(self, otherwise_eur: float | None) -> float | None:
+        """What a month may cost, given what the app settings say. None: no limit."""
+        return otherwise_eur if self.month_budget_eur is None else self.month_budget_eur
 
     def pool(self, name: str | None) -> PoolSpec | None:
         return next((pool for pool in self.pools if pool.name == name), None)

@@ -54,7 +54,8 @@ def why_waits(
     if credits_eur is not None and credits_eur < _cheapest(task, market, pools):
         return f"{slots}, and {task.user} has {max(0.0, credits_eur):.2f} EUR of this month's credits left"
     budget = "" if ledger.budget_eur is None else f" of {ledger.budget_eur:.2f} EUR"
-    return f"{slots}, and this month's cloud budget{budget} is used up{_turn(task, now_s)}"
+    urgent = f", which urgent tasks of {task.user} may not exceed" if task.urgent else ""
+    return f"{slots}, and this month's cloud budget{budget} is used up{urgent}{_turn(task, now_s)}"
 
 
 def _why_no_slot(on_prem: Sequence[PoolState], task: PendingTask, market: Market) -> str:

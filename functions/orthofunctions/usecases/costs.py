@@ -11,6 +11,7 @@ from orthocontracts import names
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.ledger import OF_RELEASE, Account, account, accounts_of_users, books_of, month_of
+from orthofunctions.usecases.site import load_site
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ def month_costs(ports: Ports, rules: Rules, month: str | None = None) -> Month:
     asked = month or month_of(now)
     total = account(ports, asked)
     forecast_eur = _forecast_eur(total.committed_eur, now) if asked == month_of(now) else None
-    return Month(asked, total, accounts_of_users(ports, asked), rules.month_budget_eur, forecast_eur)
+    budget_eur = load_site(ports).budget_eur(rules.month_budget_eur)
+    return Month(asked, total, accounts_of_users(ports, asked), budget_eur, forecast_eur)
 
 
 @dataclass(frozen=True)

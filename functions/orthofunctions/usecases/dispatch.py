@@ -74,7 +74,7 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
     with ThreadPoolExecutor(rules.parallel_releases, "release") as threads:
         decisions, tasks = _decide(ports, rules, waiting, states, ledger, now, threads)
         lease.keep()
-        if not _reserve(ports, rules, waiting, decisions, now):
+        if not _reserve(ports, ledger.budget_eur, waiting, decisions, now):
             logger.info("the budget went elsewhere meanwhile", extra={"action": "budget"})
             decisions = [one for one in decisions if one.cost_eur <= 0]
         market, places = (
@@ -170,7 +170,11 @@ def _decide(
 
 
 def _reserve(
-    ports: Ports, rules: Rules, waiting: Mapping[str, Candidate], decisions: Sequence[Decision], now: datetime
+    ports: Ports,
+    budget_eur: float | None,
+    waiting: Mapping[str, Candidate],
+    decisions: Sequence[Decision],
+    now: datetime,
 ) -> bool:
     by_user: dict[str, float] = {}
     beyond_eur = 0.0
@@ -178,7 +182,7 @@ def _reserve(
         task = waiting[one.task_id].pending
         by_user[task.user] = by_user.get(task.user, 0.0) + one.cost_eur
         beyond_eur += one.cost_eur if task.urgent else 0.0  # the policy lets only those through who may
-    return reserve(ports, rules, by_user, now, beyond_budget_eur=beyond_eur)
+    return reserve(ports, budget_eur, by_user, now, beyond_budget_eur=beyond_eur)
 
 
 def _mark(ports: Ports) -> bytes:

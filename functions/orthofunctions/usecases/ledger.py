@@ -140,26 +140,33 @@ def read_ledger(
             left = share.credits_eur - account(ports, month, OF_USER + user).committed_eur
         limits[user] = UserLedger(running.get(user, 0), share.max_running, left, share.may_overdraw)
     egress = {store.name: store.egress_eur_per_gb for store in site.stores if store.egress_eur_per_gb}
-    return Ledger(rules.month_budget_eur, account(ports, month).committed_eur, limits, egress)
+    return Ledger(site.budget_eur(rules.month_budget_eur), account(ports, month).committed_eur, limits, egress)
 
 
 def reserve(
-    ports: Ports, rules: Rules, by_user_eur: Mapping[str, float], now: datetime, *, beyond_budget_eur: float = 0.0
+    ports: Ports,
+    budget_eur: float | None,
+    by_user_eur: Mapping[str, float],
+    now: datetime,
+    *,
+    beyond_budget_eur: float = 0.0,
 ) -> bool:
     """Add to the month's reservations, unless that would exceed the budget. False where it would, or others did.
 
     ``beyond_budget_eur`` of it may: it is for urgent work of users who may overdraw.
     """
     by_user = {user: amount_eur for user, amount_eur in by_user_eur.items() if amount_eur > 0}
-    return all(_reserve(ports, rules, part, month_of(now), beyond_budget_eur) for part in _parts(by_user))
+    return all(_reserve(ports, budget_eur, part, month_of(now), beyond_budget_eur) for part in _parts(by_user))
 
 
-def _reserve(ports: Ports, rules: Rules, by_user: Mapping[str, float], month: str, beyond_eur: float) -> bool:
+def _reserve(
+    ports: Ports, budget_eur: float | None, by_user: Mapping[str, float], month: str, beyond_eur: float
+) -> bool:
     for _ in range(_TRIES):
         total, amount_eur = account(ports, month), sum(by_user.values())
-        if rules.month_budget_eur is not None:
+        if budget_eur is not None:
             within = total.committed_eur + amount_eur - beyond_eur
-            if amount_eur > beyond_eur and within > rules.month_budget_eur + _TOLERANCE_EUR:
+            if amount_eur > beyond_eur and within > budget_eur + _TOLERANCE_EUR:
                 return False
         changes = [total.change(month, TOTAL, reserved=amount_eur, spent=0, on_prem=0, cloud=0)]
         for user, eur in by_user.items():

@@ -1,4 +1,4 @@
-"""Agents for the bench of load: all of an agent is real but its compute child, which sleeps.
+"""Agents for benches and tests of load: all of an agent is real but its compute child, which sleeps.
 
 Each has a connection to the broker, a loop and a slot of its own; those of one process share its clients of storage.
 When standard input closes, they end, and the deliveries they finished are printed.
@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import random
+import secrets
 import sys
 from pathlib import Path
 
@@ -40,9 +41,7 @@ from orthocontracts.messages import Fault
 from orthocontracts.outputs import FILE_SUFFIX, file_kinds
 from orthocontracts.version import KERNEL_RESULT_VERSION
 
-POOL = "hpc"
 APART_S = 0.03
-LEASE_S = 60
 IMAGE = b"II*\x00\xc0\x00\x00\x00GDAL_STRUCTURAL_METADATA_SIZE=000140 bytes\nLAYOUT=IFDS_BEFORE_DATA\n"
 """As much of a Cloud-Optimized GeoTIFF as the collector looks at."""
 
@@ -78,6 +77,7 @@ def _files(job: ComputeJob, digest: str) -> OutputMade:
 
 async def run(options: argparse.Namespace) -> None:
     over = asyncio.Event()
+    session = secrets.token_hex(4)
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async with (
@@ -88,23 +88,26 @@ async def run(options: argparse.Namespace) -> None:
         storage = AccountStorage(queues, blobs)
 
         async def one(number: int) -> int:
+            agent = f"{options.pool}-{number:04d}"
             board = StatusBoard(
-                agent=f"load-{number:04d}", pool=POOL, session="s", version="0", machine="sleeps", min_s=10, every_s=30
-            )
+                agent=agent, pool=options.pool, session=session, version="0", machine="sleeps", min_s=10,
+                every_s=options.every_s,
+            )  # fmt: skip
             place = Workplace(
-                agent=f"load-{number:04d}", pool=POOL, scratch=options.scratch / str(number), renew_every_s=LEASE_S / 3,
-                tickets=Tickets(storage.container(names.ticket_container(POOL))),
+                agent=agent, pool=options.pool, scratch=options.scratch / agent, renew_every_s=options.lease_s / 3,
+                tickets=Tickets(storage.container(names.ticket_container(options.pool))),
                 outbox=Outbox(storage.queue(names.QUEUE_RESULTS)),
                 fetcher=Fetcher(Transfer(Origins(http)), Sites({}), None, parallel=4),
                 uploader=Uploader(http, Sites({})), board=board, limits=SlotLimits(), vitals=Vitals(),
                 walltime=Walltime.lasting(None),
             )  # fmt: skip
-            place.scratch.mkdir(parents=True)
-            queue = PoolQueue(storage.queue(names.pool_queue(POOL, KERNEL_RESULT_VERSION)), lease_s=LEASE_S)
+            place.scratch.mkdir(parents=True, exist_ok=True)
+            messages = storage.queue(names.pool_queue(options.pool, KERNEL_RESULT_VERSION))
+            queue = PoolQueue(messages, lease_s=options.lease_s)
             pace = Pace(poll_up_s=60, poll_down_s=5, grace_s=10)
             worker = Worker(queue, [SleepingChild(options.sleep_s)], place, pace)
             line = BrokerLine(
-                BrokerAddress.of(options.broker), board, agent=place.agent, pool=POOL, echo_timeout_s=30,
+                BrokerAddress.of(options.broker), board, agent=place.agent, pool=options.pool, echo_timeout_s=30,
                 clear_on_exit=False, on_control=worker.control, on_doorbell=worker.look_now,
             )  # fmt: skip
             worker.doorbell_works = lambda: line.is_up
@@ -133,6 +136,9 @@ def main() -> None:
     parser.add_argument("broker")
     parser.add_argument("scratch", type=Path)
     parser.add_argument("sleep_s", type=float)
+    parser.add_argument("--pool", default="hpc")
+    parser.add_argument("--lease-s", type=int, default=60)
+    parser.add_argument("--every-s", type=float, default=30.0)
     asyncio.run(run(parser.parse_args()))
 
 

@@ -6,13 +6,15 @@ thread or task that works; other threads are not told of it: what starts them ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, ParamSpec, Protocol, TypeVar
 
+P = ParamSpec("P")
+R = TypeVar("R")
 About = str | int | float | bool | None
 
 _current: Final[ContextVar[str]] = ContextVar("traceparent", default="")
@@ -34,6 +36,17 @@ def going_on(traceparent: str | None) -> Iterator[str]:
         yield traceparent
     finally:
         _current.reset(token)
+
+
+def carrying(call: Callable[P, R]) -> Callable[P, R]:
+    """The same, for other threads: in the trace that is in force here."""
+    here = current_traceparent()
+
+    def carried(*args: P.args, **kwargs: P.kwargs) -> R:
+        with going_on(here):
+            return call(*args, **kwargs)
+
+    return carried
 
 
 class Tracer(Protocol):

@@ -134,6 +134,17 @@ class TestQueues:
         assert list(ports.queues.drain(name, 10)) == ["now"]
         assert ports.queues.length(name) == 1
 
+    def test_the_oldest_of_those_that_nobody_has_taken(self, ports: Ports, name: str) -> None:
+        assert ports.queues.oldest(name) is None
+        ports.queues.send_release(name, "later")
+        ports.queues.drain(name, 1)
+        ports.queues.send(name, "hidden", visible_in_s=60)
+        assert ports.queues.oldest(name) is None
+        ports.queues.send(name, "here")
+        at = ports.queues.oldest(name)
+        assert at is not None
+        assert at.tzinfo is not None
+
 
 class TestTables:
     def test_values_keep_their_types(self, ports: Ports, name: str) -> None:

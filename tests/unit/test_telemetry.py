@@ -293,6 +293,22 @@ class TestTrouble:
             assert time.monotonic() - began_s < CLOSE_S + 1
             logging.getLogger("opentelemetry").setLevel(logging.NOTSET)
 
+    def test_a_collector_that_is_away_is_told_of_and_does_not_fill_the_log(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+        monkeypatch.setattr("orthofunctions.adapters.telemetry_exporters._seldom._told", {})
+        telemetry = started()
+        for _ in range(5):
+            with telemetry.tracer.span("plan"):
+                pass
+            telemetry.flush(5)
+        telemetry.close()
+        said = [record for record in caplog.records if record.name.startswith("opentelemetry.exporter")]
+        assert 1 <= len(said) <= 6, [record.getMessage() for record in said]
+        assert "traces" in caplog.text
+
     @staticmethod
     def _make(telemetry: OtelTelemetry, n: int) -> None:
         log = logging.getLogger("orthofunctions.trouble")

@@ -6,6 +6,7 @@ span, a log line or a figure waits for a collector.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -29,6 +30,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from orthofunctions.domain.exporting import CONNECTION_STRING, Wanted
 
 IDENTITY: Final = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
+_SPEAKING: Final = ("_base", "trace._exporter", "logs._exporter", "metrics._exporter")
+_SELDOM_S: Final = 600.0
 _ANSWER_S: Final = 5
 _RETRIES: Final = 2
 QUIET: Final = (
@@ -42,8 +45,32 @@ _DELTAS: Final[dict[type, AggregationTemporality]] = {
 }
 
 
+class _Seldom(logging.Filter):
+    """Exporters tell of a collector that is away each time they try: once in ten minutes says as much."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        last = self._told.get(str(record.msg))
+        if last is not None and record.created - last < _SELDOM_S:
+            return False
+        self._told[str(record.msg)] = record.created
+        return True
+
+
+_seldom = _Seldom()
+
+
+def _quieten(*modules: str) -> None:
+    for module in modules:
+        logging.getLogger(module).addFilter(_seldom)
+
+
 def span_exporters(wanted: Wanted, identity: Callable[[], TokenCredential] | None) -> Iterator[SpanExporter]:
     if "traces" in wanted.otlp:
+        _quieten(OTLPSpanExporter.__module__)
         yield OTLPSpanExporter()
     if "traces" in wanted.azure:
         yield _AzureSpans(identity)
@@ -51,6 +78,7 @@ def span_exporters(wanted: Wanted, identity: Callable[[], TokenCredential] | Non
 
 def log_exporters(wanted: Wanted, identity: Callable[[], TokenCredential] | None) -> Iterator[LogRecordExporter]:
     if "logs" in wanted.otlp:
+        _quieten(OTLPLogExporter.__module__)
         yield OTLPLogExporter()
     if "logs" in wanted.azure:
         yield _AzureLogs(identity)
@@ -58,6 +86,7 @@ def log_exporters(wanted: Wanted, identity: Callable[[], TokenCredential] | None
 
 def metric_exporters(wanted: Wanted, identity: Callable[[], TokenCredential] | None) -> Iterator[MetricExporter]:
     if "metrics" in wanted.otlp:
+        _quieten(OTLPMetricExporter.__module__)
         yield OTLPMetricExporter()
     if "metrics" in wanted.azure:
         yield _AzureMetrics(identity)
@@ -75,6 +104,8 @@ class _Late:
             for variable in QUIET:
                 os.environ.setdefault(variable, "true")
             from azure.monitor.opentelemetry import exporter  # noqa: PLC0415
+
+            _quieten(*(f"{exporter.__name__}.export.{one}" for one in _SPEAKING))
 
             options: dict[str, Any] = {
                 "connection_string": os.environ[CONNECTION_STRING],

@@ -15,6 +15,7 @@ from orthofunctions.domain.facts import ProductFacts
 from orthofunctions.domain.footprints import along_great_circles
 from orthofunctions.domain.standing import OrderBook
 from orthofunctions.ports import Ports
+from orthofunctions.telemetry import carrying
 from orthofunctions.usecases.asking import NO_WAITING, Asked, Asking, Fit, Waiting
 from orthofunctions.usecases.clouds import cloud_cover_percent
 from orthofunctions.usecases.passes import Known, pass_of
@@ -78,7 +79,7 @@ def ask_for(
     if not fits:
         return Asked([])
     with ThreadPoolExecutor(PARALLEL_ORDERS) as pool:
-        asked = list(pool.map(asking.of_order, fits.values()))
+        asked = list(pool.map(carrying(asking.of_order), fits.values()))
     return Asked(
         [job for one in asked for job in one.jobs],
         min((one.look_again_at for one in asked if one.look_again_at), default=None),

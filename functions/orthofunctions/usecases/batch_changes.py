@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 
 from orthocontracts import names
 from orthocontracts.batches import BatchEnvelope
@@ -12,6 +13,7 @@ from orthocontracts.states import JobState
 from orthofunctions.domain.batch_states import joined, letter_of, split
 from orthofunctions.domain.records import BatchRecord, JobRecord
 from orthofunctions.ports import Change, Ports, RowChangedError
+from orthofunctions.telemetry import carrying
 from orthofunctions.usecases.batch_views import BatchView, view_batch
 from orthofunctions.usecases.batches import find_batch, open_batch, read_order, send_batch
 from orthofunctions.usecases.cancel import cancel_job
@@ -87,11 +89,12 @@ def retry_failed(ports: Ports, view: BatchView) -> BatchRecord:
     if not failed:
         return view.record
     with ThreadPoolExecutor(PARALLEL, "retry") as pool:
-        again = list(pool.map(lambda one: _retried(ports, view.record, *one), failed))
+        again = list(pool.map(carrying(partial(_retried, ports, view.record)), failed))
     return _replaced(ports, view.record, [(number, old, new) for (number, old), new in zip(failed, again, strict=True)])
 
 
-def _retried(ports: Ports, record: BatchRecord, number: int, job_id: str) -> str:
+def _retried(ports: Ports, record: BatchRecord, failed: tuple[int, str]) -> str:
+    number, job_id = failed
     job = find_job(ports, record.user, job_id)
     if job is None:
         return job_id

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 
 from pydantic import ValidationError
 
@@ -22,7 +23,7 @@ from orthocontracts.states import JobState
 from orthofunctions.domain.batch_states import joined, letter_of
 from orthofunctions.domain.records import BatchRecord, JobRecord
 from orthofunctions.ports import BlobMissingError, Change, Ports, RowChangedError, RowExistsError
-from orthofunctions.telemetry import current_traceparent, going_on
+from orthofunctions.telemetry import carrying
 from orthofunctions.usecases.jobs import BusyRowError, announce, new_job, open_job
 from orthofunctions.usecases.owners import note_owner
 from orthofunctions.usecases.rows import MOST_CHANGES, load, parts, swap
@@ -103,10 +104,9 @@ def open_batch(ports: Ports, order: BatchOrder) -> BatchRecord:
     jobs = [
         (request, record.created_at + timedelta(microseconds=number)) for number, request in enumerate(order.requests)
     ]
-    caller = current_traceparent()
     note_owner(ports, order.user, {group for request in order.requests for group in request.shared_with})
     with ThreadPoolExecutor(PARALLEL, "open") as pool:
-        list(pool.map(lambda some: _open_jobs(ports, some, caller), parts(jobs, MOST_CHANGES)))
+        list(pool.map(carrying(partial(_open_jobs, ports)), parts(jobs, MOST_CHANGES)))
     try:
         return swap(ports.tables, record.changed(opened=True))
     except RowChangedError:  # another call did the same
@@ -135,21 +135,20 @@ def _there(ports: Ports, order: BatchOrder) -> BatchRecord:
     return record
 
 
-def _open_jobs(ports: Ports, some: Sequence[tuple[Request, datetime]], caller: str) -> None:
+def _open_jobs(ports: Ports, some: Sequence[tuple[Request, datetime]]) -> None:
     """Rows of one partition, its user's: all at once, or where one is there already one by one.
 
     Each job is a trace of its own, unless whoever called has one that they go on with.
     """
     jobs = []
-    with going_on(caller):
-        for request, created_at in some:
-            about = {"job": _job_id(request), "door": SOURCE, "process": request.process}
-            with ports.tracer.span("accept", **about) as traceparent:
-                jobs.append(new_job(request, SOURCE, created_at, traceparent))
-        try:
-            ports.tables.transact(JobRecord.TABLE, [Change("insert", job.to_row()) for job in jobs])
-        except RowExistsError:
-            jobs = [open_job(ports, request, SOURCE) for request, _ in some]
+    for request, created_at in some:
+        about = {"job": _job_id(request), "door": SOURCE, "process": request.process}
+        with ports.tracer.span("accept", **about) as traceparent:
+            jobs.append(new_job(request, SOURCE, created_at, traceparent))
+    try:
+        ports.tables.transact(JobRecord.TABLE, [Change("insert", job.to_row()) for job in jobs])
+    except RowExistsError:
+        jobs = [open_job(ports, request, SOURCE) for request, _ in some]
     for job in jobs:
         announce(ports, job, "accepted")
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 
 from orthocontracts import names
 from orthocontracts.messages import Fault
@@ -27,7 +28,7 @@ from orthofunctions.domain.rules import Rules
 from orthofunctions.domain.shares import Turn
 from orthofunctions.domain.urgency import hastened
 from orthofunctions.ports import BlobMissingError, Ports, RowChangedError, RowExistsError
-from orthofunctions.telemetry import current_traceparent
+from orthofunctions.telemetry import carrying, current_traceparent
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.catalogue import read_entry
 from orthofunctions.usecases.claims import settle_output
@@ -194,7 +195,7 @@ def carry_out(
         two releases share a number.
     """
     with ThreadPoolExecutor(min(PARALLEL_OUTPUTS, len(plan.outputs))) as pool:
-        settled = list(pool.map(lambda planned: settle_output(ports, job, planned), plan.outputs))
+        settled = list(pool.map(carrying(partial(settle_output, ports, job)), plan.outputs))
     made = 0
     wanted = [one for one in settled if one.output.state is OutputState.WANTED]
     own = {spec.task_id for spec in plan.tasks}

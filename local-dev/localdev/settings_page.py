@@ -36,6 +36,8 @@ def page() -> str:
             INTRODUCTION,
             "## Functions\n",
             _table(FunctionSettings, "ORTHOBURST_"),
+            "\nWhere traces, metrics and logs go is said by OpenTelemetry's own variables and Azure's: "
+            "[telemetry](telemetry.md#where-it-goes).\n",
             "\n## Workers\n",
             "`orthoagent run` and `doctor` take all of them, `presence` those down to `HEALTH_HOST`; `status`, "
             "`drain`, `resume` and `cancel` those down to `LOG_LEVEL`.\n",

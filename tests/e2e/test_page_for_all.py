@@ -90,9 +90,16 @@ def test_what_others_are_called_is_text(quiet_site: Site, visit: Callable[..., V
     costs = {"month": "2026-05", "budget_eur": 1, "forecast_eur": 1, "spent_eur": 0, "reserved_eur": 0}
     costs |= {"on_prem_slot_s": 0, "cloud_slot_s": 0, "users": [{**costs, "user": evil, "cloud_slot_s": 0}]}
     costs["users"][0]["on_prem_slot_s"] = 0
+    stretch = {"phase": evil, "start": "2026-05-01T12:00:00Z", "end": "2026-05-01T12:00:10Z", "seconds": 10}
+    stretch |= {"pool": evil, "agent": evil, "says": evil, "release": 1, "delivery": 1}
+    lane = {"title": evil, "state": evil, "joined": False, "critical": True, "seconds": 10, "segments": [stretch]}
+    trace = {"created": "2026-05-01T12:00:00Z", "as_of": "2026-05-01T12:00:10Z", "total_s": 10, "path": [stretch]}
+    trace |= {"phases": {evil: 10}, "tasks": [lane | {"run": {"slow": True, "says": evil}}], "events": []}
+    trace |= {"longest": {"summary": evil, "says": [evil]}, "callbacks": []}
     routes = {
         r"jobs\?.*": {"jobs": [job], "links": []},
         "jobs/j1/explain": {"jobID": "j1", "tasks": [task], "joined_tasks": [], "outputs": [output]},
+        "jobs/j1/trace": trace,
         r"jobs/j1/results\?.*": {"outputs": [output]},
         "pools": {"pools": [{**pool, "workers": [worker]}], "pending": 0},
         "orders": {"orders": [order]},

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fakes.products import put_safe
@@ -17,6 +17,7 @@ from orthoburst import Client
 from orthocontracts import names
 from orthocontracts.messages import Fault
 from orthocontracts.outputs import FILE_SUFFIX, CatalogueEntry, FileFacts, FileKind, file_kinds
+from orthofunctions.adapters.clock import SystemClock
 from orthofunctions.domain.records import OutputRecord
 from orthofunctions.ports import Ports
 from orthofunctions.provision import provision
@@ -103,4 +104,4 @@ def real_service(folder: Path, **settings: str) -> Iterator[Service]:
             FunctionsHost(FUNCTIONS, folder, {**storage, **settings}) as host,
         ):
             put_safe(ports.blobs)
-            yield Service(host.url, ports)
+            yield Service(host.url, replace(ports, clock=SystemClock()))  # the host's

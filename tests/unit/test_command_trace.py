@@ -80,8 +80,7 @@ def test_of_many_tasks_those_that_took_longest_are_shown_and_the_critical_one_fi
     text = lines(document(*many))
     assert next(line for line in text if " T" in line and "CCC" in line).startswith("* T3 ")
     assert "and 20 tasks that took less: --all shows them" in text
-    every = lines(document(*many), every_task=True)
-    assert sum(": compute" in line or "  compute" in line or " compute " in line for line in every) == 30
+    assert sum("succeeded" in line for line in lines(document(*many), every_task=True)) == 30
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])

@@ -5,6 +5,7 @@ const whole = numbers(0);
 const tenths = numbers(1);
 const money = new Intl.NumberFormat("en", { style: "currency", currency: "EUR", maximumFractionDigits: 2 });
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const second = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const full = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
@@ -20,6 +21,9 @@ export function seconds(s) {
   return `${tenths.format(s / 86_400)} days`;
 }
 
+/** A length of time that may be short. */
+export const took = (s) => (s < 9.95 ? `${tenths.format(s)} s` : seconds(s));
+
 export function bytes(n) {
   for (const [unit, size] of [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]]) {
     if (n >= size) return `${tenths.format(n / size)} ${unit}`;
@@ -29,6 +33,7 @@ export function bytes(n) {
 
 export const moment = (iso) => full.format(new Date(iso));
 export const atMinute = (date) => clock.format(date);
+export const atSecond = (iso) => second.format(new Date(iso));
 
 /** A time as short as it can be said: of today by the clock. */
 export function when(iso) {

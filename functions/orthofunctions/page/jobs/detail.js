@@ -4,13 +4,14 @@ import { el } from "../dom.js";
 import { bytes, eur, moment, plural, seconds } from "../format.js";
 import { shortTitle } from "../names.js";
 import { kindOf } from "../pools/kinds.js";
+import { timelineBlock } from "./timeline.js";
 
 const MOST_TASKS = 20;
 const FILES = { image: "Image (COG)", mask: "Mask", browse: "Picture", item: "STAC Item" };
 
 /** Nodes for what is known of a job. */
-export function detailOf(job, explained, results, act) {
-  return [tasksBlock(explained), filesBlock(job, results, act), factsBlock(job, explained)].filter(Boolean);
+export function detailOf(job, { explained, results, trace }, act) {
+  return [tasksBlock(explained), filesBlock(job, results, act), timelineBlock(trace), factsBlock(job, explained)].filter(Boolean);
 }
 
 function tasksBlock(explained) {

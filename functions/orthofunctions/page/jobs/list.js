@@ -16,6 +16,7 @@ export function jobs({ onResults, onShow }) {
   const list = byId("jobs-list");
   const explanations = new Map();
   const files = new Map();
+  const traces = new Map();
   const before = new Map(); // status by job, to tell what changed
   const pools = new Map(); // of tasks
   let limit = PAGE;
@@ -64,6 +65,7 @@ export function jobs({ onResults, onShow }) {
     draw();
     await inTurn(seen.filter(wantsExplanation), explain);
     await inTurn(seen.filter((job) => part(job)?.isExpanded() && job.progress > 0), listFiles);
+    await inTurn(seen.filter(wantsTrace), trace);
     draw();
     seen.forEach(tellChange);
     return seen.some(isOpen) ? QUICK_MS : SLOW_MS;
@@ -72,7 +74,7 @@ export function jobs({ onResults, onShow }) {
   const part = (job) => list.parts?.get(job.jobID);
 
   function draw() {
-    const known = seen.map((job) => ({ job, explained: explanations.get(job.jobID), results: files.get(job.jobID) }));
+    const known = seen.map((job) => ({ job, explained: explanations.get(job.jobID), results: files.get(job.jobID), trace: traces.get(job.jobID) }));
     match(list, known, ({ job }) => job.jobID, ({ job }) => jobRow(job, act));
   }
 
@@ -104,6 +106,21 @@ export function jobs({ onResults, onShow }) {
       files.set(job.jobID, { outputs: await filesOf(job), progress: job.progress });
     } catch (error) {
       files.set(job.jobID, { problem: error.message, progress: job.progress });
+    }
+  }
+
+  function wantsTrace(job) {
+    if (!part(job)?.isExpanded()) return false;
+    const known = traces.get(job.jobID);
+    return !known || known.seen !== job.status || (Date.now() - known.at > SLOW_MS && (isOpen(job) || known.problem));
+  }
+
+  async function trace(job) {
+    const when = { seen: job.status, at: Date.now() };
+    try {
+      traces.set(job.jobID, { ...(await get(`/jobs/${job.jobID}/trace`)), ...when });
+    } catch (error) {
+      traces.set(job.jobID, { problem: error.message, ...when });
     }
   }
 

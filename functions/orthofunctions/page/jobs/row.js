@@ -57,7 +57,7 @@ export function jobRow(first, act) {
     action(job);
   }
 
-  function update({ job: next, explained, results }) {
+  function update({ job: next, explained, results, trace }) {
     job = next;
     const name = titleOf(job, explained);
     setText(state, wordFor(job.status));
@@ -76,11 +76,11 @@ export function jobRow(first, act) {
     }
     details.setAttribute("aria-label", `Why and where: ${name}`);
     if (expanded) {
-      const seen = JSON.stringify([job.status, { ...explained, at: 0 }, results && results.outputs?.length, results?.problem]);
+      const seen = JSON.stringify([job.status, { ...explained, at: 0 }, results && results.outputs?.length, results?.problem, trace?.as_of, trace?.problem]);
       if (seen !== shownDetail) {
         shownDetail = seen;
         const open = new Set([...detail.querySelectorAll("details[open]")].map((one) => one.dataset.key));
-        detail.replaceChildren(...detailOf(job, explained, results, act));
+        detail.replaceChildren(...detailOf(job, { explained, results, trace }, act));
         for (const one of detail.querySelectorAll("details")) one.open = open.has(one.dataset.key);
       }
     }

@@ -23,6 +23,17 @@ from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.plan import note_planned, read_plan
 from orthofunctions.usecases.settle import settle_job
 from orthofunctions.usecases.views import view_job
+from unit.test_functions_crash import (
+    Work,
+    check_all_succeeded,
+    crash_everywhere,
+    die_silently_once,
+    fail_first_release,
+    hand_back_once,
+    lose_the_message,
+    report_everything_twice,
+    succeed,
+)
 
 FIGURES = {"fetch_s": 4.0, "compute_s": 20.0, "deliver_s": 1.5}
 
@@ -126,7 +137,8 @@ class TestWhatItSays:
             ("commit", 0.5),
         ]
         assert phases(line) == [("planning", 2.0), *phases(lane)]
-        assert lane.segments[0].says, "why it was released where it was"
+        assert lane.segments[0].says == "until hpc: an on-prem slot was free"
+        assert len(lane.task.history) < 300, "what a row weighs more for it"
         assert {one.agent for one in lane.segments[2:]} == {"node-1"}
         assert {one.pool for one in lane.segments} == {"hpc"}
         assert line.longest is not None
@@ -184,6 +196,21 @@ class TestWhatItSays:
         check(line)
         assert phases(line.lanes[0]) == [("start", 14.5), ("fetch", 4.0), ("compute", 20.0), ("deliver", 1.5)]
 
+    def test_a_worker_that_says_it_worked_for_longer_than_it_had_is_believed_until_its_end(self, world: World) -> None:
+        task_id = planned_job(world, "one", "A")
+        delivery = released(world)
+        said(world, delivery, "started")
+        world.clock.advance(10)
+        digest = delivery.ticket.wanted[0]
+        verdicts = (delivery.fault(digest, permanent=False),)
+        delivery.report("finished", verdicts, figures={"fetch_s": 3.0, "compute_s": 1e7, "deliver_s": float(-1)})
+        delivery.delete_message()
+        world.deliver_results()
+        world.clock.advance(2)
+        line = timeline(world, job_of_task(task_id))
+        check(line)
+        assert phases(line.lanes[0]) == [("fetch", 3.0), ("compute", 7.0), ("back_off", 2.0)]
+
     def test_a_failure_a_back_off_and_another_release(self, world: World) -> None:
         task_id = planned_job(world, "one", "A")
         first = released(world)
@@ -236,6 +263,33 @@ class TestWhatItSays:
         line = timeline(world, job_of_task(task_id))
         check(line)
         assert phases(line.lanes[0]) == [("lost", 50.0), ("start", 11.0), ("run", 5.0)]
+
+    def test_a_delivery_thought_dead_delivers_after_the_next_has_begun(self, world: World) -> None:
+        task_id = planned_job(world, "one", "A")
+        first = released(world)
+        said(world, first, "started")
+        world.clock.advance(61)
+        second = world.take()
+        assert second is not None
+        said(world, second, "started")
+        world.clock.advance(4)
+        first.succeed(FIGURES)
+        world.deliver_results()
+        line = timeline(world, job_of_task(task_id))
+        check(line)
+        assert [(one.delivery, one.what) for one in line.happened if one.what is What.STARTED] == [
+            (1, What.STARTED),
+            (2, What.STARTED),
+        ]
+        ended = [(one.delivery, one.how) for one in line.happened if one.what is What.DELIVERY_ENDED]
+        assert sorted(ended) == [(1, "delivered"), (2, "found")]
+        assert phases(line.lanes[0]) == [
+            ("fetch", 4.0),
+            ("compute", 20.0),
+            ("deliver", 1.5),
+            ("lost", 35.5),
+            ("run", 4.0),
+        ]
 
     def test_the_image_of_a_release_that_was_recalled_counts_and_is_shown_so(self, world: World) -> None:
         task_id = planned_job(world, "one", "A")
@@ -337,6 +391,45 @@ class TestWhatItSays:
         check(line)
         assert phases(line.lanes[0]) == [("earlier", 12.0), ("start", 3.0), ("run", 26.0)]
         assert line.lanes[0].n_unknown == 1
+
+
+@pytest.mark.parametrize(
+    "work", [succeed, fail_first_release, die_silently_once, hand_back_once, lose_the_message, report_everything_twice]
+)
+def test_a_process_that_dies_at_any_write_spoils_no_timeline(work: Work) -> None:
+    def scenario(world: World) -> None:
+        planned_job(world, "one", "AB")
+        run_to_the_end(world, work)
+
+    def each_has_its_time(world: World) -> None:
+        check_all_succeeded(world)
+        for job in world.jobs():
+            line = timeline(world, job.job_id)
+            check(line)
+            (lane,) = line.lanes
+            assert lane.n_unknown == 0
+            assert len(History.of(lane.task.history).releases) == lane.task.release, "each release once"
+
+    crash_everywhere(scenario, each_has_its_time)
+
+
+def test_releases_that_an_older_version_lost_in_between_are_a_gap_and_no_waiting(world: World) -> None:
+    task_id = planned_job(world, "one", "A")
+    for _ in range(3):
+        delivery = released(world)
+        said(world, delivery, "started")
+        world.clock.advance(5)
+        delivery.give_back()
+        world.deliver_results()
+        world.clock.advance(1)
+    task = world.task(task_id)
+    kept = History.of(task.history).releases
+    job = find_job(world.ports, "local", job_of_task(task_id))
+    assert job is not None
+    torn = Part(task=task.changed(history=History((kept[0], kept[2])).to_text()))
+    (lane,) = timeline_of(job, [], [torn], world.clock.now(), is_over=False).lanes
+    assert lane.n_unknown == 1
+    assert phases(lane) == [("run", 5.0), ("earlier", 7.0), ("run", 5.0), ("slot", 1.0)]
 
 
 ACTIONS = ("go", "go", "round", "take", "start", "finish", "fail", "return", "lose", "late", "sweep", "cancel", "join")

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import requests
 
 from fakes.asgi import AsgiClient
 from fakes.memory_ports import ManualClock
@@ -17,8 +18,10 @@ from orthofunctions.api.app import create_app
 from orthofunctions.bootstrap import System
 from orthofunctions.domain.principals import Scope
 from orthofunctions.domain.records import JobRecord, LearnedRecord, TaskRecord
+from orthofunctions.settings import Settings
 from orthofunctions.usecases.rows import find, swap
 from orthofunctions.usecases.tasks import give_up, requeue
+from unit import test_callbacks as callbacks
 from unit.test_access import key_of, make_system, plan_all, submitted
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -164,3 +167,16 @@ def test_a_job_that_is_tried_again_has_a_timeline_of_its_own(system: System, cli
     found = trace(client, again, ana)
     assert [(one["phase"], one["seconds"]) for one in found["path"]] == [("slot", 7.0)]
     assert found["tasks"][0]["segments"][0]["says"], "why it waits now"
+
+
+def test_a_callback_is_told_of_without_its_address(system: System, client: AsgiClient) -> None:
+    chosen = Settings.model_validate({"ORTHOBURST_STORAGE": "unused", "callback_hosts": "hooks.example.com"})
+    site = System(chosen, system.ports, chosen.rules(), chosen.limits(), requests.Session())
+    local = AsgiClient(create_app(lambda: site), base_url="http://127.0.0.1:7071")
+    job = callbacks.failed_job(local, site)
+    advance(site, 3)
+    callbacks.pump(site, callbacks.Hook())
+    found = trace(local, job, {})
+    (told,) = found["callbacks"]
+    assert (told["kind"], told["state"], told["attempts"], told["seconds"]) == ("failed", "delivered", 1, 3.0)
+    assert "hooks.example.com" not in json.dumps(found)

@@ -207,15 +207,17 @@ def _lane(part: Part, ready: datetime, end: datetime) -> Lane:
     task = part.task
     over_at = task.ended_at if task.state.is_final and task.ended_at is not None else end
     releases = _releases_of(part)
-    n_unknown = releases[0].number - 1 if releases else task.release
     begins = task.created_at if part.joined else ready
     pen = Pen(min(begins, over_at), over_at)
     happened = [Happening(at=pen.at, what=What.READY, task_id=task.task_id)]
-    if n_unknown and releases:
-        pen.draw(Phase.EARLIER, releases[0].released_at or pen.at)
     until: datetime | None = None
     why = ""
+    number = n_unknown = 0
     for release in releases:
+        if release.number > number + 1:
+            n_unknown += release.number - number - 1
+            pen.draw(Phase.EARLIER, release.released_at or pen.at)
+        number = release.number
         then = f"until {release.why_there}" if release.why_there else ""
         _draw_wait(pen, release.released_at or pen.at, until, why, pool=release.pool, says=then)
         _draw_release(pen, release, part.doing)
@@ -231,7 +233,7 @@ def _lane(part: Part, ready: datetime, end: datetime) -> Lane:
         part=part,
         segments=[one for cut in pen.segments if (one := _within(cut, ready, end)).end > one.start],
         happened=[one for one in happened if ready <= one.at <= end],
-        n_unknown=n_unknown,
+        n_unknown=n_unknown + max(0, task.release - number),
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -104,7 +106,8 @@ class Collector:
 
 
 @contextmanager
-def collecting(port: int = 0) -> Iterator[Collector]:
+def collecting(port: int = 0, certificate: Path | None = None) -> Iterator[Collector]:
+    """With a certificate (and its key, in one file) for localhost it speaks TLS."""
     collector = Collector()
     stopped = threading.Event()
 
@@ -137,7 +140,12 @@ def collecting(port: int = 0) -> Iterator[Collector]:
             """Who hangs up while it is kept waiting is no error of ours."""
 
     server = Server(("127.0.0.1", port), Handler)
-    collector.url = f"http://127.0.0.1:{server.server_address[1]}"
+    collector.url = f"http://127.0.0.1:{server.server_port}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, True, do_handshake_on_connect=False)
+        collector.url = f"https://localhost:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from fakes.certificates import certificate
 from fakes.otlp import Collector, collecting, facts
 from integration.proxy_kit import proxy
 from integration.worker_kit import Agent, Storage, agents, orthoagent, until
@@ -208,7 +209,9 @@ def test_a_collector_in_trouble_harms_and_delays_nothing(storage: Storage, start
         assert slowness(agent, storage) < 20
         down = agent.wait_for("telemetry_down")
         assert down["to"] == f"{url}/v1/traces"
-        assert down["why"]
+        assert {"nobody there": "Connection refused", "never answers": "timed out"}.get(trouble, trouble) in str(
+            down["why"]
+        )
         time.sleep(4)  # several more tries, of which nothing is heard
         assert len(agent.events("telemetry_down")) == 1
         log = agent.log_path.read_text()
@@ -246,6 +249,25 @@ def test_spans_go_through_the_site_s_proxy(storage: Storage, start: Start, taker
         storage.report(release(storage, {}), "finished")
         until(lambda: taker.whole_named("delivery"), "the delivery's span")
         assert f"POST {taker.url}/v1/traces" in way_out.asked
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "OTEL_EXPORTER_OTLP_CERTIFICATE"])
+def test_a_collector_of_the_site_s_authority_is_believed(
+    storage: Storage, start: Start, tmp_path: Path, name: str
+) -> None:
+    authority = certificate(tmp_path, "localhost")
+    with collecting(certificate=authority) as server:
+        start(environ=told(server) | {name: str(authority)})
+        storage.report(release(storage, {}), "finished")
+        until(lambda: server.spans("delivery"), "the delivery's span")
+
+
+def test_a_collector_of_an_unknown_authority_is_not(storage: Storage, start: Start, tmp_path: Path) -> None:
+    with collecting(certificate=certificate(tmp_path, "localhost")) as server:
+        agent = start(environ=told(server) | {"OTEL_EXPORTER_OTLP_TIMEOUT": "1"})
+        storage.report(release(storage, {}), "finished")
+        assert "certificate verify failed" in str(agent.wait_for("telemetry_down")["why"])
+        assert server.asked == []
 
 
 @pytest.mark.parametrize(
@@ -311,6 +333,16 @@ class TestDoctor:
         ((path, headers),) = taker.requests
         assert (path, headers["authorization"]) == ("/v1/traces", "Bearer hush-hush")
         assert taker.whole == []
+
+    def test_believes_whom_the_worker_would(self, storage: Storage, tmp_path: Path) -> None:
+        authority = certificate(tmp_path, "localhost")
+        with collecting(certificate=authority) as server:
+            known = self.finding(storage, tmp_path, told(server, SSL_CERT_FILE=str(authority)))
+            unknown = self.finding(storage, tmp_path, told(server))
+        assert known is not None
+        assert unknown is not None
+        assert (known["mark"], unknown["mark"]) == ("ok", "warn")
+        assert "certificate" in unknown["found"].lower()
 
     @pytest.mark.parametrize(
         ("status", "says"), [(401, "refuses (401)"), (404, "has nothing there (404)"), (500, "answers 500")]

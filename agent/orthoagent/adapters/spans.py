@@ -13,7 +13,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+import requests
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -50,12 +52,11 @@ class Spans:
 
         Raises AgentError where an address cannot be used, ModuleNotFoundError where the extra is missing.
         """
-        exporters: dict[str, SpanExporter] = {}
+        words, exporters = _LastWords(), dict[str, SpanExporter]()
         if collector is not None:
-            exporters[collector.shown] = _to_collector(collector)
+            exporters[collector.shown] = _to_collector(collector, words)
         if insights is not None:
             exporters["Application Insights"] = _to_insights(insights.get_secret_value())
-        words = _LastWords()
         for logger in _LOGGERS:
             logger.handlers, logger.propagate = [words], False
         provider = TracerProvider(resource=_resource(about), shutdown_on_exit=False)
@@ -191,11 +192,36 @@ def _resource(about: Mapping[str, str]) -> Resource:
     return Resource.create().merge(Resource(dict(ours))).merge(OTELResourceDetector().detect())
 
 
-def _to_collector(collector: Collector) -> SpanExporter:
+class _Session(requests.Session):
+    """Keeps why a request failed, which the exporter does not always say, and trusts whom it is told to.
+
+    ``requests`` alone lets REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE go before what its own session was given.
+    """
+
+    def __init__(self, ca_file: str | None, words: _LastWords) -> None:
+        super().__init__()
+        self._ca_file, self._words = ca_file, words
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        return super().merge_environment_settings(url, proxies, stream, self._ca_file or verify, cert)
+
+    def request(self, *given: Any, **more: Any) -> requests.Response:
+        try:
+            response = super().request(*given, **more)
+        except requests.RequestException as error:
+            self._words.said.append(str(error))
+            raise
+        if not response.ok:
+            self._words.said.append(f"it answers {response.status_code} {response.reason}")
+        return response
+
+
+def _to_collector(collector: Collector, words: _LastWords) -> SpanExporter:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
     # Proxies are those of the environment; headers, timeout and compression it reads there itself.
-    return OTLPSpanExporter(endpoint=collector.url, certificate_file=collector.ca_file)
+    session = _Session(collector.ca_file, words)
+    return OTLPSpanExporter(endpoint=collector.url, certificate_file=collector.ca_file, session=session)
 
 
 def _to_insights(connection_string: str) -> SpanExporter:

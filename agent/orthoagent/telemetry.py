@@ -51,7 +51,7 @@ class TelemetrySettings(BaseSettings):
         default="parentbased_always_on", description="which traces are kept, and OTEL_TRACES_SAMPLER_ARG with it"
     )
     otel_traces_exporter: str = Field(default="otlp", description="none: nothing goes to the collector")
-    otel_sdk_disabled: bool = Field(default=False, description="true: no traces at all")
+    otel_sdk_disabled: str = Field(default="false", description="true: no traces at all")
     applicationinsights_connection_string: SecretStr | None = Field(
         default=None, description="Application Insights that traces go to, besides or instead"
     )
@@ -68,7 +68,7 @@ class TelemetrySettings(BaseSettings):
         AgentError
             Where what is set cannot be used.
         """
-        if self.otel_sdk_disabled or self.otel_traces_exporter == "none":
+        if self._is_disabled or self.otel_traces_exporter == "none":
             return None
         whole, base = self.otel_exporter_otlp_traces_endpoint, self.otel_exporter_otlp_endpoint
         name = "OTEL_EXPORTER_OTLP_ENDPOINT" if whole is None else "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
@@ -100,7 +100,11 @@ class TelemetrySettings(BaseSettings):
 
     @property
     def insights(self) -> SecretStr | None:
-        return None if self.otel_sdk_disabled else self.applicationinsights_connection_string
+        return None if self._is_disabled else self.applicationinsights_connection_string
+
+    @property
+    def _is_disabled(self) -> bool:
+        return self.otel_sdk_disabled.strip().lower() == "true"  # all else means no, by the specification
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -249,6 +252,60 @@ def test_spans_go_through_the_site_s_proxy(storage: Storage, start: Start, taker
         storage.report(release(storage, {}), "finished")
         until(lambda: taker.whole_named("delivery"), "the delivery's span")
         assert f"POST {taker.url}/v1/traces" in way_out.asked
+
+
+def test_what_lets_in_is_not_quoted_with_an_address(storage: Storage, start: Start) -> None:
+    (nobody,) = free_ports(1)
+    url = f"http://user:hush-1@127.0.0.1:{nobody}/in?key=hush-2"
+    environ = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": url, "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+    agent = start(environ={**SOON, **environ})
+    storage.report(release(storage, {}), "finished")
+    down = agent.wait_for("telemetry_down")
+    assert down["to"] == f"http://127.0.0.1:{nobody}/in"
+    assert "Connection refused" in str(down["why"])
+    assert "hush" not in agent.log_path.read_text()
+
+
+class Ingestion(BaseHTTPRequestHandler):
+    """Where Application Insights takes telemetry in."""
+
+    taken: ClassVar[list[tuple[str, list[dict[str, Any]]]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        items = json.loads(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
+        self.taken.append((self.path, items))
+        answer = json.dumps({"itemsReceived": len(items), "itemsAccepted": len(items), "errors": []}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_application_insights_gets_the_same_and_nothing_else(storage: Storage, start: Start) -> None:
+    Ingestion.taken.clear()
+    key = "11111111-1111-4111-8111-111111111111"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Ingestion) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        where = f"InstrumentationKey={key};IngestionEndpoint=http://127.0.0.1:{server.server_port}/"
+        agent = start(environ={**SOON, "APPLICATIONINSIGHTS_CONNECTION_STRING": where})
+        finished = storage.report(release(storage, {}), "finished")
+        assert agent.end() == 0
+        server.shutdown()
+    items = {item["data"]["baseData"]["name"]: item for _, some in Ingestion.taken for item in some}
+    assert set(items) == {"delivery", "fetch", "compute", "deliver"}
+    assert {item["iKey"] for item in items.values()} == {key}
+    assert {item["tags"]["ai.operation.id"] for item in items.values()} == {TRACE}
+    delivery = items.pop("delivery")
+    assert delivery["tags"]["ai.operation.parentId"] == SPAN
+    span = delivery["data"]["baseData"]["id"]
+    assert {item["tags"]["ai.operation.parentId"] for item in items.values()} == {span}
+    assert finished.traceparent == f"00-{TRACE}-{span}-01"
+    assert (delivery["tags"]["ai.cloud.role"], delivery["tags"]["ai.cloud.roleInstance"]) == ("orthoagent", agent.name)
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "OTEL_EXPORTER_OTLP_CERTIFICATE"])

@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from opentelemetry.context import Context
@@ -198,9 +199,10 @@ class _Session(requests.Session):
     ``requests`` alone lets REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE go before what its own session was given.
     """
 
-    def __init__(self, ca_file: str | None, words: _LastWords) -> None:
+    def __init__(self, collector: Collector, words: _LastWords) -> None:
         super().__init__()
-        self._ca_file, self._words = ca_file, words
+        self._ca_file, self._words = collector.ca_file, words
+        self._hidden = urlsplit(collector.url).query
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         return super().merge_environment_settings(url, proxies, stream, self._ca_file or verify, cert)
@@ -209,7 +211,8 @@ class _Session(requests.Session):
         try:
             response = super().request(*given, **more)
         except requests.RequestException as error:
-            self._words.said.append(str(error))
+            # Errors quote the address: what lets in may be a part of it.
+            self._words.said.append(str(error).replace(self._hidden, "***") if self._hidden else str(error))
             raise
         if not response.ok:
             self._words.said.append(f"it answers {response.status_code} {response.reason}")
@@ -220,7 +223,7 @@ def _to_collector(collector: Collector, words: _LastWords) -> SpanExporter:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
     # Proxies are those of the environment; headers, timeout and compression it reads there itself.
-    session = _Session(collector.ca_file, words)
+    session = _Session(collector, words)
     return OTLPSpanExporter(endpoint=collector.url, certificate_file=collector.ca_file, session=session)
 
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from azure.storage.blob import BlobClient
 
+from fakes.otlp import collecting
 from fakes.products import affine_rpc, rpc_tiff
 from integration.host_stack import wait_for
 from localdev.servers import Azurite, FunctionsHost
@@ -104,6 +105,34 @@ def test_importing_the_app_loads_nothing_that_only_some_calls_need(package: Path
     found = set(said)
     assert "orthofunctions.triggers.requests" in found
     assert not found & {"fastapi", "starlette", "azure.monitor", "opentelemetry.sdk", "google.protobuf", "aiohttp"}
+
+
+def test_the_package_sends_telemetry_both_ways(package: Path) -> None:
+    """By nothing but what is in it, Azure's exporter too, whose asynchronous half is not."""
+    script = (
+        "import sys, logging; sys.path[:0] = sys.argv[1:]\n"
+        "from orthofunctions.bootstrap import system\n"
+        "with system().ports.tracer.span('plan'):\n"
+        "    logging.getLogger('orthofunctions').warning('a line', extra={'action': 'tried'})\n"
+        "assert system().telemetry.flush(30)\n"
+        "system().close()\n"
+    )
+    with collecting() as collector:
+        where = f"InstrumentationKey=00000000-0000-0000-0000-0000feedbeef;IngestionEndpoint={collector.url}/"
+        environ = {
+            "PATH": "/usr/bin:/bin",
+            "ORTHOBURST_STORAGE": "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=aaaa",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": where,
+        }
+        subprocess.run(
+            [functions.find_python(), "-I", "-S", "-B", "-c", script,
+             str(package / functions.SITE_PACKAGES), str(package)],
+            check=True, timeout=60, env=environ,
+        )  # fmt: skip
+        assert [span.name for span in collector.spans] == ["plan"]
+        assert [line.about["action"] for line in collector.logs] == ["tried"]
+        assert {item["data"]["baseType"] for item in collector.items} == {"RequestData", "MessageData"}
 
 
 @pytest.fixture(scope="module")

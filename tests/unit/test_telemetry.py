@@ -426,6 +426,19 @@ class TestConfiguration:
         environ = {"PATH": "", "ORTHOBURST_STORAGE": "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=aaaa"}
         subprocess.run([sys.executable, "-c", script], check=True, cwd=FUNCTIONS, timeout=120, env=environ)
 
+    def test_a_process_that_just_ends_has_sent_what_it_had(self, collector: Collector) -> None:
+        script = "from orthofunctions.bootstrap import system\nwith system().ports.tracer.span('plan'): pass\n"
+        environ = {
+            "PATH": "",
+            "ORTHOBURST_STORAGE": "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=aaaa",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, check=True, cwd=FUNCTIONS, timeout=120, env=environ
+        )
+        assert [span.name for span in collector.spans] == ["plan"]
+        assert b"Traceback" not in done.stderr
+
     def test_a_system_sends_and_lets_go(self, collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         string = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=aaaa;EndpointSuffix=core.windows.net"
@@ -433,4 +446,8 @@ class TestConfiguration:
         with here.ports.tracer.span("plan"):
             pass
         here.close()
+        assert here.telemetry is not None
+        began_s = time.monotonic()
+        here.telemetry.close()  # once more does nothing
+        assert time.monotonic() - began_s < 1
         assert [span.name for span in collector.spans] == ["plan"]

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
+from queue import SimpleQueue
 from typing import Final
 
 from azure.core.credentials import TokenCredential
@@ -40,6 +41,46 @@ _SPANS_WAIT: Final = "OTEL_BSP_SCHEDULE_DELAY"
 _WAIT_MS: Final = 1000
 
 
+Steps = list[Callable[[], object]]
+
+
+class _Sender:
+    """A thread that flushes: the SDK's own flush knows no limit. It is there from the start, as a process that ends may
+    start none any longer."""
+
+    def __init__(self) -> None:
+        self._orders: SimpleQueue[tuple[Steps, threading.Event] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._done: threading.Event | None = None
+        threading.Thread(target=self._work, name="telemetry", daemon=True).start()
+
+    def run(self, steps: Steps, limit_s: float) -> bool:
+        """Whether that was done in time. While something is not done yet nothing else is begun."""
+        if not steps:
+            return True
+        with self._lock:
+            if self._done is None or self._done.is_set():
+                self._done = threading.Event()
+                self._orders.put((steps, self._done))
+            done = self._done
+        return done.wait(limit_s)
+
+    def end(self, steps: Steps) -> None:
+        """The last thing it does, when it can. Does not wait for it."""
+        self._orders.put((steps, threading.Event()))
+        self._orders.put(None)
+
+    def _work(self) -> None:
+        while (order := self._orders.get()) is not None:
+            steps, done = order
+            for step in steps:
+                try:
+                    step()
+                except Exception as error:
+                    logging.getLogger(__name__).warning("telemetry is not sent: %s", type(error).__name__)
+            done.set()
+
+
 class OtelTelemetry:
     """The providers of one process. None of them is the process's global one: nobody else's spans come to us."""
 
@@ -49,10 +90,10 @@ class OtelTelemetry:
         resource = _resource()
         self.tracer: Tracer = NoTracer()
         self.meter: Meter = NoMeter()
-        self._flushes: list[Callable[[], object]] = []
-        self._ends: list[Callable[[], object]] = []
+        self._flushes: Steps = []
+        self._ends: Steps = []
         self._handler: FieldsHandler | None = None
-        self._sending: threading.Thread | None = None
+        self._sender = _Sender()
         if wanted.has("traces"):
             self._trace(wanted, identity, resource)
         if wanted.has("logs"):
@@ -92,7 +133,7 @@ class OtelTelemetry:
         self._ends.append(provider.shutdown)
 
     def flush(self, limit_s: float) -> bool:
-        return self._within(limit_s, self._flushes)
+        return self._sender.run(self._flushes, limit_s)
 
     def close(self) -> None:
         """Send what waits, for two seconds at most, and let go."""
@@ -100,26 +141,10 @@ class OtelTelemetry:
         if self._handler is not None:
             logging.getLogger(OURS).removeHandler(self._handler)
             self._handler = None
-        self._within(CLOSE_S, self._flushes)
-        ends, self._flushes, self._ends = self._ends, [], []
-        # by a thread that nobody waits for: the SDK waits for an exporter that hangs up to half a minute
-        threading.Thread(target=_all, args=(ends,), name="telemetry-close", daemon=True).start()
-
-    def _within(self, limit_s: float, steps: list[Callable[[], object]]) -> bool:
-        """The SDK's own flush knows no limit. One that hangs is not begun a second time."""
-        if self._sending is None or not self._sending.is_alive():
-            self._sending = threading.Thread(target=_all, args=(list(steps),), name="telemetry-flush", daemon=True)
-            self._sending.start()
-        self._sending.join(limit_s)
-        return not self._sending.is_alive()
-
-
-def _all(steps: list[Callable[[], object]]) -> None:
-    for step in steps:
-        try:
-            step()
-        except Exception as error:
-            logging.getLogger(__name__).warning("telemetry is not sent: %s", type(error).__name__)
+        self._sender.run(self._flushes, CLOSE_S)
+        # nobody waits for these: the SDK waits for an exporter that hangs up to half a minute
+        self._sender.end(self._ends)
+        self._flushes, self._ends = [], []
 
 
 def _resource() -> Resource:

@@ -10,7 +10,7 @@ import requests
 
 from fakes.asgi import AsgiClient
 from fakes.memory_ports import memory_ports
-from fakes.world import RULES, World
+from fakes.world import POOLS, RULES, World
 from orthocontracts import names
 from orthofunctions.api.app import create_app
 from orthofunctions.bootstrap import System
@@ -85,9 +85,12 @@ def test_workers_and_slots_are_counted_by_what_was_heard_last() -> None:
 
 def test_money_is_what_is_spent_or_reserved() -> None:
     world = World()
-    reserve(world.ports, RULES, {"ana": 12.5}, world.clock.now())
+    reserve(world.ports, None, {"ana": 12.5}, world.clock.now())
     found = values(world, month_budget_eur=400.0)
     assert (found["spend",], found["budget",]) == (12.5, 400)
+    in_file = POOLS.model_copy(update={"month_budget_eur": 250.0})
+    world.blobs.write(names.CONTAINER_SETTINGS, names.BLOB_POOLS, in_file.to_json().encode())
+    assert values(world, month_budget_eur=400.0)["budget",] == 250
 
 
 def test_the_text_is_prometheus_own() -> None:

@@ -37,7 +37,7 @@ def read_gauges(ports: Ports, rules: Rules) -> list[Reading]:
         *(reading for readings in of_queues for reading in readings),
         *_waiting(ports, versions, now),
         *(reading for spec in site.pools for reading in _pool(spec.name, site.agents_of(spec.name), now, rules)),
-        *_money(ports, rules, now),
+        *_money(ports, site.settings.budget_eur(rules.month_budget_eur), now),
     ]
 
 
@@ -70,7 +70,7 @@ def _pool(pool: str, agents: list[AgentRecord], now: datetime, rules: Rules) -> 
     yield Reading("orthoburst.slots", busy, "", {"pool": pool, "state": "busy"})
 
 
-def _money(ports: Ports, rules: Rules, now: datetime) -> Iterator[Reading]:
+def _money(ports: Ports, budget_eur: float | None, now: datetime) -> Iterator[Reading]:
     yield Reading("orthoburst.spend", account(ports, month_of(now)).committed_eur, "EUR")
-    if rules.month_budget_eur is not None:
-        yield Reading("orthoburst.budget", rules.month_budget_eur, "EUR")
+    if budget_eur is not None:
+        yield Reading("orthoburst.budget", budget_eur, "EUR")

@@ -152,8 +152,10 @@ def test_a_kernel_that_hangs_or_takes_more_than_its_slot_has_fails_that_attempt_
 
 def test_a_task_whose_inputs_are_more_than_a_slot_may_store_is_not_fetched(storage: Storage, start: Start) -> None:
     start(slot_scratch_gb=1e-7)
-    (fault,) = storage.faults(storage.report(storage.release({"steps": [1.0] * 100}), "finished"))
+    finished = storage.report(storage.release({"steps": [1.0] * 100}), "finished")
+    (fault,) = storage.faults(finished)
     assert fault.kind == "ScratchLimit"
+    assert "fetch_s" in finished.figures, "how long it tried, for the task's timeline"
     assert "ORTHOAGENT_SLOT_SCRATCH_GB" in fault.message
 
 
@@ -324,7 +326,10 @@ def test_a_drain_lets_short_work_finish_hands_long_work_back_and_takes_nothing_m
     waiting = storage.release({})
     assert agent.end() == 0
     assert not storage.faults(storage.report(short, "finished"))
-    assert storage.report(long, "returned").reason == "received SIGTERM"
+    returned = storage.report(long, "returned")
+    assert returned.reason == "received SIGTERM"
+    assert {"fetch_s", "compute_s"} <= set(returned.figures), "for the task's timeline"
+    assert returned.figures["compute_s"] > 1
     assert not any(map(is_alive, children))
     assert storage.messages_left() == 1, "only the release it never took"
     assert storage.reports_of(waiting) == []

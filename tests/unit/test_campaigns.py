@@ -361,6 +361,25 @@ def test_cancelled_it_leaves_what_is_made_and_lets_the_rest_be() -> None:
         act(world, CampaignAction.START)
 
 
+def test_what_another_campaign_wants_of_a_cancelled_one_is_made() -> None:
+    world = world_with(2)
+    for name in ("old", "other"):
+        planned(world, campaign_id=name)
+        act(world, CampaignAction.START, name)
+    world.call(feed_campaigns, world.rules, LIMITS)
+    assert len(world.tasks()) == 2
+    first = {task.campaign for task in world.tasks()}.pop()
+    (second,) = {"old", "other"} - {first}
+    act(world, CampaignAction.CANCEL, first)
+    for _ in range(5):
+        go_on(world)
+    assert (campaign(world, first).state, campaign(world, second).state) == (
+        CampaignState.CANCELLED,
+        CampaignState.DONE,
+    )
+    assert (campaign(world, second).n_done, len(world.catalogue())) == (2, 2)
+
+
 def test_what_fails_is_listed_and_tried_again_when_somebody_says_so() -> None:
     world = world_with(3)
     planned(world)

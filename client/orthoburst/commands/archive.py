@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from orthoburst.client import Client
 from orthoburst.commands.output import OK, show
@@ -15,6 +15,7 @@ from orthoburst.errors import UsageError
 
 KINDS = ("state", "where", "mission", "product_type", "month")
 DEFAULT_LIMIT = 20
+_A_TB = 10**12
 _WAITS = {
     "needed": "a job needs it",
     "kept": "an operator keeps it",
@@ -64,9 +65,11 @@ def _summary(client: Client, arguments: argparse.Namespace) -> None:
     if unknown:
         raise UsageError(f"--by {unknown[0]}: there are {', '.join(KINDS)}")
     found = client.product_summary(by)
-    table = Table(*(name.replace("_", " ") for name in by), "products", "TB")
+    largest = max((one["bytes"] for one in found["counts"]), default=0)
+    unit, unit_bytes = ("TB", 1e12) if largest >= _A_TB else ("GB", 1e9)
+    table = Table(*(name.replace("_", " ") for name in by), "products", unit)
     for one in found["counts"]:
-        table.add_row(*(one[name] for name in by), str(one["products"]), f"{one['bytes'] / 1e12:.3f}")
+        table.add_row(*(one[name] for name in by), str(one["products"]), f"{one['bytes'] / unit_bytes:.3f}")
     table.caption = found.get("rules_error") or _rules(found["rules"])
     show(arguments, found, table)
 
@@ -95,7 +98,9 @@ def _list(client: Client, arguments: argparse.Namespace) -> None:
             limit=arguments.limit,
         )
     )
-    table = Table("product", "type", "start", "GB", "where", "expires, went, or waits for")
+    # whoever wants to keep one needs the whole of its name
+    name = Column("product", overflow="fold")
+    table = Table(name, "type", "start", "GB", "where", "expires, went, or waits for")
     for feature in features:
         product = feature["properties"]
         waits = _WAITS.get(product.get("waits_for", ""))

@@ -76,8 +76,10 @@ def _price(price: dict[str, Any]) -> list[str]:
     lines = [
         f"{_products(price)} products, {price['products_fitting']} to be made: {how}",
         f"{price['images']} images, {price['images_there']} of them there or under way; {price['tasks']} tasks",
-        f"{price['megapixels']:.0f} megapixels, {price['slot_hours']:.1f} slot hours, {price['eur']:.2f} EUR{cloud}",
+        f"{price['megapixels']:.0f} megapixels, {_slots(price['slot_hours'])}, {price['eur']:.2f} EUR{cloud}",
     ]
+    if not price["counted_all"]:
+        lines.append("the rest of its products is still being counted, and figures will rise: show it again")
     return lines + [f"cannot be planned: {n} of the sample: {why}" for why, n in price["cannot"].items()]
 
 
@@ -86,12 +88,18 @@ def _progress(document: dict[str, Any]) -> list[str]:
     if not progress["taken"]:
         return []
     hours = (spent["on_prem_slot_s"] + spent["cloud_slot_s"]) / 3600
+    most_eur = document["order"].get("max_eur")
+    of_all = f", {spent['reserved_eur']:.2f} reserved, of {most_eur:.2f}" if most_eur else ""
     return [
         f"{progress['done']} done ({progress['there']} were there), {progress['failed']} failed, "
         f"{progress['unfit']} do not fit, {progress['under_way']} under way"
         + ("" if progress["all_taken"] else ", more to come"),
-        f"{hours:.1f} slot hours and {spent['eur']:.2f} EUR so far",
+        f"{_slots(hours)} and {spent['eur']:.2f} EUR so far{of_all}",
     ]
+
+
+def _slots(hours: float) -> str:
+    return f"{hours:.1f} slot hours" if hours >= 1 else f"{60 * hours:.1f} slot minutes"
 
 
 def _products(price: dict[str, Any]) -> str:

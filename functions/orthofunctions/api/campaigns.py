@@ -110,7 +110,7 @@ def _act(campaign_id: str, action: CampaignAction, asked: Caller) -> dict[str, A
     try:
         return _document(change_state(asked.system.ports, record, action), asked)
     except (CampaignStateError, CampaignRefusedError) as trouble:
-        raise ProblemError(409, f"It cannot {action}", str(trouble)) from trouble
+        raise ProblemError(409, "Not as it stands", str(trouble)) from trouble
 
 
 def _find(campaign_id: str, asked: Caller) -> CampaignRecord:

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 MOST_IN_A_ROUND = 40
 """Releases, each some six calls of storage: the next round with users' work does not wait for more."""
+_ENDED = (CampaignState.DONE, CampaignState.CANCELLED)
 MOST_WAITING = 1000
 """Looked at: what all campaigns together have waiting, and more is not fed."""
 
@@ -75,15 +76,16 @@ class Background:
         return released
 
     def _campaigns(self, names: set[str]) -> dict[str, Standing]:
-        """Those that run: what is paused or cancelled stays where it is."""
+        """Those that run: what is paused, or being cancelled, stays where it is. What is left of one that has ended is
+        wanted by another, and runs where it costs nothing."""
         running = Counter(one.campaign for one in self._site.active)
         found: dict[str, Standing] = {}
         for name in sorted(names):
             record = find_campaign(self._ports, name)
-            if record is None or record.state is not CampaignState.RUNNING:
+            if record is None or record.state not in (CampaignState.RUNNING, *_ENDED):
                 continue
             left_eur = 0.0
-            if record.max_eur:
+            if record.max_eur and record.state is CampaignState.RUNNING:
                 self._lease.keep()
                 left_eur = max(0.0, record.max_eur - free_lost(self._ports, name, self._site.active).committed_eur)
             found[name] = Standing(running[name], left_eur, record.patience_s)

@@ -24,7 +24,7 @@ from orthofunctions.usecases.inspect import inspect_product
 from orthofunctions.usecases.inventory import imaged_between
 from orthofunctions.usecases.packagings import packaging_of
 
-_AROUND: Final = timedelta(seconds=240)
+AROUND: Final = timedelta(seconds=240)
 """Neighbours of neighbours begin within it: a slice takes 25 s, of EW 65 s, and a tile is 25 s long."""
 PARALLEL_READS: Final = 8
 
@@ -76,7 +76,7 @@ def _listed(ports: Ports, product: ProductFacts) -> list[InventoryRecord]:
     """The others of its pass. Of what was announced, only where it was announced itself: what somebody uploads is not
     made to wait for, nor fetched from, an archive."""
     name = parse_product(product.name)
-    around = _AROUND if isinstance(name, Sentinel1Name) else timedelta(seconds=1)
+    around = AROUND if isinstance(name, Sentinel1Name) else timedelta(seconds=1)
     is_near = product.source.ref.startswith(f"{names.CONTAINER_PRODUCTS}/")
     return [
         one

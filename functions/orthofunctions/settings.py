@@ -207,7 +207,9 @@ class Settings(BaseSettings):
         "that `orthoagent procure` is to fetch; 86400 say. 0: nobody fetches here, such a job fails at once.",
     )
     month_budget_eur: float | None = Field(
-        default=_RULES.month_budget_eur, ge=0, description="Cloud money a month may reserve; no limit where not set. What settings/pools.yaml says goes before it."
+        default=_RULES.month_budget_eur,
+        ge=0,
+        description="Cloud money a month may reserve; no limit where not set. What settings/pools.yaml says goes before it.",
     )
 
     @model_validator(mode="after")

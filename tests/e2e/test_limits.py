@@ -68,7 +68,13 @@ class Asked:
     def explain(self) -> str:
         """What the command prints, on one line: the task's id, its state, its pool, why."""
         said = subprocess.run(
-            [str(Path(sys.executable).with_name("orthoburst")), "--url", self.town.stack.api_url, "explain", self.job_id],
+            [
+                str(Path(sys.executable).with_name("orthoburst")),
+                "--url",
+                self.town.stack.api_url,
+                "explain",
+                self.job_id,
+            ],
             env={**os.environ, "ORTHOBURST_API_KEY": self.town.keys[self.user], "COLUMNS": "400"},
             capture_output=True,
             text=True,

@@ -18,7 +18,7 @@ import psutil
 import pyproj
 import pytest
 
-from fakes.otlp import collector, facts
+from fakes.otlp import collecting, facts
 from integration.worker_kit import Storage, until
 from localdev.scene import RpcSpec, SceneSpec, make_rpc_image, make_sentinel1
 from localdev.servers.process import free_ports
@@ -177,7 +177,7 @@ def test_traces_of_a_delivery_leave_it(folder: WorkerFolder, storage: Storage) -
     grid = GridSpec(epsg=32633, left=round(x) - 40, top=round(y) + 50, spacing=2, n_rows=50, n_cols=40)
     storage.release({}, product=image.read_bytes(), grid=grid, time_limit_s=300)
     place = {"storage": storage.connection, "pool": storage.pool}
-    with collector() as server:
+    with collecting() as server:
         environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url}
         worker = folder.start("run", "--until-empty", "--linger", "1", environ=environ, **place, poll_down_s=0.5)
         try:
@@ -185,8 +185,8 @@ def test_traces_of_a_delivery_leave_it(folder: WorkerFolder, storage: Storage) -
         finally:
             worker.kill()
             worker.communicate()
-        assert {span.name for span in server.spans()} == {"delivery", "fetch", "compute", "deliver"}
-        assert [facts(span)["orthoburst.outcome"] for span in server.spans("delivery")] == ["done"]
+        assert {span.name for span in server.whole} == {"delivery", "fetch", "compute", "deliver"}
+        assert [facts(span)["orthoburst.outcome"] for span in server.whole_named("delivery")] == ["done"]
 
 
 def test_a_worker_that_waits_for_storage_is_alive_and_not_ready(folder: WorkerFolder) -> None:

@@ -316,7 +316,7 @@ def test_a_collector_of_the_site_s_authority_is_believed(
     with collecting(certificate=authority) as server:
         start(environ=told(server) | {name: str(authority)})
         storage.report(release(storage, {}), "finished")
-        until(lambda: server.spans("delivery"), "the delivery's span")
+        until(lambda: server.whole_named("delivery"), "the delivery's span")
 
 
 def test_a_collector_of_an_unknown_authority_is_not(storage: Storage, start: Start, tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_a_collector_of_an_unknown_authority_is_not(storage: Storage, start: Sta
         agent = start(environ=told(server) | {"OTEL_EXPORTER_OTLP_TIMEOUT": "1"})
         storage.report(release(storage, {}), "finished")
         assert "certificate verify failed" in str(agent.wait_for("telemetry_down")["why"])
-        assert server.asked == []
+        assert server.requests == []
 
 
 @pytest.mark.parametrize(

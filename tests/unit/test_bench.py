@@ -38,6 +38,7 @@ BENCHES = [
     "kernel",
     "latency",
     "load",
+    "loss",
     "package",
     "policy",
     "presence",

@@ -119,7 +119,8 @@ def test_bounds_off_every_product_are_refused_and_others_counted_in_whole_pixels
     bounds = {"kind": "bounds", "epsg": 32633, "left": 300_000, "bottom": 4_600_000, "right": 300_105, "top": 4_600_100}
     grid = plan(product(), grid={**bounds, "spacing": 10}).outputs[0].identity.grid
     assert (grid.n_rows, grid.n_cols, grid.left, grid.top) == (10, 11, 300_000, 4_600_100)
-    for off in ({"epsg": 32650}, {"bottom": 600_000, "top": 600_100}, {"epsg": 32733}):
+    not_on_earth = ({"left": 1e9, "right": 1e9 + 100}, {"bottom": -1e9, "top": -1e9 + 100})
+    for off in ({"epsg": 32650}, {"bottom": 600_000, "top": 600_100}, {"epsg": 32733}, *not_on_earth):
         with pytest.raises(OffProductError, match="no product touches the grid"):
             plan(product(), grid={**bounds, **off, "spacing": 10})
 

@@ -29,6 +29,8 @@ neighbour too."""
 LARGEST_SLIVER = 0.25
 """Of the footprint's radius: a small image keeps its middle."""
 EARTH_RADIUS_M = 6_371_000.0
+HALF_AROUND_M = 2.0e7
+"""Half of the Earth's circumference: no map in metres has a place farther out, and UTM's series overflow there."""
 _FOOTPRINTS_KEPT = 256
 
 
@@ -164,6 +166,8 @@ def _on_map(epsg: int, points: Sequence[LonLat]) -> list[tuple[float, float]]:
 def may_touch(epsg: int, bounds: Bounds, ring: Sequence[LonLat]) -> bool:
     """Whether a rectangle can have any of the footprint. False is certain; systems other than UTM always may."""
     left, bottom, right, top = bounds
+    if max(map(abs, bounds)) > HALF_AROUND_M:
+        return False
     if epsg == 4326:
         edge = [(left, bottom), (right, bottom), (right, top), (left, top)]
     elif epsg // 100 in (326, 327) and 1 <= epsg % 100 <= 60:

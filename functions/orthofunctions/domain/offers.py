@@ -122,9 +122,16 @@ class Market:
             if second_s > sure_s:  # noqa: PLR1730 (a call of max costs as much as all of this line)
                 sure_s = second_s
             found.append(_offer(Offer, (0.0, median * power_s, sure_s, eur * (startup_s + p90 * power_s))))
-        if self._results_travel or any(self._is_far(store) for store, _ in task.inputs):
+        if self._results_travel or self._must_travel(task):
             return [self._carried(task, *one) for one in zip(terms, found, strict=True)]
         return found
+
+    def _must_travel(self, task: PendingTask) -> bool:
+        """Whether any pool has not all of its data at hand."""
+        for store, _ in task.inputs:  # noqa: SIM110 (a generator costs as much as all of it)
+            if self._is_far(store):
+                return True
+        return False
 
     def _carried(self, task: PendingTask, terms: _Terms, offer: Offer) -> Offer:
         """The offer of a pool that does not have all data at hand."""
@@ -172,19 +179,22 @@ class Market:
         end of its patience.
         """
         found: list[float] = []
-        add, far, leads = found.append, self._far, self._leads
+        add, far, quickest = found.append, self._far, self._quickest
         for task in tasks:
             deadline_s = task.deadline_s
             if deadline_s is None:
                 add(task.created_s + task.patience_s - now_s)
                 continue
             megapixels, inputs, least_s = task.megapixels, task.inputs, math.inf
-            for store, _ in inputs:
+            for store, _ in inputs:  # calls in this loop, over ten thousand tasks, would cost as much as all of it
                 if far.get(store, True) and self._is_far(store):
                     break
             else:
                 inputs = ()
-            for startup_s, overhead_s, s_per_mpx, power, sure, again_s, again, local, s_per_byte in leads(task):
+            leads = quickest.get((task.process, task.result_version, task.sites))
+            if leads is None:
+                leads = self._find_quickest(task)
+            for startup_s, overhead_s, s_per_mpx, power, sure, again_s, again, local, s_per_byte in leads:
                 power_s = (overhead_s + s_per_mpx * megapixels) ** power
                 sure_s, second_s = startup_s + sure * power_s, again_s + again * power_s
                 if second_s > sure_s:  # noqa: PLR1730 (a call of max costs as much as all of this line)
@@ -196,10 +206,6 @@ class Market:
                     least_s = sure_s
             add(deadline_s - now_s - (least_s if least_s < math.inf else 0.0))
         return found
-
-    def _leads(self, task: PendingTask) -> list[_Lead]:
-        found = self._quickest.get((task.process, task.result_version, task.sites))
-        return self._find_quickest(task) if found is None else found
 
     def _terms_of(self, process: str) -> list[_Terms]:
         terms = self._terms.get(process)

@@ -174,7 +174,10 @@ class _Round:
     @property
     def has_on_prem(self) -> bool:
         """Whether any on-prem slot is left, of whatever result version."""
-        return any(room.in_all > 0 for room in self._on_prem)
+        for room in self._on_prem:  # noqa: SIM110 (asked before every placement: a generator costs as much as all of it)
+            if room.in_all > 0:
+                return True
+        return False
 
     def is_full(self) -> bool:
         """Whether nothing more can be placed anywhere."""
@@ -216,14 +219,15 @@ class _Round:
         able = self._able(self._on_prem, task)
         if not able or not self._within_quota(task):
             return False
+        left, _ = self._standing(task.result_version)
         best: tuple[tuple[bool, float, int], _Room, Offer] | None = None
         for room, offer in zip(able, self._market.offers(task, [room.k for room in able]), strict=True):
             if in_time_elsewhere and self._in_time(task, room, offer) is False:
                 continue
-            if room.pool.lasts_s and not outlasts(room.pool, task, offer):
+            if room.ends and not outlasts(room.pool, task, offer):
                 continue
-            idle = room.left(task.result_version) - room.spec.queue_ahead
-            key = (idle <= 0, offer.transfer_s + offer.run_s, -idle)
+            idle = left[room.k] - room.queue_ahead
+            key = (idle <= 0, offer[0] + offer[1], -idle)  # transfer and run
             if best is None or key < best[0]:
                 best = key, room, offer
         if best is None:
@@ -353,7 +357,8 @@ class _Room:
 
     def __init__(self, k: int, pool: PoolState) -> None:
         self.k, self.pool, self.spec, self.basis = k, pool, pool.spec, pool.basis
-        self.name, self.kind, self.startup_s = pool.spec.name, pool.spec.kind, pool.spec.startup_s
+        self.name, self.startup_s, self.queue_ahead = pool.spec.name, pool.spec.startup_s, pool.spec.queue_ahead
+        self.ends = bool(pool.lasts_s)
         has_workers = any(slots > 0 for slots in pool.slots.values())
         self.in_all = pool.spec.max_slots + pool.spec.queue_ahead - sum(pool.busy.values()) if has_workers else 0
         self._idle = dict(pool.idle)

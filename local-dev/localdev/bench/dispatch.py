@@ -166,11 +166,11 @@ def make_job(ports: Ports, request_id: str, n_tasks: int) -> None:
     job = open_job(ports, request, "queue")
     source = Source(ref=PRODUCT, content="c0ffee", size_bytes=6)
     planned, specs = [], []
+    place = int(job.job_id.encode().hex(), 16)
     for number in range(n_tasks):
         task_id = task_id_of(job.job_id, number + 1)
-        # A grid of its own for every output: nobody has made it, and nobody else is making it.
-        north, east = divmod((int(job.job_id.encode().hex(), 16) + number) % 10**12, 10**5)
-        left, top = 400_000.0 + 2 * east, 4_000_000.0 + north / 10
+        # A grid of its own for every output: nobody has made it, and nobody else is making it. It lies within its zone.
+        left, top = 200_000.0 + place % 599_999 + number, 1e6 + place // 599_999 % 7_000_000
         grid = GridSpec(epsg=32633, left=left, top=top, spacing=1.0, n_rows=1000, n_cols=1000)
         identity = OutputIdentity(
             process="orthorectify", products=(source,), grid=grid, options=Options(),

@@ -166,7 +166,7 @@ def _on_map(epsg: int, points: Sequence[LonLat]) -> list[tuple[float, float]]:
 def may_touch(epsg: int, bounds: Bounds, ring: Sequence[LonLat]) -> bool:
     """Whether a rectangle can have any of the footprint. False is certain; systems other than UTM always may."""
     left, bottom, right, top = bounds
-    if max(map(abs, bounds)) > HALF_AROUND_M:
+    if max(left, bottom) > HALF_AROUND_M or min(right, top) < -HALF_AROUND_M:
         return False
     if epsg == 4326:
         edge = [(left, bottom), (right, bottom), (right, top), (left, top)]

@@ -104,6 +104,13 @@ def test_a_task_of_a_job_one_may_not_see_tells_its_times_and_no_more(system: Sys
     for secret in (theirs, "cleo", "secret-node", task.task_id):
         assert secret not in text
     assert any(one.get("joined") and one["what"] == "release_ended" for one in found["events"])
+    explained = client.get(f"/jobs/{mine}/explain", headers=ana).json()
+    (joined,) = explained["joined_tasks"]
+    assert (joined["state"], joined["failures"], "task_id" in joined) == ("pending", 1, False)
+    text = json.dumps(explained)
+    for secret in (theirs, "cleo", "secret-node", task.task_id):
+        assert secret not in text
+    assert explained["outputs"][0]["task_id"] is None
     seen = trace(client, mine, key_of(system, "root", Scope.ADMIN))
     assert seen["tasks"][0]["task_id"] == task.task_id
     assert "secret-node" in json.dumps(seen)

@@ -25,7 +25,7 @@ from orthofunctions.usecases.explain import reasons_to_wait, whereabouts
 from orthofunctions.usecases.joblist import list_jobs, open_jobs
 from orthofunctions.usecases.retry import NothingToRetryError, retry_job
 from orthofunctions.usecases.views import JobView, live_agents, running_tasks, status_of, view_job
-from orthofunctions.usecases.visible import find_visible_job, may_change
+from orthofunctions.usecases.visible import find_visible_job, hidden_tasks, may_change
 
 router = APIRouter()
 
@@ -102,12 +102,20 @@ def copies(job_id: str, asked: Submitter) -> dict[str, Any]:
 @router.get("/jobs/{job_id}/explain", **answer("Explanation"))
 def explain(job_id: str, asked: Reader) -> dict[str, Any]:
     """For each task where it runs or waits, why, and what every pool had to offer then; and where products lie that
-    were named by id."""
+    were named by id.
+
+    Of tasks of other people's jobs, which made images for this one too, it tells when and in which pool.
+    """
     view, system = view_of(job_id, asked), asked.system
+    hidden = hidden_tasks(system.ports, asked.principal, (task.record for task in view.tasks if task.joined))
     waits = reasons_to_wait(system.ports, system.rules, [task.record for task in view.tasks])
     campaigns = {task.record.campaign for task in view.tasks if task.record.campaign}
     cost = job_cost(system.ports, job_id, view.record.created_at, campaigns)
-    documents = [(task, task_document(task, waits.get(task.record.task_id))) for task in view.tasks]
+    documents = [
+        (task, _plain(document) if task.record.task_id in hidden else document)
+        for task in view.tasks
+        for document in [task_document(task, waits.get(task.record.task_id))]
+    ]
     return {
         "jobID": job_id,
         "products": whereabouts(system.ports, view.record),
@@ -123,12 +131,18 @@ def explain(job_id: str, asked: Reader) -> dict[str, Any]:
                 "digest": output.digest,
                 "title": output.title,
                 "state": output.state,
-                "task_id": output.task_id or None,
+                "task_id": None if output.task_id in hidden else output.task_id or None,
                 "fault": fault_document(output.fault_kind, output.fault_message),
             }
             for output in view.outputs
         ],
     }
+
+
+def _plain(document: dict[str, Any]) -> dict[str, Any]:
+    """A task as somebody sees it who may not see its job: what its owner waits for and pays is theirs."""
+    theirs = ("task_id", "agent", "decision", "waits", "fault")
+    return {name: value for name, value in document.items() if name not in theirs}
 
 
 def view_of(job_id: str, asked: Caller) -> JobView:

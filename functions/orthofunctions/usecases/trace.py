@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orthocontracts.states import TaskState
-from orthocontracts.tasks import job_of_task
 from orthofunctions.domain.callbacks import CallbackRecord
 from orthofunctions.domain.compared import Compared, compared
 from orthofunctions.domain.endings import OVER
 from orthofunctions.domain.pools import SiteSpec
-from orthofunctions.domain.records import JobRecord, LearnedRecord, TaskRecord
+from orthofunctions.domain.principals import Principal
+from orthofunctions.domain.records import LearnedRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.domain.timeline import Part, Timeline, timeline_of
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.explain import reasons_to_wait
-from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.learning import all_learned, learned, machine_of
 from orthofunctions.usecases.rows import find
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.views import JobView
+from orthofunctions.usecases.visible import hidden_tasks
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Trace:
     hidden: frozenset[str]
 
 
-def trace_job(ports: Ports, rules: Rules, view: JobView, may_see: Callable[[JobRecord], bool]) -> Trace:
+def trace_job(ports: Ports, rules: Rules, view: JobView, principal: Principal) -> Trace:
+    """The timeline of a job that the caller may see."""
     records = [task.record for task in view.tasks]
     waits = reasons_to_wait(ports, rules, records)
     parts = [
@@ -53,19 +54,8 @@ def trace_job(ports: Ports, rules: Rules, view: JobView, may_see: Callable[[JobR
         timeline=timeline_of(view.record, view.outputs, parts, ports.clock.now(), is_over=is_over),
         callbacks=sorted(find(ports.tables, CallbackRecord, partition=view.record.job_id), key=lambda c: c.created_at),
         compared=_compared(ports, records),
-        hidden=_hidden(ports, [task.record for task in view.tasks if task.joined], may_see),
+        hidden=hidden_tasks(ports, principal, (task.record for task in view.tasks if task.joined)),
     )
-
-
-def _hidden(ports: Ports, joined: Sequence[TaskRecord], may_see: Callable[[JobRecord], bool]) -> frozenset[str]:
-    """A task whose job has expired was somebody's too: nothing is told of it."""
-    seen: dict[tuple[str, str], bool] = {}
-    for task in joined:
-        place = (task.user, job_of_task(task.task_id))
-        if place not in seen:
-            job = find_job(ports, *place)
-            seen[place] = job is not None and may_see(job)
-    return frozenset(task.task_id for task in joined if not seen[task.user, job_of_task(task.task_id)])
 
 
 def _compared(ports: Ports, tasks: Sequence[TaskRecord]) -> dict[str, Compared]:

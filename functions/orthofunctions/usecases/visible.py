@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from orthocontracts.tasks import job_of_task
 from orthofunctions.domain.principals import Principal, Scope
-from orthofunctions.domain.records import JobRecord
+from orthofunctions.domain.records import JobRecord, TaskRecord
 from orthofunctions.ports import Ports
 from orthofunctions.usecases.jobs import find_job
 from orthofunctions.usecases.owners import possible_owners, sharing_with
@@ -26,6 +29,23 @@ def may_see(principal: Principal, job: JobRecord) -> bool:
 def may_change(principal: Principal, job: JobRecord) -> bool:
     """Whether the caller may cancel, retry or pin it: its owner, or an admin."""
     return job.user == principal.user or principal.may(Scope.ADMIN)
+
+
+def hidden_tasks(ports: Ports, principal: Principal, tasks: Iterable[TaskRecord]) -> frozenset[str]:
+    """Of tasks that make images for several jobs, the ids of those whose own job the caller may not see.
+
+    One whose job has expired was somebody's too: it is hidden.
+    """
+    seen: dict[tuple[str, str], bool] = {}
+    hidden = set()
+    for task in tasks:
+        place = (task.user, job_of_task(task.task_id))
+        if place not in seen:
+            job = find_job(ports, *place)
+            seen[place] = job is not None and may_see(principal, job)
+        if not seen[place]:
+            hidden.add(task.task_id)
+    return frozenset(hidden)
 
 
 def groups_of(job: JobRecord) -> frozenset[str]:

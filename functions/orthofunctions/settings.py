@@ -209,7 +209,8 @@ class Settings(BaseSettings):
     month_budget_eur: float | None = Field(
         default=_RULES.month_budget_eur,
         ge=0,
-        description="Cloud money a month may reserve; no limit where not set. What settings/pools.yaml says goes before it.",
+        description="Cloud money a month may reserve; no limit where not set. "
+        "What settings/pools.yaml says goes before it.",
     )
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from integration.storage import azure_ports
 from localdev.stack import Stack, StackSpec
 from localdev.stack.settings import write_setting
 from localdev.stack.sleepers import Sleepers
-from orthoburst import Client, Job
+from orthoburst import Client
 from orthocontracts import names
 
 HPC = {"name": "hpc", "kind": "onprem", "max_slots": 4}

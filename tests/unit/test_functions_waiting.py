@@ -66,8 +66,8 @@ def task(**fields: object) -> PendingTask:
             task(created_s=NOW - 400, urgent=True),
             [FULL, BURST],
             Ledger(budget_eur=10, committed_eur=9.99, users={"ana": UserLedger(may_overdraw=True)}),
-            "cloud: no on-prem slot came free within its patience of 300 s; 0.07 EUR at most, beyond the month's budget: "
-            "it is urgent",
+            "cloud: no on-prem slot came free within its patience of 300 s; 0.07 EUR at most, beyond "
+            "the month's budget: it is urgent",
         ),
         (
             task(created_s=NOW - 400, urgent=True),

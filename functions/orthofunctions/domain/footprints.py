@@ -30,7 +30,7 @@ LARGEST_SLIVER = 0.25
 """Of the footprint's radius: a small image keeps its middle."""
 EARTH_RADIUS_M = 6_371_000.0
 HALF_AROUND_M = 2.0e7
-"""Half of the Earth's circumference: no map in metres has a place farther out, and UTM's series overflow there."""
+"""Half of the Earth's circumference: UTM has no place farther out, and its series overflow there."""
 _FOOTPRINTS_KEPT = 256
 
 
@@ -166,11 +166,11 @@ def _on_map(epsg: int, points: Sequence[LonLat]) -> list[tuple[float, float]]:
 def may_touch(epsg: int, bounds: Bounds, ring: Sequence[LonLat]) -> bool:
     """Whether a rectangle can have any of the footprint. False is certain; systems other than UTM always may."""
     left, bottom, right, top = bounds
-    if max(left, bottom) > HALF_AROUND_M or min(right, top) < -HALF_AROUND_M:
-        return False
     if epsg == 4326:
         edge = [(left, bottom), (right, bottom), (right, top), (left, top)]
     elif epsg // 100 in (326, 327) and 1 <= epsg % 100 <= 60:
+        if max(left, bottom) > HALF_AROUND_M or min(right, top) < -HALF_AROUND_M:
+            return False
         parts = [n / POINTS_PER_EDGE for n in range(POINTS_PER_EDGE + 1)]
         edge = [
             utm_inverse(left + (right - left) * x, bottom + (top - bottom) * y, epsg % 100, south=epsg // 100 == 327)

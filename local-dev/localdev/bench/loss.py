@@ -1,4 +1,4 @@
-"""All of a centre's workers vanish at once, under work: the cloud's spend stays within its budget, the work comes back."""
+"""All of a centre's workers vanish at once, under work: the cloud stays within its budget, the work comes back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mass loss: all workers of the centre vanish at once, under work, and come back after the cloud's budget is used up."""
+"""Mass loss: all workers of the centre vanish at once, under work, and come back when the cloud's budget is used up."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ import pytest
 import yaml
 
 from bicepfiles.variants import variants
+from fakes.world import World
 from grafana import dashboard, measures
 from orthoagent.metrics import metrics_text
 from orthoagent.status import StatusBoard
 from orthoagent.vitals import Vitals
 from orthocontracts import names
+from orthofunctions.telemetry import Reading
+from orthofunctions.usecases.gauges import read_gauges
+from orthofunctions.usecases.rows import swap
 from prometheus_text import families
 
 TOP = Path(__file__).resolve().parents[2]
@@ -248,3 +253,45 @@ class TestRules:
             command = [promtool, "check", *what]
             done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
+
+
+class _Noting:
+    """A meter that keeps under which name, kind, unit and labels it was told of something."""
+
+    def __init__(self) -> None:
+        self.told: set[tuple[str, str, str, tuple[str, ...]]] = set()
+
+    def count(self, name: str, n: int = 1, **about: str) -> None:
+        self.told.add((name, "counter", "", tuple(about)))
+
+    def record(self, name: str, value: float, unit: str, **about: str) -> None:
+        self.told.add((name, "histogram", unit, tuple(about)))
+
+    def show(self, readings: Iterable[Reading]) -> None:
+        self.told |= {(one.name, "gauge", one.unit, tuple(one.labels)) for one in readings}
+
+
+def test_the_functions_measure_what_the_table_says_and_nothing_else() -> None:
+    """A job that ends well after a first attempt that failed."""
+    meter, world = _Noting(), World()
+    world.ports = replace(world.ports, meter=meter)
+    world.job("one", "A", megapixels=1.0)
+    (job,) = world.jobs()
+    swap(world.ports.tables, job.changed(planned=True, n_outputs=1))
+    world.status("node-1", slots=2)
+    for ends_well in (False, True):
+        world.clock.advance(60)
+        world.round()
+        delivery = world.take()
+        assert delivery is not None
+        delivery.report("started")
+        world.deliver_results()
+        world.clock.advance(30)
+        if ends_well:
+            delivery.succeed({"fetched_bytes": 10.0, "local_bytes": 5.0})
+        else:
+            delivery.fail()
+        world.deliver_results()
+    meter.show(read_gauges(world.ports, replace(world.rules, month_budget_eur=10.0)))
+    table = {(one.name, one.kind, one.unit, one.labels) for one in measures.FUNCTIONS}
+    assert meter.told == table

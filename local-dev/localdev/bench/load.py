@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +24,7 @@ from localdev.chaos.proxy import StorageProxy
 from localdev.servers import Azurite
 from localdev.stack import Stack, StackSpec
 from localdev.stack.settings import write_setting
+from localdev.stack.sleepers import Sleepers
 from orthocontracts import names
 from orthocontracts.states import TaskState
 from orthofunctions.bootstrap import System, build
@@ -85,27 +84,20 @@ def _make_tasks(system: System, count: int) -> None:
 
 def _load(options: argparse.Namespace, stack: Stack, system: System, scratch: Path) -> Iterator[Case]:
     share = -(-options.agents // PROCESSES)
-    processes = [
-        subprocess.Popen(
-            [
-                sys.executable, "-m", "localdev.bench._load_side", str(first), str(min(share, options.agents - first)),
-                stack.azurite.connection_string, stack.broker.url, str(scratch / "agents"), str(options.sleep),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        for first in range(0, options.agents, share)
-    ]  # fmt: skip
-    began_s = time.monotonic()
-    try:
+    with contextlib.ExitStack() as stopped:
+        agents = [
+            stopped.enter_context(
+                Sleepers(
+                    min(share, options.agents - first), first=first, pool=POOL, storage=stack.azurite.connection_string,
+                    broker=stack.broker.url, scratch=scratch / "agents", sleep_s=options.sleep,
+                )
+            )
+            for first in range(0, options.agents, share)
+        ]  # fmt: skip
+        began_s = time.monotonic()
         states = _until_done(system, options.tasks)
         took_s = time.monotonic() - began_s - LOOK_EVERY_S
-        done = sum(json.loads(process.communicate(timeout=60)[0])["done"] for process in processes)
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+        done = sum(one.end() for one in agents)
     succeeded = states[TaskState.SUCCEEDED]
     of = f"{options.tasks} tasks, {options.agents} agents, {took_s:.0f} s"
     entries = sum(1 for _ in system.ports.blobs.list(names.CONTAINER_CATALOGUE))

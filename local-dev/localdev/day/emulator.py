@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from localdev.day.scenes import Scene, scenes_of_day
 from localdev.day.wishes import orders_of_day
 from localdev.day.workers import Books
 from localdev.stack import Stack, StackSpec
+from localdev.stack.sleepers import Sleepers
 from orthocontracts import names
 from orthocontracts.outputs import FILE_SUFFIX
 from orthofunctions.bootstrap import build
@@ -57,7 +57,11 @@ def live_through_for_real(spec: DaySpec, scratch: Path) -> Iterator[Day]:
         system = build(
             Settings.model_validate({"AzureWebJobsStorage": stack.azurite.connection_string, **NEIGHBOUR_WAIT})
         )
-        with contextlib.closing(system), _agents(stack, scratch):
+        agents = Sleepers(
+            AGENTS, pool="hpc", storage=stack.azurite.connection_string, broker=stack.broker.url,
+            scratch=scratch / "agents", sleep_s=SLEEP_S,
+        )  # fmt: skip
+        with contextlib.closing(system), agents:
             pool = PoolSpec(name="hpc", kind="onprem", max_slots=AGENTS, queue_ahead=1)
             open_site(system.ports, SiteSpec(pools=(pool,)), orders)
             day = Day(spec, scenes, orders, system.ports, system, Books(), Hook(rng), Calls(), lag_s=LAG_S)
@@ -69,24 +73,6 @@ def live_through_for_real(spec: DaySpec, scratch: Path) -> Iterator[Day]:
                 if digest and blob.name.endswith(f"{digest}{FILE_SUFFIX['image']}"):
                     day.books.made[digest] += 1
             yield day
-
-
-@contextlib.contextmanager
-def _agents(stack: Stack, scratch: Path) -> Iterator[None]:
-    process = subprocess.Popen(
-        [
-            sys.executable, "-m", "localdev.bench._load_side", "0", str(AGENTS), stack.azurite.connection_string,
-            stack.broker.url, str(scratch / "agents"), str(SLEEP_S),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _upload(day: Day, scene: Scene, rng: random.Random) -> None:

@@ -202,12 +202,14 @@ def test_what_is_logged_comes_with_its_fields_and_its_trace(otlp: OtelTelemetry,
     with otlp.tracer.span("plan", CALLER):
         log.info("%d outputs", 3, extra={"action": "planned", "job": "j1", "n": 3, "user": "somebody@example.org"})
     log.debug("not for a collector")
-    log.error("failed", extra={"action": "api_error"}, exc_info=ValueError("broken"))
+    log.error("failed", extra={"action": "api_error"}, exc_info=ValueError("broken: /results/a?sv=1&sig=aB%2F3&se=2"))
     assert otlp.flush(10)
     planned, failed = collector.logs
     assert (planned.text, planned.severity, planned.trace) == ("3 outputs", "INFO", CALLER.split("-")[1])
     assert planned.about == {"action": "planned", "job": "j1", "n": 3}
     assert (failed.severity, failed.about["exception.type"], failed.trace) == ("ERROR", "ValueError", "")
+    assert failed.about["exception.message"] == "broken: /results/a?sv=1&sig=…&se=2"
+    assert "aB%2F3" not in failed.about["exception.stacktrace"]
 
 
 def test_an_error_marks_its_span_and_says_no_more_than_its_kind(otlp: OtelTelemetry, collector: Collector) -> None:

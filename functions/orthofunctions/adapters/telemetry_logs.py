@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from typing import Final
 
@@ -16,6 +17,7 @@ OURS: Final = "orthofunctions"
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _PERSONAL: Final = frozenset({"user"})
 _LONGEST: Final = 8000
+_SECRET: Final = re.compile(r"\b(sig|token|access_token|key|password)=[^&\s'\")]+", re.IGNORECASE)
 
 _SEVERITIES: Final = (
     (logging.CRITICAL, SeverityNumber.FATAL, "FATAL"),
@@ -39,6 +41,11 @@ class FieldsHandler(logging.Handler):
             self.handleError(record)
 
 
+def _told(text: str) -> str:
+    """What libraries say of a connection quotes its address, signature and all."""
+    return _SECRET.sub(r"\1=…", text)
+
+
 def _translated(record: logging.LogRecord) -> LogRecord:
     number, text = next(
         ((number, text) for least, number, text in _SEVERITIES if record.levelno >= least),
@@ -53,8 +60,8 @@ def _translated(record: logging.LogRecord) -> LogRecord:
     if record.exc_info and record.exc_info[0] is not None:
         kind, error, _ = record.exc_info
         attributes["exception.type"] = kind.__name__
-        attributes["exception.message"] = str(error)[:_LONGEST]
-        attributes["exception.stacktrace"] = "".join(traceback.format_exception(error))[-_LONGEST:]
+        attributes["exception.message"] = _told(str(error))[:_LONGEST]
+        attributes["exception.stacktrace"] = _told("".join(traceback.format_exception(error)))[-_LONGEST:]
     moment_ns = int(record.created * 1e9)
     return LogRecord(
         timestamp=moment_ns,

@@ -9,7 +9,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -73,15 +73,23 @@ class Site:
     watch: Watch
     feeder: Feeder
     requests: list[Request]
+    product: str
     began_s: float
+    beside: list[Request] = field(default_factory=list)
+    """What the test asks for itself."""
 
     @property
     def request_ids(self) -> list[str]:
-        return [request.request_id for request in self.requests]
+        return [request.request_id for request in (*self.requests, *self.beside)]
 
     @property
     def is_over(self) -> bool:
-        return self.feeder.is_done and is_over(self.watch.ports, self.request_ids)
+        return self.feeder.fed >= len(self.requests) and is_over(self.watch.ports, self.request_ids)
+
+    def ask_no_more(self) -> None:
+        """What has been asked for so far is all."""
+        self.feeder.stop()
+        del self.requests[self.feeder.fed :]
 
     def wait_for(self, made: int, limit_s: float = 120) -> None:
         """Until so many images are in the catalogue."""
@@ -90,7 +98,7 @@ class Site:
             assert time.monotonic() < end_s, f"{len(self.watch.proxy.commits)} of {made} images after {limit_s:g} s"
             time.sleep(0.1)
 
-    def finish(self, limit_s: float = 120) -> Load:
+    def finish(self, limit_s: float = 180) -> Load:
         """Until everything that was asked for is over."""
         end_s = time.monotonic() + limit_s
         while not self.is_over:
@@ -137,12 +145,12 @@ def loaded_site(
     with Stack(spec, between) as stack, Client(stack.api_url, timeout_s=10) as client:
         store = Store(stack.azurite.connection_string)
         product = store.upload_product(_rpc_image(folder))
-        requests = [_request(product, number) for number in range(count)]
+        requests = [request_for(product, number) for number in range(count)]
         with Watch(store.connection, proxies[0]) as watch:
             feeder = Feeder(requests, store, client, lambda: watch.open_tasks)
             feeder.start()
             try:
-                yield Site(stack, store, watch, feeder, list(requests), time.monotonic())
+                yield Site(stack, store, watch, feeder, list(requests), product, time.monotonic())
             finally:
                 feeder.stop()
 
@@ -154,7 +162,7 @@ def _rpc_image(folder: Path) -> Path:
     return image
 
 
-def _request(product: str, number: int) -> Request:
+def request_for(product: str, number: int) -> Request:
     return Request.model_validate(
         {
             "request_id": f"roll-{number}",

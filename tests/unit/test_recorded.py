@@ -260,13 +260,20 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 @pytest.mark.slow
 class TestWhatThisReleaseWrites:
     def test_the_release_before_takes_every_document_but_for_what_is_new_in_it(self, written: list[Any]) -> None:
-        refused, n_documents = [], 0
-        for one in written:
-            if one["kind"] in SCHEMAS["models"]:
-                n_documents += 1
-                refused += [f"{one['kind']}: {why}" for why in refusals(one["kind"], one["document"])]
+        known = [one for one in written if one["kind"] in SCHEMAS["models"]]
+        refused = [f"{one['kind']}: {why}" for one in known for why in refusals(one["kind"], one["document"])]
         assert not refused
-        assert n_documents > 40
+        told = {one["kind"] for one in known}
+        assert told >= {
+            "RequestEnvelope",
+            "BatchEnvelope",
+            "Plan",
+            "Ticket",
+            "Release",
+            "Wake",
+            "CatalogueEntry",
+            "Wanted",
+        }
 
     def test_and_every_row(self, written: list[Any]) -> None:
         rows = [one for one in written if one["kind"] in SCHEMAS["rows"]]

@@ -14,5 +14,5 @@ blueprint = func.Blueprint()
 @blueprint.function_name("poison")
 @blueprint.timer_trigger("timer", schedule="5 * * * * *")
 def poison(timer: func.TimerRequest) -> None:
-    read_kept_again(system().ports)
     reconcile_poison(system().ports, system().rules)
+    read_kept_again(system().ports)

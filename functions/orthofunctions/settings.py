@@ -164,6 +164,11 @@ class Settings(BaseSettings):
     run_grace_s: float = Field(
         default=_RULES.run_grace_s, ge=0, description="On top of the time limit before a silent run is recalled."
     )
+    report_grace_s: float = Field(
+        default=_RULES.report_grace_s,
+        ge=0,
+        description="A report that waits for longer to be read holds up recalls: it may be what is missed.",
+    )
     write_grace_s: float = Field(
         default=_RULES.write_grace_s, ge=0, description="After which an incomplete release is taken back."
     )

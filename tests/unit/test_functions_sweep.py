@@ -140,6 +140,31 @@ class TestRecall:
         world.deliver_results()
         assert world.tasks()[0].state is TaskState.SUCCEEDED
 
+    def test_reports_that_are_read_in_time_hold_up_nothing(self, world: World) -> None:
+        """On a busy site one waits whenever one looks."""
+        released(world)
+        world.clock.advance(350)  # nobody has taken it
+        world.ports.queues.send(names.QUEUE_RESULTS, "another's")
+        world.clock.advance(world.rules.report_grace_s + 1)
+        world.sweep()
+        assert world.tasks()[0].state is TaskState.RELEASED  # nobody reads them
+        world.ports.queues.drain(names.QUEUE_RESULTS, 1)
+        world.ports.queues.send(names.QUEUE_RESULTS, "a younger one")
+        world.clock.advance(1)
+        world.sweep()
+        assert only_task(world)[3] == "no worker of pool hpc took it within 300 s"
+
+    def test_a_message_that_is_gone_proves_nothing_while_a_report_waits(self, world: World) -> None:
+        delivery = released(world)
+        delivery.report("started")
+        world.deliver_results()
+        world.clock.advance(130)
+        delivery.succeed()
+        world.sweep()
+        assert world.tasks()[0].state is TaskState.RUNNING
+        world.deliver_results()
+        assert only_task(world)[:3] == (TaskState.SUCCEEDED, 0, 0)
+
     def test_the_catalogue_is_asked_first(self, world: World) -> None:
         delivery = released(world)
         delivery.report("started")

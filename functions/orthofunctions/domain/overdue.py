@@ -13,10 +13,11 @@ from orthofunctions.domain.rules import Rules
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What was seen around a release: its queue's length first, then that ``results`` is empty, then the task's row.
+    """What was seen around a release: its queue's length first, then queue ``results``, then the task's row.
 
-    In this order an empty pool queue proves something: a worker reports before it deletes its message, so a release
-    whose message is gone and whose report is not waiting either will never be heard of again.
+    In this order an empty pool queue proves something, where ``results`` is empty too: a worker reports before it
+    deletes its message, so a release whose message is gone and whose report is not waiting either will never be heard
+    of again. Under load some reports always wait.
     """
 
     pool: PoolSpec | None
@@ -24,6 +25,7 @@ class Surroundings:
     messages: int
     ticket_there: bool
     start_limit_s: float
+    n_reports: int
 
 
 def is_unclaimed(task: TaskRecord, limit_s: float, now: datetime) -> bool:
@@ -40,7 +42,7 @@ def why_recall(task: TaskRecord, around: Surroundings, now: datetime, rules: Rul
         return "its row does not say when it was released"
     since_release = now - task.released_at
     # The round that released it may still be writing its ticket and message.
-    if since_release > timedelta(seconds=rules.write_grace_s):
+    if around.n_reports == 0 and since_release > timedelta(seconds=rules.write_grace_s):
         if not around.ticket_there:
             return "its ticket was never written, or is lost"
         if around.messages == 0:

@@ -26,6 +26,8 @@ class Rules:
     write_grace_s : float
         No round writes for longer than this after it wrote an active row (a round stops 14 s after its last renewal of
         a lease of 20 s), so what is incomplete after it stays incomplete.
+    report_grace_s : float
+        A report that nobody has taken for as long shows that reports are not read in time: nothing is recalled then.
     keepalive_s : float
         How often a worker publishes its status; after three of them without one its capacity is unknown.
     last_known_s : float
@@ -59,6 +61,7 @@ class Rules:
     time_limit_s: float = 3600.0
     run_grace_s: float = 180.0
     write_grace_s: float = 120.0
+    report_grace_s: float = 15.0
     keepalive_s: float = 30.0
     last_known_s: float = 300.0
     keep_results_s: float = 86_400.0

@@ -34,12 +34,20 @@ class Lengths:
 
     of_pools: dict[str, int]
     results: int
+    unread_s: float
+    """How long the first report that nobody has taken has waited."""
 
     @classmethod
     def read(cls, ports: Ports, site: Site) -> Lengths:
         queues = {names.pool_queue(one.pool, one.result_version) for one in site.active}
         of_pools = {queue: ports.queues.length(queue) for queue in sorted(queues)}
-        return cls(of_pools, ports.queues.length(names.QUEUE_RESULTS))
+        results = ports.queues.length(names.QUEUE_RESULTS)
+        oldest = ports.queues.oldest(names.QUEUE_RESULTS) if results else None
+        return cls(of_pools, results, 0.0 if oldest is None else (ports.clock.now() - oldest).total_seconds())
+
+    def are_read(self, rules: Rules) -> bool:
+        """Whether reports are read in time: else one of them may be what is missed. Under load some always wait."""
+        return self.results == 0 or self.unread_s <= rules.report_grace_s
 
 
 def sweep(ports: Ports, rules: Rules) -> int:
@@ -59,7 +67,7 @@ def sweep(ports: Ports, rules: Rules) -> int:
                     continue
                 assert task is not None
                 why = _why_recall(ports, rules, site, lengths, task, tickets) or _why_unpaid(active, ports.clock.now())
-                if lengths.results == 0 and why:
+                if why and lengths.are_read(rules):
                     n_recalled += recall(ports, rules, task, why)
                     _learn_from_waiting(ports, site, active, task)
                 elif _worker_gone(site, task, ports.clock.now(), rules):
@@ -129,6 +137,7 @@ def _why_recall(
         messages=lengths.of_pools.get(queue, 1),
         ticket_there=names.ticket_blob(task.task_id, task.release) in tickets,
         start_limit_s=site.start_limit_s(spec) if spec is not None else 0.0,
+        n_reports=lengths.results,
     )
     return why_recall(task, around, ports.clock.now(), rules)
 

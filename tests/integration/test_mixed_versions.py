@@ -83,14 +83,14 @@ def test_a_worker_hands_back_a_ticket_whose_words_it_does_not_know(
 def test_a_rolling_restart_under_load_loses_nothing(way: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     start, *ways = [TOP, TOP] if way == "restart" else [before := request.getfixturevalue("before"), TOP, before]
     with loaded_site(tmp_path, MOST_TASKS, functions_from=start, workers_from=start) as site:
-        site.wait_for(4)
         for end in ways:
-            fed = site.feeder.fed
+            site.wait_for(made := site.made + 4, open_tasks=2)
             restarted = {*roll(site.stack, end)}
             assert restarted >= {"node-1", "node-2", "presence", "functions-host", site.stack.broker.name, "Azurite"}
             assert comes_from(site.stack.agents[0], "orthoagent", end)
             assert comes_from(site.stack.host, "orthofunctions", end)
-            assert site.feeder.fed - fed >= TASKS, "there was little work meanwhile"
+            assert site.made > made, "nothing was made meanwhile"
+            site.wait_for(made + TASKS)
         site.ask_no_more()
         load = site.finish()
     tell_of(way, load)

@@ -91,11 +91,17 @@ class Site:
         self.feeder.stop()
         del self.requests[self.feeder.fed :]
 
-    def wait_for(self, made: int, limit_s: float = 120) -> None:
-        """Until so many images are in the catalogue."""
+    @property
+    def made(self) -> int:
+        """Images in the catalogue."""
+        return len(self.watch.proxy.commits)
+
+    def wait_for(self, made: int, *, open_tasks: int = 0, limit_s: float = 120) -> None:
+        """Until so many images are there, and as many tasks under way."""
         end_s = time.monotonic() + limit_s
-        while len(self.watch.proxy.commits) < made:
-            assert time.monotonic() < end_s, f"{len(self.watch.proxy.commits)} of {made} images after {limit_s:g} s"
+        while self.made < made or self.watch.open_tasks < open_tasks:
+            found = f"{self.made} of {made} images, {self.watch.open_tasks} tasks under way"
+            assert time.monotonic() < end_s, f"{found} after {limit_s:g} s"
             time.sleep(0.1)
 
     def finish(self, limit_s: float = 180) -> Load:

@@ -42,7 +42,8 @@ class Store:
     def send_request(self, request: Request) -> None:
         """Put a request on queue ``requests``."""
         body = RequestEnvelope(request=request).to_json().encode()
-        with QueueServiceClient.from_connection_string(self.connection) as service:
+        # by itself the client waits fifteen seconds before it tries a second time
+        with QueueServiceClient.from_connection_string(self.connection, initial_backoff=1, increment_base=2) as service:
             service.get_queue_client(names.QUEUE_REQUESTS).send_message(base64.b64encode(body).decode())
 
 

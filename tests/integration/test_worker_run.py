@@ -272,17 +272,29 @@ def test_nonsense_on_the_queue_does_not_keep_good_work_waiting(served: tuple[Sto
     until(lambda: storage.messages_left() == 0, "the queue to be empty")
 
 
-def test_a_ticket_that_cannot_be_read_ends_the_release_with_a_reason(served: tuple[Storage, Agent]) -> None:
+def test_a_ticket_of_words_it_does_not_know_is_handed_back_with_a_reason(served: tuple[Storage, Agent]) -> None:
     storage, agent = served
     container = storage.blobs.get_container_client(names.ticket_container(storage.pool))
     container.upload_blob(names.ticket_blob("jx-0001", 1), b'{"v": 2, "spec": "SECRET", "token": "a token"}')
     storage.send(Release(task_id="jx-0001", release=1).to_json())
-    report = storage.report("jx-0001", "finished")
-    assert report.verdicts == ()
+    report = storage.report("jx-0001", "returned")
     assert report.reason is not None
     assert "version" in report.reason
     assert report.token == "a token", "else nobody would believe that it was handed back"
     assert "SECRET" not in report.reason + agent.log_path.read_text()
+
+
+def test_a_ticket_that_speaks_of_another_task_ends_the_release_with_a_reason(served: tuple[Storage, Agent]) -> None:
+    storage, _ = served
+    another = storage.release({"steps": [0.1]})
+    assert storage.faults(storage.report(another, "finished")) == []
+    container = storage.blobs.get_container_client(names.ticket_container(storage.pool))
+    ticket = container.download_blob(names.ticket_blob(another, 1)).readall()
+    container.upload_blob(names.ticket_blob("jy-0001", 1), ticket)
+    storage.send(Release(task_id="jy-0001", release=1).to_json())
+    report = storage.report("jy-0001", "finished")
+    assert report.verdicts == ()
+    assert report.reason == f"the ticket speaks of {another} release 1"
 
 
 def test_a_second_signal_ends_at_once_and_leaves_the_message_to_others(storage: Storage, start: Start) -> None:

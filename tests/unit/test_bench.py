@@ -31,6 +31,7 @@ def frame(tmp_path_factory: pytest.TempPathFactory) -> FrameInput:
 
 
 BENCHES = [
+    "campaign",
     "catalogue",
     "chaos",
     "day",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from orthocontracts import names
 from orthocontracts.requests import Request, RequestEnvelope
 
 DEM_REF = "aux/demo-dem.tif"
+
+TAKEN_S = 30.0
+"""After which an upload counts as lost, and the demo says so at its end."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,11 @@ def feed(store: Store, client: Client, sentinel1: list[Path], rpc: list[Path], d
     """Everything through all three doors: uploads, HTTP requests, queue messages."""
     store.upload_aux(dem, DEM_REF)
     write_setting(store.connection, names.BLOB_DEFAULT_ORDER, default_order(patience_s))
-    refs = [store.upload_product(path) for path in [*sentinel1, *rpc]]
+    refs = []
+    for number, path in enumerate([*sentinel1, *rpc], start=1):
+        refs.append(store.upload_product(path))
+        # slices of a pass that come at once are one job: here each is to be seen
+        _wait_for_jobs(client, number)
     radar = refs[: len(sentinel1)]
     terrain = {"dem": DEM_REF}
     for number, ref in enumerate(radar):
@@ -114,3 +122,9 @@ def feed(store: Store, client: Client, sentinel1: list[Path], rpc: list[Path], d
             )
         )
     return Fed(uploads=len(refs), http=len(radar), queue=len(radar))
+
+
+def _wait_for_jobs(client: Client, count: int) -> None:
+    ends_s = time.monotonic() + TAKEN_S
+    while len(list(client.jobs(limit=1000))) < count and time.monotonic() < ends_s:
+        time.sleep(0.2)

@@ -22,9 +22,9 @@ from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.ports import Ports
 from orthofunctions.settings import Settings
 from orthofunctions.usecases.explain import reasons_to_wait
-from orthofunctions.usecases.ledger import account, month_of
+from orthofunctions.usecases.ledger import OF_RELEASE, account, month_of
 from orthofunctions.usecases.roster import all_agents
-from orthofunctions.usecases.rows import find
+from orthofunctions.usecases.rows import find, release_key
 
 HPC, CLOUD = "hpc", "cloud"
 EUR_PER_SLOT_HOUR = 36.0
@@ -64,8 +64,8 @@ class Loss:
         Of the month's account, at most: all that was spent or reserved, and what was reserved.
     n_looks : int
         How often the account was read.
-    spent_eur : float
-        At the end.
+    spent_eur, overrun_eur : float
+        At the end; and how much of it runs took beyond what had been reserved for them, which is their 90th percentile.
     n_cloud, n_back : int
         Tasks that ran in the cloud, and on workers that had come back.
     back_s, recovered_s : float
@@ -81,6 +81,7 @@ class Loss:
     reserved_peak_eur: float
     n_looks: int
     spent_eur: float
+    overrun_eur: float
     n_cloud: int
     n_back: int
     back_s: float
@@ -240,9 +241,15 @@ def _judged(
         reserved_peak_eur=seen.reserved_peak_eur,
         n_looks=seen.n_looks,
         spent_eur=account(ports, _month(ports)).spent_eur,
+        overrun_eur=sum(_overrun_eur(ports, task) for task in done if task.pool == CLOUD),
         n_cloud=sum(task.pool == CLOUD for task in done),
         n_back=sum(task.pool == HPC and task.released_at is not None and task.released_at > back_at for task in done),
         back_s=back_s,
         recovered_s=recovered_s,
         lost=order.tasks - min(len(done), n_entries),
     )
+
+
+def _overrun_eur(ports: Ports, task: TaskRecord) -> float:
+    booked = ports.tables.get(names.TABLE_LEDGER, _month(ports), OF_RELEASE + release_key(task.task_id, task.release))
+    return max(0.0, float(str(booked.values["eur"])) - task.reserved_eur) if booked is not None else 0.0

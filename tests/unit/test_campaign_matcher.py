@@ -58,6 +58,7 @@ def test_tiles_and_areas_are_met_as_the_exact_outline_meets_them(seed: int) -> N
     ring = footprint(chance)
     exact = along_great_circles(ring)
     tile = f"{chance.randint(1, 60):02d}{chance.choice('CDEFGHJKLMNPQRSTUVWX')}"
+    tile = tile.replace("36X", "37X").replace("34X", "35X").replace("32X", "33X")  # there are none over Svalbard
     box = _widened(part_bounds_deg(tile))
     assert Matcher(order(tiles=(tile,)), DEFAULT_SITE, None).fits(row(ring)) == box_meets(box, unwrap(exact))
 

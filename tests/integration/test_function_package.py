@@ -81,18 +81,20 @@ def test_the_zip_holds_the_folder_and_is_the_same_every_time(package: Path, tmp_
 def test_importing_the_app_takes_little_more_than_the_clients_it_is_made_of(package: Path) -> None:
     """What is promised, 1.5 s, is measured by ``./local-dev/bench package``; here others use the machine too.
 
-    Turn by turn, so that a machine which slows down slows both: the best of each is 1.9 to 2.2 apart.
+    Turn by turn, so that a machine which slows down slows both, and until the best of each say it: of five they are 1.7
+    to 2.0 apart.
     """
     command = [
         functions.find_python(), "-I", "-S", "-B", "-c",
         f"import sys, time; sys.path.insert(0, sys.argv[1]); {PEERS}; print(time.process_time())",
         str(package / functions.SITE_PACKAGES),
     ]  # fmt: skip
-    ours, peers = [], []
-    for _ in range(5):
+    ours: list[float] = []
+    peers: list[float] = []
+    while len(ours) < 5 or (min(ours) >= 2.1 * min(peers) and len(ours) < 15):
         peers.append(float(subprocess.run(command, capture_output=True, check=True).stdout))
         ours += [run.cpu_s for run in functions.cold_imports(package, 1)]
-    assert min(ours) < 2.7 * min(peers), f"{min(ours):.2f} s of processor, the clients alone take {min(peers):.2f}"
+    assert min(ours) < 2.1 * min(peers), f"{min(ours):.2f} s of processor, the clients alone take {min(peers):.2f}"
 
 
 def test_importing_the_app_loads_nothing_that_only_some_calls_need(package: Path) -> None:

@@ -31,6 +31,7 @@ from orthofunctions.domain.records import (
 )
 from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Change, LeaseHeldError, Ports, RowChangedError
+from orthofunctions.usecases.apart import apart
 from orthofunctions.usecases.campaign_price import Count, count, price_of
 from orthofunctions.usecases.campaign_products import listed
 from orthofunctions.usecases.campaign_requests import Wishes, whole_id
@@ -74,16 +75,11 @@ def feed_campaigns(ports: Ports, rules: Rules, limits: Limits) -> int:
     Trouble with one is raised when all have been looked at: it holds up no other.
     """
     at_work = [record for record in all_campaigns(ports) if record.state in _AT_WORK or _is_counted(record)]
-    trouble: Exception | None = None
-    for record in at_work:
-        until_s = time.monotonic() + LONGEST_LOOK_S / len(at_work)
-        try:
-            _Look(ports, rules, limits, record, until_s).go_on()
-        except Exception as error:
-            logger.exception("campaign %s", record.campaign_id, extra={"action": "campaign_trouble"})
-            trouble = error
-    if trouble is not None:
-        raise trouble
+    with apart("campaigns") as each:
+        for record in at_work:
+            until_s = time.monotonic() + LONGEST_LOOK_S / len(at_work)
+            with each(record.campaign_id):
+                _Look(ports, rules, limits, record, until_s).go_on()
     return len(at_work)
 
 

@@ -171,6 +171,7 @@ async def run_procure(settings: ProcureSettings) -> None:
     eodag = Eodag(
         python=settings.eodag_python,
         providers=tuple(filter(None, settings.providers.split(","))),
+        streams=settings.fetch_parallel,
         mb_per_s=None if limit is None else limit / settings.parallel,
         silence_s=settings.silence_s,
         order_limit_s=settings.order_limit_s,

@@ -304,6 +304,13 @@ class ProcureSettings(StorageSettings):
         "has logins for, by its own priorities",
     )
     parallel: int = Field(default=2, ge=1, le=16, description="products fetched at a time")
+    fetch_parallel: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="files, and parts of large ones, fetched at a time, per product; many providers allow four "
+        "connections in all",
+    )
     fetch_mb_per_s: float | None = Field(
         default=None, gt=0, description="most megabytes a second that all fetches together take; no limit by default"
     )

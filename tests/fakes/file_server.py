@@ -36,6 +36,14 @@ class FileServer:
     modified_s: float | None = MODIFIED_S
     tls: ssl.SSLContext | None = None
     page_keys: int = 1000
+    most_at_once: int | None = None
+    """Answers that are under way at a time; one more gets status 429."""
+    piece_s: float = 0.0
+    """For which every 64 KiB take."""
+    ranges: bool = True
+    """Whether parts are given."""
+    at_once: int = 0
+    peak: int = 0
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     sent_bytes: int = 0
     refused: list[str] = field(default_factory=list)
@@ -81,7 +89,7 @@ class FileServer:
             if why:
                 self.refused.append(why)
                 return web.Response(status=403, text=why)
-            if "list-type" in request.query:
+            if "list-type" in request.query or path == f"/{bucket}":
                 return self._listed(request, bucket)
         waiting = self.troubles.get(path)
         if waiting:
@@ -96,9 +104,13 @@ class FileServer:
         """The file, or its range; with ``cut_after`` the connection breaks after so many bytes."""
         headers = self.headers(data)
         wanted_version = request.headers.get("If-Match")
-        if wanted_version is not None and wanted_version != headers.get("ETag"):
+        if wanted_version is not None and wanted_version.strip('"') != headers.get("ETag", "").strip('"'):
             return web.Response(status=412)
+        if self.at_once == self.most_at_once:
+            return web.Response(status=429)
         wanted = request.headers.get("Range")
+        if not self.ranges or request.headers.get("If-Range", headers.get("ETag")) != headers.get("ETag"):
+            wanted = None
         start, stop = 0, len(data)
         if wanted is not None:
             first, _, last = wanted.removeprefix("bytes=").partition("-")
@@ -111,8 +123,18 @@ class FileServer:
         answer.content_length = len(body)
         await answer.prepare(request)
         part = body if cut_after is None else body[:cut_after]
-        self.sent_bytes += len(part)
-        await answer.write(part)
+        self.at_once += 1
+        self.peak = max(self.peak, self.at_once)
+        try:
+            for at in range(0, len(part), 1 << 16):
+                await asyncio.sleep(self.piece_s)
+                if request.transport is None or request.transport.is_closing():
+                    break  # who asked has heard enough
+                piece = part[at : at + (1 << 16)]
+                await answer.write(piece)
+                self.sent_bytes += len(piece)
+        finally:
+            self.at_once -= 1
         if cut_after is not None and request.transport is not None:
             request.transport.close()
         return answer
@@ -123,7 +145,8 @@ class FileServer:
         return found | ({"Last-Modified": formatdate(self.modified_s, usegmt=True)} if self.modified_s else {})
 
     def _listed(self, request: web.Request, bucket: str) -> web.Response:
-        prefix, after = request.query.get("prefix", ""), request.query.get("continuation-token", "")
+        prefix = request.query.get("prefix", "")
+        after = request.query.get("continuation-token", request.query.get("marker", ""))
         start = f"/{bucket}/"
         keys = sorted(path.removeprefix(start) for path in self.files if path.startswith(start + prefix))
         left = [key for key in keys if key > after]
@@ -134,7 +157,11 @@ class FileServer:
             f"<Size>{len(self.files[start + key])}</Size></Contents>"
             for key in page
         )
-        more = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if len(left) > len(page) else ""
+        more = ""
+        if len(left) > len(page):
+            last = escape(page[-1])
+            more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{last}</NextContinuationToken>"
+            more += f"<NextMarker>{last}</NextMarker>"
         text = f'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{more}{rows}</ListBucketResult>'
         return web.Response(text=text, content_type="application/xml")
 
@@ -164,6 +191,10 @@ class FileServer:
         for step in (date, region, service, "aws4_request", text):
             key = hmac.digest(key, step.encode(), "sha256")
         return None if key.hex() == parts["Signature"] else "wrong signature"
+
+
+async def served(server: FileServer, request: web.Request, data: bytes) -> None:
+    """No trouble at this request."""
 
 
 def cut(after: int) -> Trouble:

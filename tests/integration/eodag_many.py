@@ -6,6 +6,7 @@ import functools
 import json
 import runpy
 import sys
+import time
 from typing import Any
 
 import eodag
@@ -18,11 +19,15 @@ def main() -> None:
     for order in json.load(sys.stdin):
         events: list[dict[str, Any]] = []
         try:
-            program["fetch"](order, lambda event, events=events, **more: events.append({"event": event, **more}))
+            program["fetch"](order, lambda event, events=events, **more: events.append(told(event, **more)))
         except program["FetchError"] as error:
             events.append({"event": "failed", "kind": error.kind, "message": str(error)})
         ends.append(events)
     sys.stdout.write(json.dumps(ends))
+
+
+def told(event: str, **more: Any) -> dict[str, Any]:
+    return {"event": event, "at_s": time.monotonic(), **more}
 
 
 if __name__ == "__main__":

@@ -19,12 +19,13 @@ from typing import Any
 
 import pytest
 
+from fakes.file_server import FileServer, cut, served, status
 from fakes.products import S2_RINGS, S2_TILE, put_packed
-from fakes.provider import PASSWORD, Answer, Provider
+from fakes.provider import BUCKET, KEY_ID, LOGIN, PASSWORD, SECRET, Answer, Provider
 from integration.storage import HandClock, azure_ports
 from integration.worker_kit import until
 from localdev.servers import Azurite
-from orthoagent.procure import eodagrun
+from orthoagent.procure.child import run
 from orthoagent.procure.runner import collection_of
 from orthoagent.procure.whole import NotWholeError, whole_product
 from orthocontracts import names
@@ -67,8 +68,12 @@ def named(number: int) -> str:
     return f"{S2_TILE[:-6]}{number:06d}"
 
 
-N_TROUBLES = 10
-WHOLE, CUT, NO_RANGES, BUSY, ORDERED, SHORT, LIES, GONE, UNLISTED, LOCKED = map(named, range(N_TROUBLES))
+N_TROUBLES = 16
+WHOLE, CUT, NO_RANGES, BUSY, ORDERED, SHORT, LIES, GONE, UNLISTED, LOCKED = map(named, range(10))
+PARTS, CROWDED, SLOWLY, FILES, OBJECTS, ESCAPES = map(named, range(10, N_TROUBLES))
+IN_PARTS = (PARTS, CROWDED, FILES, OBJECTS)
+PROVIDERS = {LOCKED: "locked", FILES: "files", OBJECTS: "bucket", ESCAPES: "bucket"}
+MB_PER_S = 0.1
 
 
 def zip_of(name: str, ports: Ports) -> bytes:
@@ -104,16 +109,19 @@ def zips() -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def provider(zips: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    with Provider(zips) as served, pytest.MonkeyPatch.context() as patch:
+    store = FileServer(keys={BUCKET: (KEY_ID, SECRET)})
+    with store, Provider(zips, store=store) as found, pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("home")
         (home / "providers").mkdir()
-        served.write_settings(home / "providers", "near", PASSWORD)
-        served.write_settings(home / "providers", "locked", WRONG)
+        found.write_settings(home / "providers", "near", PASSWORD)
+        found.write_settings(home / "providers", "locked", WRONG)
+        found.write_settings_of_files(home / "providers", "files")
+        found.write_settings_of_bucket(home / "providers", "bucket")
         patch.setenv("HOME", str(home))
         patch.setenv("EODAG_PROVIDERS_CFG_DIR", str(home / "providers"))
         patch.setenv("EODAG_EXT_COLLECTIONS_CFG_URI", "")
         patch.delenv("EODAG_CFG_FILE", raising=False)
-        yield served
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +135,16 @@ def ends(python: Path, provider: Provider, tmp_path_factory: pytest.TempPathFact
         SHORT: [Answer(stop_at=50_000), Answer(stop_at=0)],
         LIES: [Answer(says_bytes=200_000)],
         GONE: [Answer(status=404)],
+        PARTS: [Answer(stop_at=100_000), Answer(stop_at=40_000, piece_s=0.05), Answer(piece_s=0.05)],
+        CROWDED: [Answer(piece_s=0.05)],
+    }
+    provider.most_at_once[CROWDED] = 2
+    for name in (FILES, OBJECTS):
+        provider.put_in_store(name)
+    provider.store.files[f"/{BUCKET}/{ESCAPES}.SAFE/../../../escaped.bin"] = b"not here"
+    provider.store.troubles |= {
+        f"/files/{FILES}.SAFE/noise.bin": [cut(100_000), served, status(503)],
+        f"/{BUCKET}/{OBJECTS}.SAFE/noise.bin": [cut(100_000), served, status(503)],
     }
     troubles = list(map(named, range(N_TROUBLES)))
     folders = [tmp_path_factory.mktemp("fetched") for _ in troubles]
@@ -135,16 +153,18 @@ def ends(python: Path, provider: Provider, tmp_path_factory: pytest.TempPathFact
             "name": name,
             "collection": collection_of(name),
             "folder": str(folder),
-            "providers": ["locked" if name == LOCKED else "near"],
+            "providers": [PROVIDERS.get(name, "near")],
             "without": [],
-            "mb_per_s": None,
+            "streams": 4 if name in IN_PARTS else 2,
+            "part_bytes": 40_000 if name in IN_PARTS else 1 << 25,
+            "mb_per_s": MB_PER_S if name == SLOWLY else None,
             "silence_s": 4,
             "order_limit_s": 20,
         }
         for name, folder in zip(troubles, folders, strict=True)
     ]
     done = subprocess.run(
-        [str(python), str(Path(__file__).with_name("eodag_many.py")), eodagrun.__file__],
+        [str(python), str(Path(__file__).with_name("eodag_many.py")), run.__file__],
         input=json.dumps(orders),
         stdout=subprocess.PIPE,
         check=True,
@@ -156,10 +176,12 @@ def ends(python: Path, provider: Provider, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize(
-    "name", [WHOLE, CUT, NO_RANGES, BUSY, ORDERED], ids=["whole", "cut", "no ranges", "busy", "on tape"]
+    "name",
+    [WHOLE, CUT, NO_RANGES, BUSY, ORDERED, PARTS, CROWDED, SLOWLY],
+    ids=["whole", "cut", "no ranges", "busy", "on tape", "in parts", "crowded", "slowly"],
 )
 def test_a_product_comes_whole(name: str, ends: Ends, zips: dict[str, bytes]) -> None:
-    assert ends[name].last == {"event": "done", "provider": "near"}
+    assert ends[name].last == {**ends[name].last, "event": "done", "provider": "near"}
     assert whole_product(ends[name].folder, name).read_bytes() == zips[name]
 
 
@@ -172,6 +194,41 @@ def test_what_was_cut_is_resumed_where_it_broke(ends: Ends, provider: Provider) 
     assert 0 < begins[0] <= 100_000 <= 100_000 + 70_000 >= begins[1] > begins[0]
 
 
+def test_parts_come_side_by_side(ends: Ends, provider: Provider) -> None:
+    assert provider.peaks[PARTS] >= 3
+    assert provider.ranges[PARTS][0] == ""
+    assert all(re.fullmatch(r"bytes=\d+-\d*", text) for text in provider.ranges[PARTS][1:]), provider.ranges[PARTS]
+    assert "resumes" in [one["event"] for one in ends[PARTS].events]
+
+
+def test_who_allows_two_connections_is_asked_for_no_third_for_long(ends: Ends, provider: Provider) -> None:
+    assert provider.peaks[CROWDED] == 2
+    refused = [one for one in ends[CROWDED].events if one["event"] == "connection_refused"]
+    assert 1 <= len(refused) <= 3
+    assert "quota" in refused[0]["why"]
+
+
+def test_it_keeps_to_its_limit_of_speed(ends: Ends, zips: dict[str, bytes]) -> None:
+    at_s = {one["event"]: one["at_s"] for one in ends[SLOWLY].events}
+    assert at_s["done"] - at_s["found"] >= 0.9 * len(zips[SLOWLY]) / (MB_PER_S * 1e6)
+
+
+@pytest.mark.parametrize("name", [FILES, OBJECTS], ids=["files", "objects of a bucket"])
+def test_a_product_of_many_files_comes_whole_in_parts_and_resumed(name: str, ends: Ends, provider: Provider) -> None:
+    assert ends[name].last == {**ends[name].last, "event": "done", "provider": PROVIDERS[name]}
+    found = whole_product(ends[name].folder, name)
+    start = "/files" if name == FILES else f"/{BUCKET}"
+    sent = {path: data for path, data in provider.store.files.items() if path.startswith(f"{start}/{name}.SAFE/")}
+    assert {f"{start}/{name}.SAFE/{path.relative_to(found)}": path.read_bytes() for path in found.rglob("*.*")} == sent
+    asked = provider.store.asked_of(f"{start}/{name}.SAFE/noise.bin")
+    assert len(asked) > 3, "its large file came in parts"
+    assert all("Range" in headers for headers in asked[1:])
+    assert "resumes" in [one["event"] for one in ends[name].events]
+    if name == FILES:
+        assert {headers.get("Authorization") for headers in asked} == {LOGIN}
+    assert not provider.store.refused, "boto3 signs it"
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "says"),
     [
@@ -179,8 +236,9 @@ def test_what_was_cut_is_resumed_where_it_broke(ends: Ends, provider: Provider) 
         (GONE, "FetchFailed", "has it no longer \\(status 404\\)"),
         (UNLISTED, "ProductMissing", "no provider lists it \\(near\\)"),
         (LOCKED, "FetchFailed", "refuses the login: look at EODAG's settings"),
+        (ESCAPES, "FetchFailed", "an object whose name leaves the product's folder"),
     ],
-    ids=["short", "gone", "not listed", "wrong login"],
+    ids=["short", "gone", "not listed", "wrong login", "escapes"],
 )
 def test_what_does_not_come_is_said(name: str, kind: str, says: str, ends: Ends) -> None:
     failed = ends[name].last

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from orthoagent.logs import log
-from orthoagent.procure import eodagrun
+from orthoagent.procure.child import run
 from orthoagent.telemetry import VARIABLES
 from orthocontracts.messages import Fault
 from orthocontracts.products import Sentinel1Name, Sentinel2Name, parse_product
 
 _SENTINEL3: Final = {"EFR": "S3_EFR", "ERR": "S3_ERR", "RBT": "S3_SLSTR_L1RBT"}
 LONGEST_LINE_BYTES: Final = 1 << 16
+PART_BYTES: Final = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Eodag:
         A Python that has it.
     providers : tuple of str
         Those that are asked, in this order; none: all of EODAG's, by its own settings.
+    streams : int
+        Connections of one fetch at a time: files, and parts of large ones.
+    part_bytes : int
+        Size of such a part.
     mb_per_s : float, optional
         How fast one fetch may be.
     silence_s, order_limit_s : float
@@ -48,6 +53,8 @@ class Eodag:
 
     python: Path
     providers: tuple[str, ...] = ()
+    streams: int = 2
+    part_bytes: int = PART_BYTES
     mb_per_s: float | None = None
     silence_s: float = 300.0
     order_limit_s: float = 6 * 3600.0
@@ -60,12 +67,14 @@ class Eodag:
             "folder": str(folder),
             "without": without,
             "providers": list(self.providers),
+            "streams": self.streams,
+            "part_bytes": self.part_bytes,
             "mb_per_s": self.mb_per_s,
             "silence_s": self.silence_s,
             "order_limit_s": self.order_limit_s,
         }
         process = await asyncio.create_subprocess_exec(
-            str(self.python), eodagrun.__file__, stdin=PIPE, stdout=PIPE, stderr=DEVNULL,
+            str(self.python), run.__file__, stdin=PIPE, stdout=PIPE, stderr=DEVNULL,
             env=environment(), start_new_session=True, limit=LONGEST_LINE_BYTES,
         )  # fmt: skip
         try:

@@ -35,6 +35,17 @@ def test_a_day_costs_little_more_than_the_bound_and_makes_its_deadlines(day: Arr
     assert ours.on_prem_s + ours.cloud_s == pytest.approx(day.work_s)
 
 
+@pytest.mark.parametrize("overload", [1.5, 3.0])
+def test_a_busy_site_lets_all_users_wait_alike(day: Arrivals, overload: float) -> None:
+    """On the second of two like days: on the first it is empty until there is a backlog."""
+    both, day_s = day.twice, day.repeat_s
+    assert both.at_s == sorted([*day.at_s, *(at_s + day_s for at_s in day.at_s)])
+    assert sorted(both.deadline_s) == sorted([*day.deadline_s, *(late_s + day_s for late_s in day.deadline_s)])
+    found = replay(both, Site(day.slots_for(overload)), judged_from_s=day.at_s[0] + day_s)
+    assert sum(map(len, found.slowdowns.values())) >= len(day)
+    assert found.jain(20) >= 0.95
+
+
 def test_the_bound_is_what_must_go_to_the_cloud() -> None:
     """One slot, two tasks of an hour that arrive together: by their deadlines one of them, half of one, or none."""
     for slack_s, least_s in ((0.0, 3600.0), (1800.0, 1800.0), (3600.0, 0.0)):

@@ -21,7 +21,7 @@ from aiohttp import web
 from fakes.file_server import FileServer, cut, lying, replaced, served, status
 from orthoagent.procure.child.line import Line
 from orthoagent.procure.child.parts import MOST_VERSIONS, Opened, fetch_file
-from orthoagent.procure.child.sources import OneAsset, _Login
+from orthoagent.procure.child.sources import OneAsset, Login
 from orthoagent.procure.child.words import FetchError
 
 PART = 300_000
@@ -69,7 +69,7 @@ def fetch(server: FileServer, tmp_path: Path) -> Fetch:
 
 def source(server: FileServer) -> OneAsset:
     product: Any = SimpleNamespace(downloader=SimpleNamespace(config=SimpleNamespace()), downloader_auth=None)
-    return OneAsset(product, f"{server.address}/product.zip", _Login(product))
+    return OneAsset(product, f"{server.address}/product.zip", Login(product))
 
 
 def ranges(server: FileServer) -> list[str]:

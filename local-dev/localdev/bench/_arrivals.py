@@ -46,6 +46,25 @@ class Arrivals:
         """From the first arrival to the last, in whole days: what capacity is held against."""
         return DAY_S * math.ceil((self.at_s[-1] - self.at_s[0]) / DAY_S)
 
+    @property
+    def repeat_s(self) -> float:
+        """After which the same may come again: whole days, nearly as long as it lasts."""
+        return DAY_S * max(1, round((self.at_s[-1] - self.at_s[0]) / DAY_S))
+
+    @property
+    def twice(self) -> Arrivals:
+        """All of it, and the same once more on the days after."""
+        n, later_s = len(self), self.repeat_s
+        tasks = sorted((self.at_s[k] + again * later_s, k, again * later_s) for again in (0, 1) for k in range(n))
+        return Arrivals(
+            at_s=[at_s for at_s, _, _ in tasks],
+            run_s=[self.run_s[k] for _, k, _ in tasks],
+            estimate_s=[self.estimate_s[k] for _, k, _ in tasks],
+            deadline_s=[self.deadline_s[k] + moved_s for _, k, moved_s in tasks],
+            user=[self.user[k] for _, k, _ in tasks],
+            wasted_s=[self.wasted_s[k] for _, k, _ in tasks],
+        )
+
     def slots_for(self, overload: float) -> int:
         """Slots of which the work is so many times what they can do meanwhile."""
         return max(1, round(self.work_s / self.span_s / overload))

@@ -75,14 +75,14 @@ class Outcome:
         return math.fsum(means) ** 2 / (len(means) * squares) if squares else 1.0
 
 
-def replay(arrivals: Arrivals, site: Site, plan: Plan = plan_releases) -> Outcome:
-    """Run all arrivals to their end."""
-    return _Replay(arrivals, site, plan).run()
+def replay(arrivals: Arrivals, site: Site, plan: Plan = plan_releases, *, judged_from_s: float = 0.0) -> Outcome:
+    """Run all arrivals to their end. Slowdowns are of those that arrive from a moment on."""
+    return _Replay(arrivals, site, plan, judged_from_s).run()
 
 
 class _Replay:
-    def __init__(self, arrivals: Arrivals, site: Site, plan: Plan) -> None:
-        self._arrivals, self._site, self._plan = arrivals, site, plan
+    def __init__(self, arrivals: Arrivals, site: Site, plan: Plan, judged_from_s: float) -> None:
+        self._arrivals, self._site, self._plan, self._judged_from_s = arrivals, site, plan, judged_from_s
         self._wasted_s = list(arrivals.wasted_s)
         self._hpc = PoolSpec(
             name="hpc", kind="onprem", max_slots=site.slots, run_overhead_s=0.0, run_s_per_megapixel=1.0
@@ -244,7 +244,8 @@ class _Replay:
             del self._unfinished[user]
         out.n_cloud += pool == "cloud"
         out.waits_s.append(start_s - arrivals.at_s[k])
-        out.slowdowns.setdefault(user, []).append((end_s - arrivals.at_s[k]) / arrivals.run_s[k])
+        if arrivals.at_s[k] >= self._judged_from_s:
+            out.slowdowns.setdefault(user, []).append((end_s - arrivals.at_s[k]) / arrivals.run_s[k])
         if not math.isinf(arrivals.deadline_s[k]):
             out.n_deadlines += 1
             out.n_hits += end_s <= arrivals.deadline_s[k]

@@ -71,6 +71,8 @@ class Replays:
     burst: Outcome
     cloud: Outcome
     on_prem: Outcome
+    second_day: Outcome
+    """Slowdowns on a site that is as busy as this from the beginning."""
     work_s: float
 
     @classmethod
@@ -85,6 +87,7 @@ class Replays:
             replay(arrivals, site, burst_when_full),
             replay(arrivals, site, cloud_only),
             replay(arrivals, replace(site, cloud_slots=0)),
+            replay(arrivals.twice, site, judged_from_s=arrivals.at_s[0] + arrivals.repeat_s),
             arrivals.work_s,
         )
 
@@ -135,19 +138,22 @@ class Replays:
             at_least=f"{100 * LEAST_HITS:g} %",
             holds=ours.hits >= LEAST_HITS,
         )
-        jain = ours.jain(TASKS_FOR_A_MEAN)
+        judged, least = self.second_day, TASKS_FOR_A_MEAN
+        jain, is_calm = judged.jain(least), self.overload == CALM
+        n_users = sum(len(one) >= least for one in judged.slowdowns.values())
         yield Case(
             case=f"fairness, {at}",
             figure=jain,
             unit="Jain",
             peer=(
-                f"mean slowdowns of {sum(len(one) >= TASKS_FOR_A_MEAN for one in ours.slowdowns.values())} users with "
-                f"{TASKS_FOR_A_MEAN} tasks or more; burst when full {burst.jain(TASKS_FOR_A_MEAN):.2f}, on-prem only "
-                f"{self.on_prem.jain(TASKS_FOR_A_MEAN):.2f}; {ours.jain(1):.2f} with those of whom a mean says little"
+                f"mean slowdowns of {n_users} users with {least} tasks or more, on the second of two such days; on the "
+                f"first, which finds the site empty, {ours.jain(least):.2f}, burst when full {burst.jain(least):.2f}, "
+                f"on-prem only {self.on_prem.jain(least):.2f}; {judged.jain(1):.2f} of all users"
             ),
             ratio=jain,
-            at_least=f"{LEAST_JAIN:g}",
-            holds=jain >= LEAST_JAIN,
+            at_least="printed" if is_calm else f"{LEAST_JAIN:g}",
+            holds=None if is_calm else jain >= LEAST_JAIN,
+            reason="nothing promised: who comes when the centre is empty does not wait" if is_calm else None,
         )
 
 

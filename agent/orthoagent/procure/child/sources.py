@@ -30,7 +30,7 @@ class OneFile:
 
     def __init__(self, product: Any, line: Line, order_limit_s: float) -> None:
         self._product, self._line, self._order_limit_s = product, line, order_limit_s
-        self._login = _Login(product)
+        self._login = Login(product)
         self._until_s = time.monotonic() + order_limit_s
 
     def open(self, start: int, stop: int | None, etag: str) -> Opened:
@@ -39,7 +39,7 @@ class OneFile:
             try:
                 answer = product.downloader.stream_download(product, auth=self._login.for_bytes(start, stop, etag))
             except Exception as error:
-                if type(error).__name__ != "NotAvailableError" or start or status_of(error) is not None:
+                if type(error).__name__ != "NotAvailableError" or start:
                     raise
             else:
                 return _opened(product._stream, start, answer.content)
@@ -52,7 +52,7 @@ class OneFile:
 class OneAsset:
     """One of the files that a provider lists for a product."""
 
-    def __init__(self, product: Any, href: str, login: _Login) -> None:
+    def __init__(self, product: Any, href: str, login: Login) -> None:
         self._config, self._href, self._login = product.downloader.config, href, login
 
     def open(self, start: int, stop: int | None, etag: str) -> Opened:
@@ -111,7 +111,7 @@ def is_one_file(product: Any) -> bool:
 
 def fetch_assets(product: Any, folder: Path, line: Line, files: Executor) -> None:
     """All files that a provider lists for a product, below what their addresses have in common."""
-    login = _Login(product)
+    login = Login(product)
     hrefs = [asset["href"] for asset in product.assets.values() if str(asset.get("href", "")).startswith("http")]
     paths = [[one for one in unquote(urlsplit(href).path).split("/") if one not in ("", ".", "..")] for href in hrefs]
     if not hrefs or not all(paths):
@@ -153,7 +153,7 @@ def objects_by(line: Line, folder: Path) -> Iterator[None]:
         inject.bucket_download_file = before
 
 
-class _Login:
+class Login:
     """EODAG's login to a product's files."""
 
     def __init__(self, product: Any) -> None:

@@ -46,6 +46,9 @@ def missing_for_systemd() -> str | None:
     (effective,) = re.findall(r"^CapEff:\s*(\w+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
     if os.geteuid() != 0 or not int(effective, 16) >> CAP_SYS_ADMIN & 1:
         return "only root with the right to mount boots a systemd"
+    for path in (CHECKOUT, PACKAGES, Path(sys.base_prefix)):
+        if path.stat().st_mode & 0o005 != 0o005:
+            return f"{path} is closed to the user that the units run as"
     places = {hierarchy.options if hierarchy.kind == "cgroup" else hierarchy.kind for hierarchy in hierarchies()}
     return None if places & {"none,name=systemd", "cgroup2"} else "no control groups that systemd can keep services in"
 

@@ -104,7 +104,7 @@ def test_what_a_user_may_the_units_forbid(node: Node) -> None:
     probe = f"{PROBE} {node.broker.port}"
     plain = node.probed("plain", f"[Service]\nType=oneshot\nUser=orthoburst\nExecStart={probe}\n")
     assert [name for name, can in plain.items() if not can] == ["read the settings' file"]
-    works = {"write its temporary folder", "connect to a server"}
+    works = {"write its temporary folder", "connect to a server by its name"}
     may = {
         "orthoagent": {*works, "write its cache", "run code that it has written"},
         "orthoscale": {*works, "see processes of others", "run code that it has written"},

@@ -53,7 +53,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "change how programs are laid out": lambda: call("personality", ADDR_NO_RANDOMIZE),
     "be traced": lambda: call("ptrace", PTRACE_TRACEME, 0, 0, 0),
     "ask the kernel about the network": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).close(),
-    "connect to a server": lambda: socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5).close(),
+    "connect to a server by its name": lambda: socket.create_connection(("localhost", int(sys.argv[1])), 5).close(),
     "run code that it has written": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC),
 }
 

@@ -21,7 +21,7 @@ from aiohttp import web
 from fakes.file_server import FileServer, cut, lying, replaced, served, status
 from orthoagent.procure.child.line import Line
 from orthoagent.procure.child.parts import MOST_VERSIONS, Opened, fetch_file
-from orthoagent.procure.child.sources import OneAsset, Login
+from orthoagent.procure.child.sources import Login, OneAsset
 from orthoagent.procure.child.words import FetchError
 
 PART = 300_000

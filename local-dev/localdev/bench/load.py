@@ -34,6 +34,7 @@ from orthofunctions.usecases.rows import find
 
 POOL = "hpc"
 PROCESSES, PLANNERS, TASKS_A_JOB = 2, 8, 20
+AHEAD = 1000
 LOOK_EVERY_S = 15.0
 STUCK_AFTER_S = 180.0
 IDLE_S = 60.0
@@ -56,33 +57,36 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
         Stack(StackSpec(Path(scratch), agents=0, cloud_limit=0, storage_in_memory=True)) as stack,
     ):
         connection = stack.azurite.connection_string
-        # no slots yet: nothing is released while the tasks are made
-        _write_pool(connection, 0)
+        pool = {"name": POOL, "kind": "onprem", "max_slots": options.agents, "queue_ahead": 1}
+        write_setting(connection, names.BLOB_POOLS, {"version": 1, "pools": [pool]})
         system = build(Settings.model_validate({"AzureWebJobsStorage": connection}))
         with contextlib.closing(system):
-            _make_tasks(system, options.tasks)
-            _write_pool(connection, options.agents)
-            yield from _load(options, stack, system, Path(scratch))
+            feed = _Feed(system, options.tasks)
+            feed.make_up_to(AHEAD)
+            yield from _load(options, stack, feed, Path(scratch))
 
 
-def _write_pool(connection: str, slots: int) -> None:
-    pool = {"name": POOL, "kind": "onprem", "max_slots": max(1, slots), "queue_ahead": 1}
-    write_setting(connection, names.BLOB_POOLS, {"version": 1, "pools": [pool]})
+class _Feed:
+    """Tasks as the planner leaves them, so many ahead of the work: an emulator looks through all rows of a table."""
+
+    def __init__(self, system: System, count: int) -> None:
+        self.system, self.count, self._made = system, count, 0
+        ports = system.ports
+        ports.blobs.write(names.CONTAINER_PRODUCTS, "image.tif", b"pixels")
+        ports.blobs.write(names.CONTAINER_PRODUCTS, "image_RPC.TXT", b"rpc")
+        time.sleep(1.0)  # what is younger than a plan is looked at again, in whole seconds
+
+    def make_up_to(self, n_tasks: int) -> None:
+        """As many in all, or all there are."""
+        stop = min(n_tasks, self.count)
+        firsts = range(self._made, stop, TASKS_A_JOB)
+        with ThreadPoolExecutor(PLANNERS) as planners:
+            sizes = [min(TASKS_A_JOB, stop - first) for first in firsts]
+            list(planners.map(lambda first, size: make_job(self.system.ports, f"load-{first}", size), firsts, sizes))
+        self._made = max(self._made, stop)
 
 
-def _make_tasks(system: System, count: int) -> None:
-    """As the planner leaves them."""
-    ports = system.ports
-    ports.blobs.write(names.CONTAINER_PRODUCTS, "image.tif", b"pixels")
-    ports.blobs.write(names.CONTAINER_PRODUCTS, "image_RPC.TXT", b"rpc")
-    time.sleep(1.0)  # what is younger than a plan is looked at again, in whole seconds
-    sizes = [min(TASKS_A_JOB, count - first) for first in range(0, count, TASKS_A_JOB)]
-    with ThreadPoolExecutor(PLANNERS) as planners:
-        for _ in planners.map(lambda one: make_job(ports, f"load-{one[0]}", one[1]), enumerate(sizes)):
-            pass
-
-
-def _load(options: argparse.Namespace, stack: Stack, system: System, scratch: Path) -> Iterator[Case]:
+def _load(options: argparse.Namespace, stack: Stack, feed: _Feed, scratch: Path) -> Iterator[Case]:
     share = -(-options.agents // PROCESSES)
     with contextlib.ExitStack() as stopped:
         agents = [
@@ -95,29 +99,34 @@ def _load(options: argparse.Namespace, stack: Stack, system: System, scratch: Pa
             for first in range(0, options.agents, share)
         ]  # fmt: skip
         began_s = time.monotonic()
-        states = _until_done(system, options.tasks)
+        states = _until_done(feed)
         took_s = time.monotonic() - began_s - LOOK_EVERY_S
         done = sum(one.end() for one in agents)
     succeeded = states[TaskState.SUCCEEDED]
     of = f"{options.tasks} tasks, {options.agents} agents, {took_s:.0f} s"
-    entries = sum(1 for _ in system.ports.blobs.list(names.CONTAINER_CATALOGUE))
+    entries = _committed(feed.system)
     lost = float(options.tasks - min(succeeded, entries))
     yield Case("tasks", succeeded / took_s, "a second", of, None, "", None, "nothing was promised")
     yield Case("lost", lost, "", of, None, "0", lost == 0)
     yield Case("doubled", float(done - succeeded), "", "runs beyond one a task", None, "0", done == succeeded)
 
 
-def _until_done(system: System, count: int) -> Counter[TaskState]:
+def _until_done(feed: _Feed) -> Counter[TaskState]:
     """States, once all have their result or nothing has got one for a long time."""
     made, changed_s = 0, time.monotonic()
-    while made < count and time.monotonic() - changed_s < STUCK_AFTER_S:
+    while made < feed.count and time.monotonic() - changed_s < STUCK_AFTER_S:
         time.sleep(LOOK_EVERY_S)
-        # The catalogue, not the rows: reading those would be a part of the load.
-        if (now_made := sum(1 for _ in system.ports.blobs.list(names.CONTAINER_CATALOGUE))) > made:
+        if (now_made := _committed(feed.system)) > made:
             made, changed_s = now_made, time.monotonic()
-            print(f"{made} of {count}", file=sys.stderr, flush=True)
+            print(f"{made} of {feed.count}", file=sys.stderr, flush=True)
+            feed.make_up_to(made + AHEAD)
     time.sleep(LOOK_EVERY_S)  # rows follow the catalogue
-    return Counter(task.state for task in find(system.ports.tables, TaskRecord))
+    return Counter(task.state for task in find(feed.system.ports.tables, TaskRecord))
+
+
+def _committed(system: System) -> int:
+    """Of the catalogue, not of rows: reading those would be a part of the load."""
+    return sum(1 for _ in system.ports.blobs.list(names.CONTAINER_CATALOGUE))
 
 
 def _idle() -> Iterator[Case]:

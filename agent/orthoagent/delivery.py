@@ -56,7 +56,7 @@ class DeliveryRun:
         """Work until the session is at its end; leaves no process, no file and no task behind."""
         keeper = asyncio.create_task(self._keep_lease(), name=f"lease {self.id.task_id}")
         keeper.add_done_callback(self._on_task_ended)
-        timer: asyncio.TimerHandle | None = None
+        timers: list[asyncio.TimerHandle] = []
         self._work.show("fetch")
         try:
             self._begin(self._session.begin())
@@ -68,10 +68,11 @@ class DeliveryRun:
                 steps = self._session.on(event)
                 self._log("delivery_moves", was=before, event=event, now=self._session.state)
                 if event is Event.TICKET_READ:
-                    loop = asyncio.get_running_loop()
-                    timer = loop.call_later(self._work.time_limit_s, self._tell, Event.TIME_LIMIT)
+                    timers = self._set_timers()
                 if event is Event.TIME_LIMIT and before in {State.FETCHING, State.COMPUTING}:
-                    self._work.overran(before)
+                    self._work.overran(before, self._work.time_limit_s)
+                if event is Event.TIME_OVER and before is not self._session.state:
+                    self._work.overran(before, self._work.end_s or 0.0)
                 if event is Event.HAND_BACK and before is not self._session.state:
                     self._work.reason, self._work.returned_for = self._hand_back_reason, self._hand_back_for
                 await self._follow(steps)
@@ -79,7 +80,7 @@ class DeliveryRun:
                 await self._work.report("lost")
             return self._session.state
         finally:
-            if timer is not None:
+            for timer in timers:
                 timer.cancel()
             await self._stop()
             await _end(keeper)
@@ -87,6 +88,13 @@ class DeliveryRun:
             self._place.board.clear(self.id.task_id, self.id.release)
             state = self._session.state
             self._trace.end(self._work.told(state if state.is_final else "broken"))
+
+    def _set_timers(self) -> list[asyncio.TimerHandle]:
+        loop = asyncio.get_running_loop()
+        timers = [loop.call_later(self._work.time_limit_s, self._tell, Event.TIME_LIMIT)]
+        if self._work.end_s is not None:
+            timers.append(loop.call_later(self._work.end_s, self._tell, Event.TIME_OVER))
+        return timers
 
     async def _follow(self, steps: tuple[Step, ...]) -> None:
         if steps[:1] == (Step.STOP_WORK,):

@@ -59,6 +59,8 @@ class Event(StrEnum):
     TICKET_GONE = "ticket gone"
     CANCEL = "cancel"
     TIME_LIMIT = "time limit"
+    TIME_OVER = "time over"
+    """Nothing of it may go on, its upload neither."""
     HAND_BACK = "hand back"
     ABORT = "abort"
 
@@ -116,6 +118,7 @@ def _closing(state: State, end: State) -> Mapping[Event, Move]:
         Event.TICKET_GONE: stay,
         Event.CANCEL: stay,
         Event.TIME_LIMIT: stay,
+        Event.TIME_OVER: stay,
         Event.HAND_BACK: stay,
     }
 
@@ -134,18 +137,21 @@ _MOVES: Mapping[State, Mapping[Event, Move]] = {
         Event.FETCHED: Move(State.COMPUTING, (Step.COMPUTE,)),
         Event.FETCH_FAILED: _REPORT,
         Event.TIME_LIMIT: _TIME_IS_UP,
+        Event.TIME_OVER: _TIME_IS_UP,
     },
     State.COMPUTING: {
         **_INTERRUPTS,
         # However the child ended: the outputs it finished count, the others get their fault.
         Event.CHILD_ENDED: Move(State.DELIVERING, (Step.DELIVER,)),
         Event.TIME_LIMIT: Move(State.DELIVERING, (Step.STOP_WORK, Step.DELIVER)),
+        Event.TIME_OVER: _TIME_IS_UP,
     },
     State.DELIVERING: {
         **_INTERRUPTS,
         Event.DELIVERED: _REPORT,
         # The limit is for the work; what is done is still worth its upload, which ends with the links at the latest.
         Event.TIME_LIMIT: Move(State.DELIVERING),
+        Event.TIME_OVER: _TIME_IS_UP,
     },
     State.REPORTING: _closing(State.REPORTING, State.DONE),
     State.RETURNING: _closing(State.RETURNING, State.RETURNED),

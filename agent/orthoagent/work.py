@@ -27,7 +27,7 @@ from orthoagent.status import Phase, StatusBoard
 from orthoagent.tracing import DeliveryId, Part, PassOn, Tracer
 from orthoagent.vitals import Vitals
 from orthoagent.walltime import Walltime
-from orthocontracts.messages import Fault, Report, Verdict
+from orthocontracts.messages import TIME_LIMIT, Fault, Report, Verdict
 from orthocontracts.outputs import FILE_SUFFIX, FileFacts, FileKind, OutputSpec, file_kinds
 from orthocontracts.tasks import COPY
 from orthocontracts.tickets import MAX_DELIVERIES, Delivery, Ticket
@@ -74,11 +74,13 @@ class Work:
     def time_limit_s(self) -> float:
         return self._known_ticket().time_limit_s
 
-    def overran(self, while_in: State) -> None:
-        """The time limit came while it fetched or computed."""
-        self._fault = Fault(
-            kind="TimeLimit", message=f"stopped after {self.time_limit_s:g} s, its limit, while {while_in}"
-        )
+    @property
+    def end_s(self) -> float | None:
+        return self._known_ticket().end_s
+
+    def overran(self, while_in: State, limit_s: float) -> None:
+        """Its time was up while it fetched, computed or, at its very end, delivered."""
+        self._fault = Fault(kind=TIME_LIMIT, message=f"stopped after {limit_s:g} s, its limit, while {while_in}")
 
     def tidy(self) -> None:
         """Remove the delivery's scratch folder. Blocks."""

@@ -9,6 +9,9 @@ from pydantic import Field
 from orthocontracts.model import Digest, Document, Identifier, Message, UtcTime
 from orthocontracts.outputs import FileFacts, FileKind
 
+TIME_LIMIT = "TimeLimit"
+"""The kind of fault of what was not made when a delivery's time was up."""
+
 
 class Release(Message):
     """On a pool's queue: this task may run, under this release number. The message is also the lease."""

@@ -43,5 +43,11 @@ class Ticket(Document):
     inputs: tuple[InputFile, ...]
     deliveries: tuple[Delivery, ...]
     time_limit_s: float = Field(gt=0)
+    end_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="when all of a delivery is over, its upload too: there is no money for more; None: what was made "
+        "in time is uploaded for as long as the links hold",
+    )
     expected_s: float | None = Field(default=None, gt=0, description="one run in ten takes longer; None: not known")
     expires_at: UtcTime = Field(description="when its links end")

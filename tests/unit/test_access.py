@@ -30,7 +30,7 @@ from orthofunctions.settings import Settings
 from orthofunctions.usecases.callers import Callers
 from orthofunctions.usecases.jobs import open_job
 from orthofunctions.usecases.keys import MOST_KEYS, PROVED_S, KeyOrder, find_key, keys_of, make_key, revoke_key
-from orthofunctions.usecases.ledger import reserve
+from orthofunctions.usecases.ledger import Claim, reserve
 from orthofunctions.usecases.plan import plan_request
 from orthofunctions.usecases.quotas import admit
 from orthofunctions.usecases.rows import find
@@ -541,7 +541,7 @@ class TestLimits:
         assert client.post("/processes/orthorectify/execution", json=body, headers=ana).status_code == 201
 
     def test_whoami_tells_limits_and_what_is_used(self, system: System, client: AsgiClient) -> None:
-        assert reserve(system.ports, None, {"ana": 2.5, "cleo": 1.0}, system.ports.clock.now())
+        assert reserve(system.ports, None, {"ana": Claim(2.5), "cleo": Claim(1.0)}, system.ports.clock.now())
         found = client.get("/whoami", headers=key_of(system, "ana")).json()
         nothing = {"open_jobs": None, "open_images": None}
         assert found["limits"] == {"calls_per_minute": 600, **nothing, "cloud_eur_per_month": 10}
@@ -549,7 +549,7 @@ class TestLimits:
 
 
 def test_plain_users_see_their_own_costs_only(system: System, client: AsgiClient) -> None:
-    assert reserve(system.ports, None, {"ana": 2.0, "cleo": 1.0}, system.ports.clock.now())
+    assert reserve(system.ports, None, {"ana": Claim(2.0), "cleo": Claim(1.0)}, system.ports.clock.now())
     found = client.get("/costs", headers=key_of(system, "ana")).json()
     assert (found["budget_eur"], found["reserved_eur"], found["forecast_eur"]) == (10, 2, None)
     assert [one["user"] for one in found["users"]] == ["ana"]

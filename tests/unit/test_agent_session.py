@@ -29,9 +29,18 @@ LEGAL: dict[State, dict[Event, State]] = {
         Event.FETCHED: State.COMPUTING,
         Event.FETCH_FAILED: State.REPORTING,
         Event.TIME_LIMIT: State.REPORTING,
+        Event.TIME_OVER: State.REPORTING,
     },
-    State.COMPUTING: {Event.CHILD_ENDED: State.DELIVERING, Event.TIME_LIMIT: State.DELIVERING},
-    State.DELIVERING: {Event.DELIVERED: State.REPORTING, Event.TIME_LIMIT: State.DELIVERING},
+    State.COMPUTING: {
+        Event.CHILD_ENDED: State.DELIVERING,
+        Event.TIME_LIMIT: State.DELIVERING,
+        Event.TIME_OVER: State.REPORTING,
+    },
+    State.DELIVERING: {
+        Event.DELIVERED: State.REPORTING,
+        Event.TIME_LIMIT: State.DELIVERING,
+        Event.TIME_OVER: State.REPORTING,
+    },
 }
 for _state in AT_WORK:
     LEGAL[_state] |= {
@@ -46,7 +55,7 @@ for _state, _end in zip(CLOSING, (State.DONE, State.RETURNED, State.DISCARDED, S
         Event.CLOSED: _end,
         Event.LEASE_LOST: State.ABANDONED,
         Event.ABORT: State.ABANDONED,
-        **dict.fromkeys((Event.TICKET_GONE, Event.CANCEL, Event.TIME_LIMIT, Event.HAND_BACK), _state),
+        **dict.fromkeys((Event.TICKET_GONE, Event.CANCEL, Event.TIME_LIMIT, Event.TIME_OVER, Event.HAND_BACK), _state),
     }
 
 

@@ -23,7 +23,7 @@ from orthofunctions.bootstrap import System
 from orthofunctions.domain.records import ActiveRecord, LearnedRecord, OutputRecord, TaskRecord
 from orthofunctions.settings import Settings
 from orthofunctions.usecases.capacity import note_status
-from orthofunctions.usecases.ledger import reserve, settle_release
+from orthofunctions.usecases.ledger import Claim, reserve, settle_release
 from orthofunctions.usecases.plan import plan_request, read_plan
 from orthofunctions.usecases.roster import find_agent
 from orthofunctions.usecases.rows import find, swap
@@ -278,7 +278,7 @@ def test_pools_are_paused_and_resumed_and_say_what_their_machines_take(client: A
 def test_costs_of_a_month_by_user_and_their_forecast(client: AsgiClient, system: System) -> None:
     now = system.ports.clock.now()
     month = now.strftime("%Y-%m")
-    assert reserve(system.ports, None, {"ana": 2.0, "ben": 1.0}, now)
+    assert reserve(system.ports, None, {"ana": Claim(2.0), "ben": Claim(1.0)}, now)
     found = client.get("/costs").json()
     assert (found["month"], found["budget_eur"], found["reserved_eur"], found["spent_eur"]) == (month, None, 3, 0)
     assert [(one["user"], one["reserved_eur"]) for one in found["users"]] == [("ana", 2), ("ben", 1)]

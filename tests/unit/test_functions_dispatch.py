@@ -28,7 +28,7 @@ from orthofunctions.usecases import rounds as rounds_module
 from orthofunctions.usecases.cancel import cancel_job
 from orthofunctions.usecases.dispatch import dispatch, one_round
 from orthofunctions.usecases.lease import LEASE_S, STOP_AFTER_S, RoundLease
-from orthofunctions.usecases.ledger import account, month_of, reserve
+from orthofunctions.usecases.ledger import Claim, account, month_of, reserve
 from orthofunctions.usecases.pending import candidates, current_tasks, enqueue
 from orthofunctions.usecases.recall import recall
 from orthofunctions.usecases.rounds import Rounds
@@ -276,7 +276,7 @@ class TestRound:
         assert sorted(task.state for task in world.tasks()) == ["pending", "released"]
         found = account(world.ports, month_of(world.clock.now()))
         assert found.committed_eur == pytest.approx(cost, rel=1e-3)
-        assert not reserve(world.ports, 1.5 * cost, {"local": cost}, world.clock.now())
+        assert not reserve(world.ports, 1.5 * cost, {"local": Claim(cost)}, world.clock.now())
 
 
 def commit_behind_its_back(world: World) -> None:

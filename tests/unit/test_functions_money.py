@@ -16,7 +16,7 @@ from orthofunctions.domain.rules import Rules
 from orthofunctions.domain.runtimes import MOST_RUNS
 from orthofunctions.usecases.costs import month_costs
 from orthofunctions.usecases.learning import learned, note_run
-from orthofunctions.usecases.ledger import OF_RELEASE, OF_USER, account, month_of, reserve, settle_release
+from orthofunctions.usecases.ledger import OF_RELEASE, OF_USER, Claim, account, month_of, reserve, settle_release
 from orthofunctions.usecases.rows import find
 from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.turns import advance_clock, assign_turns, weight_of
@@ -83,7 +83,7 @@ class TestLedger:
         assert account(world.ports, month(world)).spent_eur == pytest.approx(0.3 * (10 + 36) / 3600)
 
     def test_a_month_of_more_users_than_one_transaction_holds(self, world: World) -> None:
-        amounts = {f"user-{k}": 0.01 for k in range(250)}
+        amounts = {f"user-{k}": Claim(0.01) for k in range(250)}
         assert reserve(world.ports, None, amounts, world.clock.now())
         assert account(world.ports, month(world)).reserved_eur == pytest.approx(2.5)
         assert account(world.ports, month(world), OF_USER + "user-249").reserved_eur == pytest.approx(0.01)

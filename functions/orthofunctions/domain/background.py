@@ -135,7 +135,7 @@ def _place(
         for one in spare
         if one.left(task.result_version) > 0
         and market.reads(one.k, task)
-        and (most_eur := _most_eur(task, market, one, longest_run_s)) <= left_eur + _CENT_PART
+        and (most_eur := market.most_eur(one.k, task, longest_run_s)) <= left_eur + _CENT_PART
         and (not one.pool.lasts_s or outlasts(one.pool, task, offers[one.k]))
     ]
     on_prem = [found for found in able if found[0].spec.kind == "onprem"]
@@ -148,10 +148,6 @@ def _place(
         return None
     place, _, most_eur = min(cloud, key=lambda found: (found[1].reserve_eur, found[1].transfer_s + found[1].run_s))
     return place, most_eur
-
-
-def _most_eur(task: PendingTask, market: Market, place: _Spare, longest_run_s: float) -> float:
-    return place.spec.run_cost_eur(place.spec.startup_s + longest_run_s) + market.egress_eur(place.k, task)
 
 
 def _decision(task: PendingTask, market: Market, spare: Sequence[_Spare], place: _Spare, most_eur: float) -> Decision:

@@ -44,6 +44,8 @@ class PendingTask:
         What it will make, roughly.
     urgent : bool
         May go beyond the month's budget where its user may.
+    cut_short : bool
+        A run of it was ended for want of money: it is released again only where the longest run can be paid for.
     campaign : str
         Works for it, in slots that no user's task wants; "": a user's task.
     """
@@ -61,6 +63,7 @@ class PendingTask:
     output_bytes: int = 0
     result_version: int = 0
     urgent: bool = False
+    cut_short: bool = False
     campaign: str = ""
 
     @property
@@ -142,6 +145,11 @@ class Market:
     def egress_eur(self, k: int, task: PendingTask) -> float:
         """What carrying the task's data to and from a pool costs; part of its offer."""
         return self._egress_eur(task, self._terms_of(task.process)[k])
+
+    def most_eur(self, k: int, task: PendingTask, longest_run_s: float) -> float:
+        """What a release to a pool costs where its run takes as long as any may."""
+        spec = self.pools[k].spec
+        return spec.run_cost_eur(spec.startup_s + longest_run_s) + self.egress_eur(k, task)
 
     def _egress_eur(self, task: PendingTask, terms: _Terms) -> float:
         cost_eur = 0.0

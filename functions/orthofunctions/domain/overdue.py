@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from orthocontracts.states import TaskState
 from orthofunctions.domain.pools import PoolSpec
-from orthofunctions.domain.records import TaskRecord
+from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
 
 
@@ -34,6 +34,22 @@ def is_unclaimed(task: TaskRecord, limit_s: float, now: datetime) -> bool:
     return task.state is TaskState.RELEASED and waited is not None and waited > timedelta(seconds=limit_s)
 
 
+def why_unpaid(active: ActiveRecord, now: datetime, rules: Rules) -> str | None:
+    """The reason to recall a release that costs money, where what it may cost is used up.
+
+    It is paid for until one run would have ended, however many deliveries began one.
+    """
+    if active.paid_s is None or active.started_at is None:
+        return None
+    if now <= active.started_at + timedelta(seconds=active.paid_s):
+        return None
+    if active.campaign:
+        return f"campaign {active.campaign} pays for one run of it, which would be over"
+    if active.is_cut_short(rules):
+        return f"its run was ended after {active.paid_s:.0f} s: there was no money for more"
+    return f"one run of it is paid for, which would be over after {active.paid_s:.0f} s"
+
+
 def why_recall(task: TaskRecord, around: Surroundings, now: datetime, rules: Rules) -> str | None:
     """The reason to recall a released or running task, or None."""
     if around.pool is None:
@@ -52,7 +68,7 @@ def why_recall(task: TaskRecord, around: Surroundings, now: datetime, rules: Rul
     if is_unclaimed(task, around.start_limit_s, now):
         return f"no worker of pool {around.pool.name} took it within {around.start_limit_s:.0f} s"
     if task.state is TaskState.RUNNING and task.started_at is not None:
-        limit_s = rules.time_limit_s + rules.run_grace_s
+        limit_s = rules.longest_run_s
         if now - task.started_at > timedelta(seconds=limit_s):
             return f"{task.agent} was not heard from within {limit_s:g} s of starting it"
     return None

@@ -76,6 +76,7 @@ def _row(task: TaskRecord, cls: str, moment: datetime) -> Row:
         "input_bytes_at": task.input_bytes_at or None,
         "result_version": task.result_version,
         "urgent": task.urgent,
+        "cut_short": task.cut_short or None,
         "campaign": task.campaign or None,
     }
     return Row(
@@ -113,6 +114,7 @@ def pending_task(row: Row, patience_s: float) -> PendingTask:
         output_bytes=int(megapixels * 1e6 * BYTES_PER_PIXEL),
         result_version=int(number("result_version")),
         urgent=bool(values.get("urgent", False)),
+        cut_short=bool(values.get("cut_short", False)),
         campaign=str(values.get("campaign", "")),
     )
 

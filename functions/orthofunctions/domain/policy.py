@@ -23,22 +23,38 @@ _A_CENT: Final = 0.005
 
 @dataclass(frozen=True, slots=True)
 class UserLedger:
-    """What one user has, and may have; None: no limit."""
+    """What one user has, and may have; None: no limit.
+
+    ``credits_left_eur`` is what is neither spent nor reserved; ``contingency_eur`` of it may be what releases under way
+    cost in the end.
+    """
 
     running: int = 0
     max_running: int | None = None
     credits_left_eur: float | None = None
     may_overdraw: bool = False
+    contingency_eur: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The month's cloud money (``budget_eur`` None is no limit), and the users' own limits."""
+    """The month's cloud money (``budget_eur`` None is no limit), and the users' own limits.
+
+    ``committed_eur`` is spent or reserved, ``contingency_eur`` what releases under way may cost beyond that;
+    ``longest_run_s`` is when a run is ended, whatever it is doing.
+    """
 
     budget_eur: float | None = None
     committed_eur: float = 0.0
     users: Mapping[str, UserLedger] = field(default_factory=dict)
     egress_eur_per_gb: Mapping[str, float] = field(default_factory=dict)
+    contingency_eur: float = 0.0
+    longest_run_s: float = 0.0
+
+    @property
+    def left_eur(self) -> float | None:
+        """Of the budget, whatever runs under way take; None: no limit."""
+        return None if self.budget_eur is None else self.budget_eur - self.committed_eur - self.contingency_eur
 
 
 @dataclass(slots=True)
@@ -59,7 +75,8 @@ class PoolFigures:
 class Decision:
     """Stored with the task and shown to its user: why here, and what stood elsewhere.
 
-    ``cost_eur`` is what is reserved: the run at its 90th percentile, and start-up.
+    ``cost_eur`` is what is reserved: the run at its 90th percentile, and start-up. ``contingency_eur`` is what it may
+    cost beyond that: the longest run that is allowed, or as much as there is money for.
     """
 
     task_id: str
@@ -67,6 +84,12 @@ class Decision:
     cost_eur: float
     sentence: str
     figures: Mapping[str, PoolFigures]
+    contingency_eur: float = 0.0
+
+    @property
+    def ceiling_eur(self) -> float:
+        """What it costs at most."""
+        return self.cost_eur + self.contingency_eur
 
     def to_json(self) -> str:
         return _DECISION.dump_json(replace(self, figures=dict(self.figures))).decode()
@@ -94,6 +117,9 @@ def plan_releases(
     2. *Fill*: on-prem slots that are left take the others, the earliest latest start first. Where a task has no
        deadline, or cannot go to the cloud (no room, no money, a quota), its user's turn counts if that is later: fair
        shares hold among those whom no deadline drives to the cloud.
+
+    What is released takes its ceiling from the money that is left: what it costs if it runs for as long as any may.
+    Where that is more than is left, but its reservation is not, its ceiling is what is left.
 
     All others wait: the next round knows more. `orthofunctions.domain.waiting` says of each what it waits for.
 
@@ -166,10 +192,10 @@ class _Round:
         self._on_prem = [room for room in self._rooms if room.spec.kind == "onprem"]
         self._cloud = [room for room in self._rooms if room.spec.kind == "cloud"]
         self._coming = [_Expected(room, one, one.slots) for room in self._on_prem for one in room.pool.coming]
-        self._money_eur = None if ledger.budget_eur is None else ledger.budget_eur - ledger.committed_eur
+        self._money_eur = ledger.left_eur
         self._standings: dict[int, tuple[list[int], list[float]]] = {}
         self._taken: dict[str, int] = {}
-        self._spent_eur: dict[str, float] = {}
+        self._held_eur: dict[str, float] = {}
 
     @property
     def has_on_prem(self) -> bool:
@@ -202,6 +228,8 @@ class _Round:
             (transfer_s, run_s, sure_s, reserve_eur), starts_s = offers[room.k], start_s[room.k]
             if reserve_eur > most_eur and reserve_eur > 0:
                 continue
+            if task.cut_short and self._market.most_eur(room.k, task, self._ledger.longest_run_s) > most_eur:
+                continue
             if sure_s - room.startup_s + starts_s <= left_s:
                 if cheapest is None or (reserve_eur, starts_s) < cheapest[0]:
                     cheapest = (reserve_eur, starts_s), room
@@ -225,6 +253,8 @@ class _Round:
             if in_time_elsewhere and self._in_time(task, room, offer) is False:
                 continue
             if room.ends and not outlasts(room.pool, task, offer):
+                continue
+            if offer[3] > 0 and offer[3] > self._most_eur(task):  # its data must be carried, and that is paid for
                 continue
             idle = left[room.k] - room.queue_ahead
             key = (idle <= 0, offer[0] + offer[1], -idle)  # transfer and run
@@ -272,8 +302,10 @@ class _Round:
         What costs nothing may run in any case.
         """
         user = self._ledger.users.get(task.user)
-        credits_eur = None if user is None else user.credits_left_eur
-        own_eur = math.inf if credits_eur is None else credits_eur - self._spent_eur.get(task.user, 0.0) + _CENT_PART
+        own_eur = math.inf
+        if user is not None and user.credits_left_eur is not None:
+            held_eur = user.contingency_eur + self._held_eur.get(task.user, 0.0)
+            own_eur = user.credits_left_eur - held_eur + _CENT_PART
         if self._money_eur is None or (task.urgent and user is not None and user.may_overdraw):
             return own_eur
         return min(own_eur, self._money_eur + _CENT_PART)
@@ -285,22 +317,40 @@ class _Round:
         return offer.sure_s - saved_s <= task.deadline_s - self._now_s + _CENT_PART
 
     def _take(self, task: PendingTask, room: _Room, reserve_eur: float, *, late: bool = False) -> None:
-        name, cost_eur = room.name, round(reserve_eur, 6)
+        name, (cost_eur, contingency_eur, ends_early) = room.name, self._price(task, room, reserve_eur)
         left, start_s = self._standing(task.result_version)
         free = [n if self._market.reads(k, task) else 0 for k, n in enumerate(left)] if task.sites else left.copy()
         seen = _Seen(self._market, task, self._now_s, free, start_s.copy())
         sentence = _sentence(task, room.pool, cost_eur, late)
         if self._money_eur is not None and cost_eur > max(self._money_eur, 0.0) + _CENT_PART:
             sentence += ", beyond the month's budget: it is urgent"
-        self.decisions.append(Decision(task.task_id, name, cost_eur, sentence, seen))
+        if ends_early:
+            sentence += (
+                f"; its run is ended at {max(cost_eur + contingency_eur, 0.01):.2f} EUR, which is all that is left"
+            )
+        self.decisions.append(Decision(task.task_id, name, cost_eur, sentence, seen, contingency_eur))
         room.take(task.result_version)
         for version, (all_left, all_start_s) in self._standings.items():
             all_left[room.k], all_start_s[room.k] = room.left(version), room.start_s(version)
         self._taken[task.user] = self._taken.get(task.user, 0) + 1
         if cost_eur > 0:
-            self._spent_eur[task.user] = self._spent_eur.get(task.user, 0.0) + cost_eur
+            ceiling_eur = cost_eur + contingency_eur
+            self._held_eur[task.user] = self._held_eur.get(task.user, 0.0) + ceiling_eur
             if self._money_eur is not None:
-                self._money_eur -= cost_eur
+                self._money_eur -= ceiling_eur
+
+    def _price(self, task: PendingTask, room: _Room, reserve_eur: float) -> tuple[float, float, bool]:
+        """What is reserved, what it may cost beyond that, and whether that is less than the longest run."""
+        if reserve_eur <= 0:
+            return 0.0, 0.0, False
+        most_eur = self._most_eur(task)
+        cost_eur = min(round(reserve_eur, 6), most_eur)
+        beyond_eur = self._market.most_eur(room.k, task, self._ledger.longest_run_s) - cost_eur
+        if beyond_eur <= 0:
+            return cost_eur, 0.0, False
+        beyond_eur = math.ceil(beyond_eur * 1e6) / 1e6  # never less
+        left_eur = most_eur - cost_eur
+        return cost_eur, min(beyond_eur, left_eur), left_eur < beyond_eur
 
 
 def outlasts(pool: PoolState, task: PendingTask, offer: Offer) -> bool:

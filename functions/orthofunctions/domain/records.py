@@ -16,7 +16,10 @@ from typing import Any, ClassVar, Self, get_type_hints
 from orthocontracts import names
 from orthocontracts.states import JobState, OutputState, TaskState
 from orthofunctions.domain.campaigns import CampaignState
+from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Row, Value
+
+_NOTHING_S = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +234,8 @@ class TaskRecord(Record):
     excused: str | None = None  # the same, of the last whose worker said that storage was silent
     decision: str | None = None  # JSON: the figures for every pool and the sentence for people
     reserved_eur: float = 0.0
+    contingency_eur: float | None = None  # of its release, as `ActiveRecord` has it
+    cut_short: bool = False  # a run of it was ended for want of money: the next wants money for the longest run
     ended_at: datetime | None = None
     fault_kind: str | None = None
     fault_message: str | None = None
@@ -268,6 +273,19 @@ class ActiveRecord(Record):
     startup_s: float = 0.0
     campaign: str = ""  # as its task's when it was released
     egress_eur: float = 0.0  # for carrying what it reads and makes: paid once it has begun
+    contingency_eur: float | None = None  # what it may cost beyond its reservation; None: written by an older release
+
+    @property
+    def paid_s(self) -> float | None:
+        """How long a slot is paid for, from its first delivery on; None: it costs nothing, or nobody set a limit."""
+        if not self.eur_per_slot_s or (self.contingency_eur is None and not self.campaign):
+            return None
+        ceiling_eur = self.reserved_eur + (self.contingency_eur or 0.0)
+        return max(0.0, (ceiling_eur - self.egress_eur) / self.eur_per_slot_s - self.startup_s)
+
+    def is_cut_short(self, rules: Rules) -> bool:
+        """Whether its run is ended before others are: there was no money for more."""
+        return not self.campaign and self.paid_s is not None and self.paid_s < rules.longest_run_s - _NOTHING_S
 
 
 class DigestState(StrEnum):

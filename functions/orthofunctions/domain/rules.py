@@ -75,5 +75,10 @@ class Rules:
     month_budget_eur: float | None = None
 
     @property
+    def longest_run_s(self) -> float:
+        """From the start of a run until it is ended, whatever it is doing."""
+        return self.time_limit_s + self.run_grace_s
+
+    @property
     def aged_out_s(self) -> float:
         return 3 * self.keepalive_s

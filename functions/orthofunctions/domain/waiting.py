@@ -40,7 +40,7 @@ def why_waits(
     if plan_releases([task], pools, ledger, now_s, confidence):
         return "the next round looks at it"
     slots = _names(on_prem) + (_why_no_slot(on_prem, task, market) if on_prem else "no on-prem pool has workers")
-    if not cloud:
+    if not cloud and not _must_be_carried(on_prem, task, market):
         turn = _turn(task, now_s)
         return f"{slots}, and there is no cloud pool{turn}"
     if latest_s <= 0 and (awaited := _awaited(task, market)):
@@ -48,14 +48,35 @@ def why_waits(
     if latest_s > 0:
         reason = "its deadline allows that" if task.deadline_s is not None else "its patience lasts until then"
         return f"{slots}; it goes to the cloud at {_clock(now_s + latest_s)} at the latest: {reason}"
-    if all(pool.free(task.result_version) <= 0 for pool in cloud):
+    if cloud and all(pool.free(task.result_version) <= 0 for pool in cloud):
         return f"{slots}, and {_names(cloud)} is full"
-    credits_eur = None if user is None else user.credits_left_eur
-    if credits_eur is not None and credits_eur < _cheapest(task, market, pools):
-        return f"{slots}, and {task.user} has {max(0.0, credits_eur):.2f} EUR of this month's credits left"
-    budget = "" if ledger.budget_eur is None else f" of {ledger.budget_eur:.2f} EUR"
-    urgent = f", which urgent tasks of {task.user} may not exceed" if task.urgent else ""
-    return f"{slots}, and this month's cloud budget{budget} is used up{urgent}{_turn(task, now_s)}"
+    return f"{slots}, and {_without_money(task, market, ledger)}{_turn(task, now_s)}"
+
+
+def _without_money(task: PendingTask, market: Market, ledger: Ledger) -> str:
+    """Whose money it is that is spent, or held for runs under way, which may cost more than was reserved for them."""
+    user, needs_eur = ledger.users.get(task.user), _cheapest(task, market, ledger)
+    if (
+        user is not None
+        and user.credits_left_eur is not None
+        and user.credits_left_eur - user.contingency_eur < needs_eur
+    ):
+        left_eur, held_eur, of = max(0.0, user.credits_left_eur), user.contingency_eur, "this month's credits"
+        used_up = f"{task.user} has {left_eur:.2f} EUR of {of} left"
+        whose, urgent = f"{task.user}'s runs", ""
+    else:
+        budget_eur = ledger.budget_eur or 0.0
+        left_eur, held_eur = max(0.0, budget_eur - ledger.committed_eur), ledger.contingency_eur
+        of = f"this month's cloud budget of {budget_eur:.2f} EUR"
+        urgent = f", which urgent tasks of {task.user} may not exceed" if task.urgent else ""
+        used_up, whose = f"{of} is used up", "runs"
+    again = ""
+    if task.cut_short:
+        again = f"; a run of it was ended for want of money, so that it waits for {needs_eur:.2f} EUR, its longest run"
+    if left_eur < needs_eur or held_eur <= 0:
+        return f"{used_up}{urgent}{again}"
+    may_cost = f"{whose} under way may yet cost {min(held_eur, left_eur):.2f} EUR"
+    return f"{may_cost} of the {left_eur:.2f} EUR that are left of {of}{urgent}{again}"
 
 
 def _why_no_slot(on_prem: Sequence[PoolState], task: PendingTask, market: Market) -> str:
@@ -63,7 +84,15 @@ def _why_no_slot(on_prem: Sequence[PoolState], task: PendingTask, market: Market
     offers = dict(zip((pool.spec.name for pool in market.pools), market.offers(task), strict=True))
     if free and not any(outlasts(pool, task, offers[pool.spec.name]) for pool in free):
         return ": the batch jobs of its free workers end before the task would"
-    return ": no slot is free"
+    carried = _must_be_carried(on_prem, task, market)
+    return f": its data would be carried there for {min(carried):.2f} EUR" if carried else ": no slot is free"
+
+
+def _must_be_carried(on_prem: Sequence[PoolState], task: PendingTask, market: Market) -> list[float]:
+    """What carrying its data costs, by pool with a free slot: there it would run else."""
+    offers = dict(zip((pool.spec.name for pool in market.pools), market.offers(task), strict=True))
+    free = [pool for pool in on_prem if pool.free(task.result_version) > 0]
+    return [cost_eur for pool in free if (cost_eur := offers[pool.spec.name].reserve_eur) > 0]
 
 
 def _awaited(task: PendingTask, market: Market) -> str:
@@ -84,9 +113,17 @@ def _without_pools(pools: Sequence[PoolState], task: PendingTask) -> str:
     return "no pool has workers for it" if pools else "the site has no pools"
 
 
-def _cheapest(task: PendingTask, market: Market, pools: Sequence[PoolState]) -> float:
-    offers = zip(pools, market.offers(task), strict=True)
-    return min((offer.reserve_eur for pool, offer in offers if pool.spec.kind == "cloud"), default=0.0)
+def _cheapest(task: PendingTask, market: Market, ledger: Ledger) -> float:
+    """What is to be left for it in the cloud."""
+    offers = market.offers(task)
+    paid = [
+        k
+        for k, pool in enumerate(market.pools)
+        if pool.spec.kind == "cloud" or (pool.free(task.result_version) > 0 and offers[k].reserve_eur > 0)
+    ]
+    if task.cut_short:
+        return min((market.most_eur(k, task, ledger.longest_run_s) for k in paid), default=0.0)
+    return min((offers[k].reserve_eur for k in paid), default=0.0)
 
 
 def _turn(task: PendingTask, now_s: float) -> str:

@@ -62,8 +62,9 @@ class Background:
             return []
         campaigns = self._campaigns({one.pending.campaign for one in waiting.values()})
         mine = [one.pending for one in waiting.values() if one.pending.campaign in campaigns]
-        longest_s = self._rules.time_limit_s + self._rules.run_grace_s
-        decisions = plan_background(mine, self._states, campaigns, self._now.timestamp(), longest_s, egress_eur_per_gb)
+        decisions = plan_background(
+            mine, self._states, campaigns, self._now.timestamp(), self._rules.longest_run_s, egress_eur_per_gb
+        )
         market = Market(self._states, egress_eur_per_gb)
         chosen = self._chosen(decisions[:MOST_IN_A_ROUND], waiting, market)
         released = [

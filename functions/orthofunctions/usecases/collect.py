@@ -13,14 +13,14 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from orthocontracts import names
-from orthocontracts.messages import Control, Fault, Report
+from orthocontracts.messages import TIME_LIMIT, Control, Fault, Report
 from orthocontracts.states import TaskState, move
 from orthocontracts.tasks import job_of_task
 from orthocontracts.tickets import NOT_UNDERSTOOD
 from orthocontracts.wire import NotUnderstoodError, read_message
 from orthofunctions.domain.attempts import used_up
 from orthofunctions.domain.callbacks import CallbackKind
-from orthofunctions.domain.history import HANDED_BACK, SILENT, Ending
+from orthofunctions.domain.history import HANDED_BACK, RECALLED, SILENT, Ending
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.remembering import Told, delivery_lost, delivery_over
 from orthofunctions.domain.rules import Rules
@@ -157,7 +157,8 @@ def _note_start(ports: Ports, rules: Rules, task: TaskRecord) -> None:
     active = load(ports.tables, ActiveRecord, task.job_id, release_key(task.task_id, task.release))
     if active is None or active.started_at is not None or task.started_at is None:
         return
-    end_by = task.started_at + timedelta(seconds=rules.time_limit_s + rules.run_grace_s)
+    paid_s = rules.longest_run_s if active.paid_s is None else min(active.paid_s, rules.longest_run_s)
+    end_by = task.started_at + timedelta(seconds=paid_s)
     if active.starts_worker and task.released_at is not None:
         spec = load_site(ports).pool(task.pool)
         if spec is not None:
@@ -235,11 +236,21 @@ def _finished(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> b
             fail_digest(ports, task.task_id, digest, fault)
     again = [digest for digest in wanted if not faults[digest].permanent]
     if again:
+        if any(faults[digest].kind == TIME_LIMIT for digest in again) and (why := _why_cut_short(ports, rules, task)):
+            return requeue(ports, rules, task, fault=Fault(kind=RECALLED, message=why), cut_short=True, told=told)
         _learn(ports, report, task, well=False, refused=faults)
         blameless = all(faults[digest].kind in SILENT_STORAGE for digest in again)
         failures = 0 if blameless else 1
         return requeue(ports, rules, task, fault=faults[again[0]], failures=failures, put_off=blameless, told=told)
     return settle(ports, task.job_id, task.task_id, planned.digests, fault=faults[wanted[0]], told=told)
+
+
+def _why_cut_short(ports: Ports, rules: Rules, task: TaskRecord) -> str | None:
+    """Of a run that came to its time limit: why that was short, where it was."""
+    active = load(ports.tables, ActiveRecord, task.job_id, release_key(task.task_id, task.release))
+    if active is None or not active.is_cut_short(rules):
+        return None
+    return f"{task.agent} ended its run after {active.paid_s:.0f} s at most: there was no money for more"
 
 
 def _learn(ports: Ports, report: Report, task: TaskRecord, *, well: bool, refused: Collection[str]) -> None:

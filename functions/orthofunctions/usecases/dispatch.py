@@ -19,7 +19,7 @@ from orthofunctions.ports import BlobMissingError, LeaseHeldError, LeaseLostErro
 from orthofunctions.usecases.background import Background
 from orthofunctions.usecases.inputs import Known
 from orthofunctions.usecases.lease import RoundLease
-from orthofunctions.usecases.ledger import read_ledger, reserve
+from orthofunctions.usecases.ledger import Claim, month_of, read_ledger, reserve
 from orthofunctions.usecases.pending import Candidate, candidates, current_tasks
 from orthofunctions.usecases.release import bundles, chosen_for, release
 from orthofunctions.usecases.signals import ring, tell_demand
@@ -69,12 +69,13 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
         waiting |= candidates_of_version(ports, rules, states, version, now)
         lease.keep()
     users = {one.pending.user for one in waiting.values()}
-    ledger = read_ledger(ports, rules, site.settings, site.active, users, now)
+    ledger = read_ledger(ports, rules, site.settings, site.active, users, now, under_lease=True)
+    lease.keep()
     known: Known = {}
     with ThreadPoolExecutor(rules.parallel_releases, "release") as threads:
         decisions, tasks = _decide(ports, rules, waiting, states, ledger, now, threads)
         lease.keep()
-        if not _reserve(ports, ledger.budget_eur, waiting, decisions, now):
+        if not _reserve(ports, ledger, waiting, decisions, now):
             logger.info("the budget went elsewhere meanwhile", extra={"action": "budget"})
             decisions = [one for one in decisions if one.cost_eur <= 0]
         market, places = (
@@ -82,7 +83,8 @@ def one_round(ports: Ports, rules: Rules, lease: RoundLease, current_version: in
             {state.spec.name: k for k, state in enumerate(states)},
         )
         chosen = [
-            chosen_for(one, waiting[one.task_id], tasks[one.task_id], market, places[one.pool]) for one in decisions
+            chosen_for(one, waiting[one.task_id], tasks[one.task_id], market, places[one.pool], month_of(now))
+            for one in decisions
         ]
         size = min(MOST_IN_A_BUNDLE, -(-len(chosen) // rules.parallel_releases))
         # A lease that is lost, or a process that dies, stops all threads: each asks before it writes.
@@ -171,18 +173,19 @@ def _decide(
 
 def _reserve(
     ports: Ports,
-    budget_eur: float | None,
+    ledger: Ledger,
     waiting: Mapping[str, Candidate],
     decisions: Sequence[Decision],
     now: datetime,
 ) -> bool:
-    by_user: dict[str, float] = {}
+    by_user: dict[str, Claim] = {}
     beyond_eur = 0.0
     for one in decisions:
         task = waiting[one.task_id].pending
-        by_user[task.user] = by_user.get(task.user, 0.0) + one.cost_eur
-        beyond_eur += one.cost_eur if task.urgent else 0.0  # the policy lets only those through who may
-    return reserve(ports, budget_eur, by_user, now, beyond_budget_eur=beyond_eur)
+        by_user[task.user] = by_user.get(task.user, Claim()) + Claim(one.cost_eur, one.contingency_eur)
+        user = ledger.users.get(task.user)
+        beyond_eur += one.ceiling_eur if task.urgent and user is not None and user.may_overdraw else 0.0
+    return reserve(ports, ledger.budget_eur, by_user, now, beyond_budget_eur=beyond_eur)
 
 
 def _mark(ports: Ports) -> bytes:

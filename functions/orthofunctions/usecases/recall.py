@@ -16,10 +16,20 @@ from orthofunctions.usecases.tasks import digests_of, log_fields, requeue, settl
 logger = logging.getLogger(__name__)
 
 
-def recall(ports: Ports, rules: Rules, task: TaskRecord, why: str, *, failed: bool = False) -> bool:
+def recall(
+    ports: Ports,
+    rules: Rules,
+    task: TaskRecord,
+    why: str,
+    *,
+    failed: bool = False,
+    blameless: bool = False,
+    cut_short: bool = False,
+) -> bool:
     """End a released or running task's release; an attempt is counted where a delivery had started.
 
-    ``failed`` counts it as a failure, whether or not it was seen to start.
+    ``failed`` counts it as a failure, whether or not it was seen to start, ``blameless`` as none at all; ``cut_short``:
+    there was no money for more of its run.
 
     The catalogue is asked first: what is committed stays, and a task whose outputs are all there has ended.
 
@@ -38,6 +48,7 @@ def recall(ports: Ports, rules: Rules, task: TaskRecord, why: str, *, failed: bo
         task,
         fault=Fault(kind=RECALLED, message=why),
         failures=1 if failed else 0,
-        silences=1 if task.state is TaskState.RUNNING and not failed else 0,
+        silences=1 if task.state is TaskState.RUNNING and not failed and not blameless else 0,
+        cut_short=cut_short,
         stop_agent=True,
     )

@@ -35,6 +35,7 @@ from orthofunctions.usecases.collect import still_open
 from orthofunctions.usecases.events import tell_task
 from orthofunctions.usecases.inputs import InputMissingError, InputReplacedError, Known, input_files
 from orthofunctions.usecases.lease import RoundLease
+from orthofunctions.usecases.ledger import month_of
 from orthofunctions.usecases.pending import Candidate, forget
 from orthofunctions.usecases.plans import PlanLostError, PlanNotUnderstoodError, StoredPlan, spec_in_row
 from orthofunctions.usecases.rows import MOST_CHANGES, parts, put_all, release_key, swap
@@ -43,11 +44,13 @@ from orthofunctions.usecases.tasks import give_up, log_fields, settle
 
 logger = logging.getLogger(__name__)
 
+_LEAST_S = 1.0
+
 
 @dataclass(frozen=True)
 class Chosen:
-    """A decision of the round, the pending task it is about, its pool, how long it may take there, and what carrying
-    its data costs."""
+    """A decision of the round, the pending task it is about, its pool, how long it may take there, what carrying its
+    data costs, and the month whose money was reserved for it (a campaign's money is no month's)."""
 
     decision: Decision
     candidate: Candidate
@@ -55,14 +58,17 @@ class Chosen:
     pool: PoolSpec
     expected_s: float
     egress_eur: float = 0.0
+    month: str = ""
 
 
-def chosen_for(decision: Decision, candidate: Candidate, task: TaskRecord, market: Market, k: int) -> Chosen:
+def chosen_for(
+    decision: Decision, candidate: Candidate, task: TaskRecord, market: Market, k: int, month: str = ""
+) -> Chosen:
     """A decision for the pool at place ``k`` of the market."""
     pending, pool = candidate.pending, market.pools[k]
     run_s = pool.expected_run_s(pending.process, pending.megapixels)
     expected_s = decision.figures[decision.pool].transfer_s + run_s
-    return Chosen(decision, candidate, task, pool.spec, expected_s, market.egress_eur(k, pending))
+    return Chosen(decision, candidate, task, pool.spec, expected_s, market.egress_eur(k, pending), month)
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,10 @@ def _prepared(
                 if settle(ports, task.job_id, task.task_id, spec.digests):
                     forget(ports, [(chosen.candidate, task)])
                 continue
-            yield _prepare(ports, rules, chosen, spec, wanted, known)
+            now = ports.clock.now()
+            if chosen.month and chosen.decision.cost_eur > 0 and month_of(now) != chosen.month:
+                continue  # the month has ended since its money was reserved: the next round takes the next month's
+            yield _prepare(ports, rules, chosen, spec, wanted, known, now)
         except PlanNotUnderstoodError as error:
             # other functions, of the release that wrote it, will release it
             logger.warning("left waiting: %s", error, extra=log_fields("plan_not_understood", task))
@@ -141,22 +150,17 @@ def _wanted(ports: Ports, task: TaskRecord, spec: TaskSpec) -> Sequence[str]:
 
 
 def _prepare(
-    ports: Ports, rules: Rules, chosen: Chosen, spec: TaskSpec, wanted: Sequence[str], known: Known
+    ports: Ports,
+    rules: Rules,
+    chosen: Chosen,
+    spec: TaskSpec,
+    wanted: Sequence[str],
+    known: Known,
+    now: datetime,
 ) -> _Prepared:
     task, pool, decision = chosen.task, chosen.pool, chosen.decision
-    now = ports.clock.now()
     start_by = now + timedelta(seconds=pool.start_limit_s)
     number = task.release + 1
-    ticket = _ticket(
-        ports,
-        rules,
-        spec=spec,
-        release_number=number,
-        chosen=chosen,
-        wanted=wanted,
-        start_by=start_by,
-        known=known,
-    )
     active = ActiveRecord(
         job_id=task.job_id,
         release_key=release_key(task.task_id, number),
@@ -174,6 +178,16 @@ def _prepare(
         eur_per_slot_s=pool.run_cost_eur(1.0),
         startup_s=pool.startup_s,
         egress_eur=chosen.egress_eur,
+        contingency_eur=decision.contingency_eur,
+    )
+    ticket = _ticket(
+        ports,
+        rules,
+        spec=spec,
+        active=active,
+        chosen=chosen,
+        wanted=wanted,
+        known=known,
     )
     return _Prepared(chosen, ticket, active, _as_released(task, decision, ticket, now))
 
@@ -243,7 +257,21 @@ def _as_released(task: TaskRecord, decision: Decision, ticket: Ticket, now: date
         decision=decision.to_json(),
         spec=None,
         reserved_eur=decision.cost_eur,
+        contingency_eur=decision.contingency_eur,
     )
+
+
+def _limits_s(rules: Rules, active: ActiveRecord) -> tuple[float, float | None]:
+    """How long its work may take; and when all of it must be over, where the money that is left ends it sooner.
+
+    Its reservation is for all of a run, the upload included: that long it may work in any case.
+    """
+    if not active.is_cut_short(rules):
+        return rules.time_limit_s, None
+    assert active.paid_s is not None
+    reserved_s = (active.reserved_eur - active.egress_eur) / active.eur_per_slot_s - active.startup_s
+    end_s = max(_LEAST_S, active.paid_s)
+    return min(rules.time_limit_s, end_s, max(_LEAST_S, active.paid_s - rules.run_grace_s, reserved_s)), end_s
 
 
 def _ticket(
@@ -251,14 +279,14 @@ def _ticket(
     rules: Rules,
     *,
     spec: TaskSpec,
-    release_number: int,
+    active: ActiveRecord,
     chosen: Chosen,
     wanted: Sequence[str],
-    start_by: datetime,
     known: Known,
 ) -> Ticket:
     # Late enough for the latest start, and for a second delivery after a first one that ran to its limit.
-    expires_at = start_by + timedelta(seconds=2 * (rules.time_limit_s + rules.run_grace_s))
+    expires_at = active.start_by + timedelta(seconds=2 * rules.longest_run_s)
+    release_number, (time_limit_s, end_s) = active.release, _limits_s(rules, active)
     kinds = file_kinds(spec.options)
     pool = chosen.pool
     on_site = stays_on_site(spec.process, pool)
@@ -287,7 +315,8 @@ def _ticket(
             )
             for number in range(1, MAX_DELIVERIES + 1)
         ),
-        time_limit_s=rules.time_limit_s,
+        time_limit_s=time_limit_s,
+        end_s=end_s,
         expected_s=chosen.expected_s or None,
         expires_at=expires_at,
     )

@@ -95,6 +95,7 @@ def _make_active_again(ports: Ports, rules: Rules, task: TaskRecord) -> int:
         campaign=task.campaign,
         is_cloud=spec is not None and spec.kind == "cloud",
         reserved_eur=task.reserved_eur,
+        contingency_eur=task.contingency_eur,
         eur_per_slot_s=spec.run_cost_eur(1.0) if spec else 0.0,
         startup_s=spec.startup_s if spec else 0.0,
     )

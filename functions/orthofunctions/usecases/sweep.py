@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from orthocontracts import names
 from orthocontracts.states import TaskState
 from orthocontracts.tasks import job_of_task
-from orthofunctions.domain.overdue import Surroundings, is_unclaimed, why_recall
+from orthofunctions.domain.overdue import Surroundings, is_unclaimed, why_recall, why_unpaid
 from orthofunctions.domain.pool_state import is_live, pool_gone
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
@@ -66,8 +66,11 @@ def sweep(ports: Ports, rules: Rules) -> int:
                     _clear_away(ports, rules, active, task)
                     continue
                 assert task is not None
-                why = _why_recall(ports, rules, site, lengths, task, tickets) or _why_unpaid(active, ports.clock.now())
-                if why and lengths.are_read(rules):
+                cut_short, unpaid = active.is_cut_short(rules), why_unpaid(active, ports.clock.now(), rules)
+                why = _why_recall(ports, rules, site, lengths, task, tickets)
+                if unpaid and lengths.are_read(rules) and (cut_short or not why):
+                    n_recalled += recall(ports, rules, task, unpaid, blameless=True, cut_short=cut_short)
+                elif why and lengths.are_read(rules):
                     n_recalled += recall(ports, rules, task, why)
                     _learn_from_waiting(ports, site, active, task)
                 elif _worker_gone(site, task, ports.clock.now(), rules):
@@ -140,13 +143,6 @@ def _why_recall(
         n_reports=lengths.results,
     )
     return why_recall(task, around, ports.clock.now(), rules)
-
-
-def _why_unpaid(active: ActiveRecord, now: datetime) -> str | None:
-    """A campaign's release is paid for until one run would have ended, however many deliveries began one."""
-    if active.campaign and active.eur_per_slot_s and active.end_by is not None and now > active.end_by:
-        return f"campaign {active.campaign} pays for one run of it, which would be over"
-    return None
 
 
 def _worker_gone(site: Site, task: TaskRecord, now: datetime, rules: Rules) -> bool:

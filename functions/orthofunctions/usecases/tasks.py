@@ -15,7 +15,7 @@ from orthocontracts import names
 from orthocontracts.messages import Fault
 from orthocontracts.states import TaskState, move
 from orthofunctions.domain.attempts import not_before, used_up
-from orthofunctions.domain.history import Ending, ending_of
+from orthofunctions.domain.history import Ending, ending_of, phases_in
 from orthofunctions.domain.records import ActiveRecord, OutputRecord, TaskRecord
 from orthofunctions.domain.remembering import Told, release_over
 from orthofunctions.domain.rules import Rules
@@ -59,19 +59,21 @@ def requeue(
     silences: Literal[0, 1] = 0,
     put_off: bool = False,
     stop_agent: bool = False,
+    cut_short: bool = False,
     told: Told | None = None,
 ) -> bool:
     """End the current release and let the task wait again, or fail it where its attempts are used up.
 
     A release that ends without an attempt (handed back, never started) waits again at once, unless ``put_off``; others
-    back off first. ``told`` is what this follows from, if anything.
+    back off first. ``cut_short``: there was no money for more of its run. ``told`` is what this follows from, if
+    anything.
 
     Returns
     -------
     bool
         False where the row was changed meanwhile: then nothing happened.
     """
-    counted = task.changed(failures=task.failures + failures)
+    counted = task.changed(failures=task.failures + failures, cut_short=task.cut_short or cut_short)
     if silences and task.excused != delivery_name(task.release, task.delivery):
         counted = count_silence(counted)
     tried = failures > 0 or counted.silences > task.silences
@@ -96,7 +98,7 @@ def requeue(
     ports.meter.count("orthoburst.task.retries", pool=task.pool or "none", reason=fault.kind)
     if stop_agent:
         tell_agent_to_stop(ports, task)
-    end_release(ports, task)
+    end_release(ports, task, told)
     tell_task(ports, pending)
     wake(ports, "a task waits again")
     return True
@@ -176,14 +178,17 @@ def end_task(ports: Ports, task: TaskRecord, state: TaskState, fault: Fault | No
     ports.meter.count("orthoburst.task.ends", pool=task.pool or "none", outcome=str(ended.state))
     if task.state in UNDER_RELEASE and (told is None or task.agent != told.report.agent):
         tell_agent_to_stop(ports, task)
-    end_release(ports, ended)
+    end_release(ports, ended, told)
     tell_task(ports, ended)
     wake(ports, "a task ended")
     return True
 
 
-def end_release(ports: Ports, task: TaskRecord) -> None:
-    """Take away what let the current release run, and settle what it cost. Its worker finds the ticket gone."""
+def end_release(ports: Ports, task: TaskRecord, told: Told | None = None) -> None:
+    """Take away what let the current release run, and settle what it cost. Its worker finds the ticket gone.
+
+    ``told`` is what this follows from, if anything.
+    """
     if task.release == 0 or task.pool is None:
         return
     ports.blobs.delete(names.ticket_container(task.pool), names.ticket_blob(task.task_id, task.release))
@@ -191,8 +196,18 @@ def end_release(ports: Ports, task: TaskRecord) -> None:
     if active is not None:
         # whoever heard of its start may have died before that was noted
         begun = active.changed(started_at=active.started_at or task.started_at)
-        settle_release(ports, begun, ports.clock.now())
+        settle_release(ports, begun, ports.clock.now(), _ran_s(begun, task, told))
         close_release(ports.tables, task, task.release)
+
+
+def _ran_s(active: ActiveRecord, task: TaskRecord, told: Told | None) -> float:
+    """From the first start of a release to its end, as the worker has it that ended it; 0: nobody said."""
+    if told is None or (told.report.release, told.report.delivery) != (task.release, task.delivery):
+        return 0.0
+    phases_s = phases_in(told.report.figures)
+    if not any(phases_s) or active.started_at is None or task.started_at is None:
+        return 0.0
+    return (task.started_at - active.started_at).total_seconds() + sum(one_s or 0.0 for one_s in phases_s)
 
 
 def _ending(state: TaskState, fault: Fault | None, told: Told | None) -> Ending:

@@ -180,6 +180,82 @@ class TestDecisions:
         assert placed(pending, [hpc(0), cloud()], ledger) == {"a": "cloud"}
 
 
+class TestCeilings:
+    LONGEST_S = 600.0
+    WHOLE_EUR = CLOUD.run_cost_eur(60 + 600)
+    RESERVE_EUR = CLOUD.run_cost_eur(75)
+
+    def ledger(self, left_eur: float, **changes: object) -> Ledger:
+        values: dict[str, object] = {"budget_eur": 10.0, "committed_eur": 4.0, "longest_run_s": self.LONGEST_S}
+        return Ledger(**values | {"contingency_eur": 6.0 - left_eur} | changes)  # type: ignore[arg-type]
+
+    def decisions(self, n: int, ledger: Ledger, **fields: object) -> list[Decision]:
+        return plan_releases([task(f"t{k}", 30, **fields) for k in range(n)], [hpc(0), cloud()], ledger, NOW)
+
+    def test_what_is_left_sinks_by_what_runs_may_cost_and_the_last_has_what_there_is(self) -> None:
+        found = self.decisions(5, self.ledger(2.5 * self.WHOLE_EUR))
+        assert [one.cost_eur for one in found] == pytest.approx([self.RESERVE_EUR] * 3)
+        assert [one.ceiling_eur for one in found] == pytest.approx([w * self.WHOLE_EUR for w in (1, 1, 0.5)], abs=2e-6)
+        assert [("its run is ended at 0.03 EUR" in one.sentence) for one in found] == [False, False, True]
+
+    def test_as_long_as_a_reservation_fits_something_is_released(self) -> None:
+        (one,) = self.decisions(2, self.ledger(self.RESERVE_EUR))
+        assert (one.cost_eur, one.contingency_eur) == (pytest.approx(self.RESERVE_EUR), pytest.approx(0, abs=1e-6))
+        assert self.decisions(2, self.ledger(0.99 * self.RESERVE_EUR)) == []
+
+    def test_whose_run_was_ended_for_want_of_money_is_run_whole_or_not_at_all(self) -> None:
+        assert self.decisions(1, self.ledger(0.9 * self.WHOLE_EUR), cut_short=True) == []
+        (one,) = self.decisions(1, self.ledger(1.1 * self.WHOLE_EUR), cut_short=True)
+        assert one.ceiling_eur == pytest.approx(self.WHOLE_EUR, abs=2e-6)
+        assert placed([task("a", 30, cut_short=True)], [hpc(1), cloud()], self.ledger(0)) == {"a": "hpc"}
+
+    def test_a_reservation_that_is_more_than_the_longest_run_is_its_own_ceiling(self) -> None:
+        (one,) = self.decisions(1, self.ledger(5.0), megapixels=3000)
+        assert one.cost_eur > self.WHOLE_EUR
+        assert one.contingency_eur == 0
+
+    def test_urgent_work_that_may_overdraw_has_all_of_its_time(self) -> None:
+        users = {"local": UserLedger(may_overdraw=True)}
+        first, second = self.decisions(2, self.ledger(0.0, users=users), urgent=True)
+        assert first.ceiling_eur == second.ceiling_eur == pytest.approx(self.WHOLE_EUR, abs=2e-6)
+
+    def test_credits_are_held_as_the_budget_is(self) -> None:
+        users = {"local": UserLedger(credits_left_eur=5.0, contingency_eur=5.0 - 1.5 * self.WHOLE_EUR)}
+        found = self.decisions(3, Ledger(users=users, longest_run_s=self.LONGEST_S))
+        assert [one.ceiling_eur for one in found] == pytest.approx([w * self.WHOLE_EUR for w in (1, 0.5)], abs=2e-6)
+
+    def test_data_that_must_be_carried_to_the_centre_is_paid_for_or_stays(self) -> None:
+        far = hpc(5, spec=HPC.model_copy(update={"local": ()}))
+        pending = [task(f"t{k}", inputs=(("blobs", 10**9),)) for k in range(4)]
+        prices = {"egress_eur_per_gb": {"blobs": 0.1}}
+        assert len(plan_releases(pending, [far], self.ledger(0.25, **prices), NOW)) == 2
+        assert len(plan_releases(pending, [far], self.ledger(0.25), NOW)) == 4, "what costs nothing needs no money"
+        assert len(plan_releases(pending, [far], Ledger(**prices), NOW)) == 4  # type: ignore[arg-type]
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.lists(st.sampled_from([0.0, 120.0, 900.0]), min_size=1, max_size=12),
+        st.floats(0, 1.2),
+        st.sampled_from([0.0, 60.0, 600.0, 6000.0]),
+        st.integers(1, 12),
+    )
+    def test_ceilings_never_pass_what_is_left_and_reservations_that_fit_are_made(
+        self, sizes: list[float], left_eur: float, longest_s: float, slots: int
+    ) -> None:
+        pending = [task(f"t{k:02}", 30, megapixels=size) for k, size in enumerate(sizes)]
+        pool = cloud(slots)
+        found = plan_releases(pending, [pool], self.ledger(left_eur, longest_run_s=longest_s), NOW)
+        left_eur -= sum(one.ceiling_eur for one in found)
+        assert left_eur > -1e-9
+        for one in found:
+            most_eur = CLOUD.run_cost_eur(60 + longest_s)
+            assert one.cost_eur - 1e-6 <= one.ceiling_eur <= max(most_eur, one.cost_eur) + 2e-6
+        waiting = [one for one in pending if one.task_id not in {decision.task_id for decision in found}]
+        if waiting and len(found) < slots:
+            least_eur = min(Market([pool]).offers(one)[0].reserve_eur for one in waiting)
+            assert least_eur > left_eur - 2e-6
+
+
 class TestFairness:
     def test_turns_count_where_there_is_only_the_centre(self) -> None:
         """Ten thousand tasks of one user, all past their patience, do not hold up the one of another."""

@@ -21,6 +21,7 @@ CLOUD = HPC.model_copy(
     update={"name": "cloud", "kind": "cloud", "startup_s": 120.0, "price_per_slot_hour_eur": 0.36, "max_slots": 2}
 )
 FULL = PoolState(HPC, Basis.ADVERTISED, {1: 4}, {1: 4}, run_times=EXACT)
+FAR = PoolState(HPC.model_copy(update={"local": ()}), Basis.ADVERTISED, {1: 4}, {1: 3}, run_times=EXACT)
 FREE = PoolState(HPC, Basis.ADVERTISED, {1: 4}, {1: 3}, run_times=EXACT)
 SILENT = PoolState(HPC, Basis.LAST_KNOWN, {1: 4}, {1: 0}, run_times=EXACT)
 PAUSED = PoolState(HPC, Basis.PAUSED, {}, {1: 1}, run_times=EXACT)
@@ -138,6 +139,33 @@ def test_decisions(one: PendingTask, pools: list[PoolState], ledger: Ledger, say
             [FREE, BURST],
             Ledger(users={"ana": UserLedger(running=5, max_running=5)}),
             "ana may have 5 tasks at work, and has 5",
+        ),
+        (
+            task(created_s=NOW - 400, urgent=True),
+            [FULL, BURST],
+            Ledger(budget_eur=10, committed_eur=7.2, contingency_eur=2.75),
+            "hpc: no slot is free, and runs under way may yet cost 2.75 EUR of the 2.80 EUR that are left of this "
+            "month's cloud budget of 10.00 EUR, which urgent tasks of ana may not exceed",
+        ),
+        (
+            task(created_s=NOW - 400),
+            [FULL, BURST],
+            Ledger(users={"ana": UserLedger(credits_left_eur=0.5, contingency_eur=0.45)}),
+            "hpc: no slot is free, and ana's runs under way may yet cost 0.45 EUR of the 0.50 EUR that are left of "
+            "this month's credits",
+        ),
+        (
+            task(created_s=NOW - 400, cut_short=True),
+            [FULL, BURST],
+            Ledger(budget_eur=10, committed_eur=9.8, contingency_eur=0.05, longest_run_s=3600),
+            "hpc: no slot is free, and this month's cloud budget of 10.00 EUR is used up; a run of it was ended for "
+            "want of money, so that it waits for 0.37 EUR, its longest run",
+        ),
+        (
+            task(inputs=(("blobs", 10**9),)),
+            [FAR],
+            Ledger(budget_eur=10, committed_eur=9.99, egress_eur_per_gb={"blobs": 0.1}),
+            "hpc: its data would be carried there for 0.10 EUR, and this month's cloud budget of 10.00 EUR is used up",
         ),
         (task(), [FULL], Ledger(), "hpc: no slot is free, and there is no cloud pool"),
         (task(), [NONE], Ledger(), "no pool has workers for it"),

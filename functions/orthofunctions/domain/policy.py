@@ -343,7 +343,7 @@ class _Round:
         """What is reserved, what it may cost beyond that, and whether that is less than the longest run."""
         if reserve_eur <= 0:
             return 0.0, 0.0, False
-        most_eur = self._most_eur(task)
+        most_eur = max(0.0, self._most_eur(task) - _CENT_PART)  # not a part of a cent more: the ledger refuses all then
         cost_eur = min(round(reserve_eur, 6), most_eur)
         beyond_eur = self._market.most_eur(room.k, task, self._ledger.longest_run_s) - cost_eur
         if beyond_eur <= 0:

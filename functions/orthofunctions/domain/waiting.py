@@ -45,7 +45,7 @@ def why_waits(
         return f"{slots}, and there is no cloud pool{turn}"
     if latest_s <= 0 and (awaited := _awaited(task, market)):
         return f"{slots}; {awaited}"
-    if latest_s > 0:
+    if latest_s > 0 and cloud:
         reason = "its deadline allows that" if task.deadline_s is not None else "its patience lasts until then"
         return f"{slots}; it goes to the cloud at {_clock(now_s + latest_s)} at the latest: {reason}"
     if cloud and all(pool.free(task.result_version) <= 0 for pool in cloud):

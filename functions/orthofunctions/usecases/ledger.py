@@ -263,7 +263,7 @@ def settle_release(ports: Ports, active: ActiveRecord, ended_at: datetime, ran_s
     ended_at : datetime
         When its end was heard of.
     ran_s : float
-        What its worker says it took, from its first start on; 0: nobody said. Where that is longer than was paid for it
+        What the worker that ended it says its delivery took; 0: nobody said. Where that is longer than was paid for it
         is booked all the same: it was really run. A campaign's is not.
     """
     slot_s = max(0.0, (ended_at - active.started_at).total_seconds()) if active.started_at else 0.0

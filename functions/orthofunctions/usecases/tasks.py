@@ -196,18 +196,15 @@ def end_release(ports: Ports, task: TaskRecord, told: Told | None = None) -> Non
     if active is not None:
         # whoever heard of its start may have died before that was noted
         begun = active.changed(started_at=active.started_at or task.started_at)
-        settle_release(ports, begun, ports.clock.now(), _ran_s(begun, task, told))
+        settle_release(ports, begun, ports.clock.now(), _ran_s(task, told))
         close_release(ports.tables, task, task.release)
 
 
-def _ran_s(active: ActiveRecord, task: TaskRecord, told: Told | None) -> float:
-    """From the first start of a release to its end, as the worker has it that ended it; 0: nobody said."""
-    if told is None or (told.report.release, told.report.delivery) != (task.release, task.delivery):
+def _ran_s(task: TaskRecord, told: Told | None) -> float:
+    """What the delivery took that ended a release, as its worker has it; 0: nobody said."""
+    if told is None or told.report.release != task.release:
         return 0.0
-    phases_s = phases_in(told.report.figures)
-    if not any(phases_s) or active.started_at is None or task.started_at is None:
-        return 0.0
-    return (task.started_at - active.started_at).total_seconds() + sum(one_s or 0.0 for one_s in phases_s)
+    return sum(one_s or 0.0 for one_s in phases_in(told.report.figures))
 
 
 def _ending(state: TaskState, fault: Fault | None, told: Told | None) -> Ending:

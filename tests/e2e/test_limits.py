@@ -182,6 +182,28 @@ def test_past_the_budget_only_the_urgent_task_of_one_who_may(town: Town, no_cent
     assert {"ana", "ben"} <= {one["user"] for one in costs["users"] if one["spent_eur"] >= 0}
 
 
+def test_near_its_end_the_budget_is_held_for_what_runs_may_cost_and_what_they_did_not_need_comes_back(
+    town: Town, no_centre: None
+) -> None:
+    """A run may take an hour here, which is 37.81 EUR: one at a time has what is left, and the others after it."""
+    spent_eur = town.operator.costs()["spent_eur"]
+    town.site(month_budget_eur=spent_eur + 1.0)
+    asked = [town.ask("ben", patience_s=1) for _ in range(5)]
+    asked[-1].waits_for("runs under way may yet cost")
+    seen: list[float] = []
+
+    def all_are_done() -> bool:
+        costs = town.operator.costs()
+        seen.append(costs["spent_eur"] + costs["reserved_eur"] + costs["contingency_eur"])
+        return all(one.task()["state"] == "succeeded" for one in asked)
+
+    until(all_are_done, lambda: f"all to be done, found {[one.explain() for one in asked]}")
+    assert max(seen) == pytest.approx(spent_eur + 1.0, abs=1e-5)
+    for one in asked:
+        assert "EUR, which is all that is left" in one.explain()
+    assert town.operator.costs()["contingency_eur"] == 0
+
+
 def test_a_budget_file_that_is_not_usable_leaves_the_old_budget(town: Town, no_centre: None) -> None:
     town.site(month_budget_eur=0.0)
     one = town.ask("ben", patience_s=1)

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,6 +125,26 @@ def test_a_task_over_its_limit_is_stopped(served: tuple[Storage, Agent]) -> None
     (fault,) = storage.faults(storage.report(task, "finished"))
     assert (fault.kind, fault.permanent) == ("TimeLimit", False)
     assert not is_alive(child)
+
+
+def test_when_there_is_no_money_for_more_its_end_is_the_end_of_its_upload_too(served: tuple[Storage, Agent]) -> None:
+    """Its images go to a server that takes them and never answers: within its limit it would try on and on."""
+    storage, agent = served
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        task = storage.release(
+            {"steps": [0.1]}, end_s=3, time_limit_s=2, uploads_to=f"http://127.0.0.1:{silent.getsockname()[1]}"
+        )
+        agent.wait_for("delivery_moves", event="child ended", task=task)
+        finished = storage.report(task, "finished")
+    (fault,) = storage.faults(finished)
+    assert (fault.kind, fault.message) == ("TimeLimit", "stopped after 3 s, its limit, while delivering")
+    assert 2 < sum(finished.figures[f"{phase}_s"] for phase in ("fetch", "compute", "deliver")) < 4
+    slow = storage.release({"steps": [60]}, end_s=1.5, time_limit_s=1.5)
+    child = agent.child_pid(slow)
+    (fault,) = storage.faults(storage.report(slow, "finished"))
+    assert fault.kind == "TimeLimit"
+    assert not is_alive(child)
+    until(lambda: not scratch_of(agent), "its scratch folders to be gone")
 
 
 @pytest.mark.parametrize(

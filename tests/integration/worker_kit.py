@@ -91,6 +91,7 @@ class Storage:
         tiles: tuple[str, ...] = ("33TTG",),
         release: int = 1,
         time_limit_s: float = 60,
+        end_s: float | None = None,
         expected_s: float | None = None,
         links_s: float = 3600,
         deliveries: int = 8,
@@ -100,8 +101,12 @@ class Storage:
         product: bytes | None = None,
         grid: GridSpec | None = None,
         traceparent: str | None = None,
+        uploads_to: str | None = None,
     ) -> str:
-        """Release a task; its id. Its one product is the script, unless there is a real one, for the real kernel."""
+        """Release a task; its id. Its one product is the script, unless there is a real one, for the real kernel.
+
+        ``uploads_to`` is another server for the images than the storage.
+        """
         task_id = f"j{uuid4().hex[:12]}-0001"
         body = json.dumps(script).encode() if product is None else product
         name = f"{task_id}/scene.tif"
@@ -147,7 +152,7 @@ class Storage:
                     files={
                         output.digest: {
                             kind: self._create_only(
-                                names.result_blob(task_id, release, number, output.digest, kind), expires
+                                names.result_blob(task_id, release, number, output.digest, kind), expires, uploads_to
                             )
                             for kind in file_kinds(options)
                         }
@@ -157,6 +162,7 @@ class Storage:
                 for number in range(1, deliveries + 1)
             ),
             time_limit_s=time_limit_s,
+            end_s=end_s,
             expected_s=expected_s,
             expires_at=expires,
         )
@@ -202,8 +208,10 @@ class Storage:
         assert isinstance(body, bytes)
         return body
 
-    def _create_only(self, name: str, expires: datetime) -> OutputFile:
+    def _create_only(self, name: str, expires: datetime, server: str | None) -> OutputFile:
         url = self._link(names.CONTAINER_RESULTS, name, BlobSasPermissions(create=True), expires)
+        if server is not None:
+            url = server + url[url.index("/", len("https://")) :]
         return OutputFile(blob=f"{names.CONTAINER_RESULTS}/{name}", url=url)
 
     def _link(self, container: str, name: str, permission: BlobSasPermissions, expires: datetime) -> str:

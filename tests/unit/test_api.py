@@ -278,9 +278,10 @@ def test_pools_are_paused_and_resumed_and_say_what_their_machines_take(client: A
 def test_costs_of_a_month_by_user_and_their_forecast(client: AsgiClient, system: System) -> None:
     now = system.ports.clock.now()
     month = now.strftime("%Y-%m")
-    assert reserve(system.ports, None, {"ana": Claim(2.0), "ben": Claim(1.0)}, now)
+    assert reserve(system.ports, None, {"ana": Claim(2.0, 0.5), "ben": Claim(1.0)}, now)
     found = client.get("/costs").json()
     assert (found["month"], found["budget_eur"], found["reserved_eur"], found["spent_eur"]) == (month, None, 3, 0)
+    assert found["contingency_eur"] == 0.5
     assert [(one["user"], one["reserved_eur"]) for one in found["users"]] == [("ana", 2), ("ben", 1)]
     assert client.get("/costs", params={"month": "2020-01"}).json()["users"] == []
     assert client.get("/costs", params={"month": "May"}).status_code == 400

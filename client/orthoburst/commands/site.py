@@ -12,6 +12,9 @@ from orthoburst.commands.subparsers import Subcommands
 from orthoburst.errors import UsageError
 
 
+_A_CENT = 0.005
+
+
 def add_to(commands: Subcommands) -> None:
     pools = commands.add(
         "pools", _pools, "the pools, their workers, how fast and how dear they are; pause and resume them"
@@ -54,7 +57,9 @@ def _costs(client: Client, arguments: argparse.Namespace) -> int:
         table.add_row(one["user"], f"{one['spent_eur']:.2f}", f"{one['reserved_eur']:.2f}", *hours)
     budget = "none" if costs["budget_eur"] is None else f"{costs['budget_eur']:.2f} EUR"
     forecast = "" if costs["forecast_eur"] is None else f"; at this rate {costs['forecast_eur']:.2f} EUR by its end"
-    table.caption = f"budget {budget}{forecast}"
+    beyond_eur = costs.get("contingency_eur", 0.0)
+    may_cost = f"; runs under way may cost {beyond_eur:.2f} EUR beyond what is reserved" if beyond_eur >= _A_CENT else ""
+    table.caption = f"budget {budget}{may_cost}{forecast}"
     show(arguments, costs, table)
     return OK
 

@@ -155,6 +155,7 @@ def _account(account: Account) -> dict[str, float]:
     return {
         "spent_eur": round(account.spent_eur, 6),
         "reserved_eur": round(account.reserved_eur, 6),
+        "contingency_eur": round(account.contingency_eur, 6),
         "on_prem_slot_s": round(account.on_prem_slot_s, 3),
         "cloud_slot_s": round(account.cloud_slot_s, 3),
     }

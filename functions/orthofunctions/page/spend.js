@@ -30,6 +30,7 @@ function card(costs) {
   const sum = of === null ? `${eur(costs.spent_eur)} spent` : `${eur(costs.spent_eur)} of ${eur(of)} spent`;
   const facts = [
     costs.reserved_eur > 0 && `${eur(costs.reserved_eur)} more is reserved for what runs`,
+    costs.contingency_eur > 0 && `if all of it takes as long as it may, ${eur(costs.contingency_eur)} beyond that`,
     of === null && "no limit is set for the month",
     costs.forecast_eur !== null && `at this pace ${eur(costs.forecast_eur)} by its end${of !== null && costs.forecast_eur > of ? ", more than the budget" : ""}`,
   ].filter(Boolean);

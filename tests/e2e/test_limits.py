@@ -175,8 +175,8 @@ def test_past_the_budget_only_the_urgent_task_of_one_who_may(town: Town, no_cent
     plain.waits_for("this month's cloud budget of 0.00 EUR is used up")
     refused.waits_for("is used up, which urgent tasks of ben may not exceed")
     town.site(month_budget_eur=5.0, groups=[FLOODS])
-    plain.goes_to("cloud", "EUR at most")
-    refused.goes_to("cloud", "EUR at most")
+    plain.goes_to("cloud", "EUR reserved")
+    refused.goes_to("cloud", "EUR reserved")
     costs = town.operator.costs()
     assert costs["budget_eur"] == 5.0
     assert {"ana", "ben"} <= {one["user"] for one in costs["users"] if one["spent_eur"] >= 0}
@@ -213,7 +213,7 @@ def test_a_budget_file_that_is_not_usable_leaves_the_old_budget(town: Town, no_c
     until(lambda: "month_budget_eur" in log.read_text(), lambda: "a line in the log that names the field")
     one.waits_for("budget of 0.00 EUR is used up")
     town.site()
-    one.goes_to("cloud", "EUR at most")
+    one.goes_to("cloud", "EUR reserved")
 
 
 def test_a_paused_pool_takes_nothing_until_it_is_resumed(town: Town) -> None:

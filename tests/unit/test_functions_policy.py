@@ -60,7 +60,7 @@ class TestDecisions:
     def test_the_cloud_when_patience_has_run_out(self) -> None:
         (decision,) = plan_releases([task("a", 20)], [hpc(1, busy=1), cloud()], Ledger(), NOW)
         assert decision.pool == "cloud"
-        assert decision.sentence == "cloud: no on-prem slot came free within its patience of 20 s; 0.01 EUR at most"
+        assert decision.sentence == "cloud: no on-prem slot came free within its patience of 20 s; 0.01 EUR reserved"
         assert decision.figures["hpc"].free_slots == 0
         assert decision.figures["cloud"].cost_eur == pytest.approx(0.3 * 75 / 3600, abs=1e-6)
         assert Decision.from_json(decision.to_json()) == decision

@@ -47,34 +47,34 @@ def task(**fields: object) -> PendingTask:
             task(created_s=NOW - 400),
             [FULL, BURST],
             Ledger(),
-            "cloud: no on-prem slot came free within its patience of 300 s; 0.07 EUR at most",
+            "cloud: no on-prem slot came free within its patience of 300 s; 0.07 EUR reserved",
         ),
         (
             task(deadline_s=NOW + 720),
             [FULL, BURST],
             Ledger(),
             "cloud: no on-prem slot was free when its deadline 2026-05-01 12:12:00 UTC left no more time; "
-            "0.07 EUR at most",
+            "0.07 EUR reserved",
         ),
         (
             task(deadline_s=NOW + 600),
             [FULL, BURST],
             Ledger(),
             "cloud: no pool is sure to make its deadline 2026-05-01 12:10:00 UTC any longer, this one is the soonest; "
-            "0.07 EUR at most",
+            "0.07 EUR reserved",
         ),
         (
             task(created_s=NOW - 400, urgent=True),
             [FULL, BURST],
             Ledger(budget_eur=10, committed_eur=9.99, users={"ana": UserLedger(may_overdraw=True)}),
-            "cloud: no on-prem slot came free within its patience of 300 s; 0.07 EUR at most, beyond "
+            "cloud: no on-prem slot came free within its patience of 300 s; 0.07 EUR reserved, beyond "
             "the month's budget: it is urgent",
         ),
         (
             task(created_s=NOW - 400, urgent=True),
             [FULL, BURST],
             Ledger(budget_eur=10, committed_eur=9.9, users={"ana": UserLedger(may_overdraw=True)}),
-            "cloud: no on-prem slot came free within its patience of 300 s; 0.07 EUR at most",
+            "cloud: no on-prem slot came free within its patience of 300 s; 0.07 EUR reserved",
         ),
     ],
 )

@@ -11,7 +11,6 @@ from orthoburst.commands.output import OK, show
 from orthoburst.commands.subparsers import Subcommands
 from orthoburst.errors import UsageError
 
-
 _A_CENT = 0.005
 
 
@@ -58,7 +57,9 @@ def _costs(client: Client, arguments: argparse.Namespace) -> int:
     budget = "none" if costs["budget_eur"] is None else f"{costs['budget_eur']:.2f} EUR"
     forecast = "" if costs["forecast_eur"] is None else f"; at this rate {costs['forecast_eur']:.2f} EUR by its end"
     beyond_eur = costs.get("contingency_eur", 0.0)
-    may_cost = f"; runs under way may cost {beyond_eur:.2f} EUR beyond what is reserved" if beyond_eur >= _A_CENT else ""
+    may_cost = (
+        f"; runs under way may cost {beyond_eur:.2f} EUR beyond what is reserved" if beyond_eur >= _A_CENT else ""
+    )
     table.caption = f"budget {budget}{may_cost}{forecast}"
     show(arguments, costs, table)
     return OK

@@ -62,7 +62,7 @@ def show_estimate(arguments: argparse.Namespace, found: dict[str, Any], names: l
     total = found["total"]
     table.caption = (
         f"{total['valid']} of {total['executions']} can be made: {total['images']} images, "
-        f"{total['megapixels']:.1f} Mpx, {total['run_s']:.0f} s, {total['eur']:.2f} EUR at most"
+        f"{total['megapixels']:.1f} Mpx, {total['run_s']:.0f} s, {total['eur']:.2f} EUR to be reserved"
     )
     show(arguments, found, table)
     return OK if total["valid"] == total["executions"] else FAILED

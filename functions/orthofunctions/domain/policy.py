@@ -228,7 +228,7 @@ class _Round:
             (transfer_s, run_s, sure_s, reserve_eur), starts_s = offers[room.k], start_s[room.k]
             if reserve_eur > most_eur and reserve_eur > 0:
                 continue
-            if task.cut_short and self._market.most_eur(room.k, task, self._ledger.longest_run_s) > most_eur:
+            if task.cut_short and self._market.most_eur(room.k, task, self._ledger.longest_run_s) > max(most_eur, 0.0):
                 continue
             if sure_s - room.startup_s + starts_s <= left_s:
                 if cheapest is None or (reserve_eur, starts_s) < cheapest[0]:
@@ -445,7 +445,7 @@ def _sentence(task: PendingTask, chosen: PoolState, cost_eur: float, late: bool)
     if chosen.spec.kind == "onprem":
         known = "" if chosen.basis is Basis.ADVERTISED else f" (its capacity is {chosen.basis})"
         return f"{name}: an on-prem slot was free{known}"
-    money = f"; {cost_eur:.2f} EUR at most" if cost_eur >= _A_CENT else ""
+    money = f"; {cost_eur:.2f} EUR reserved" if cost_eur >= _A_CENT else ""
     if task.deadline_s is None:
         return f"{name}: no on-prem slot came free within its patience of {task.patience_s:g} s{money}"
     at = f"{datetime.fromtimestamp(task.deadline_s, UTC):%Y-%m-%d %H:%M:%S} UTC"

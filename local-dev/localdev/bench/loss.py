@@ -12,6 +12,7 @@ from localdev.chaos.loss import Loss, LossOrder, mass_loss
 
 CLOUD_SLOTS, TASKS_AN_AGENT, EUR_A_SLOT = 20, 1.25, 0.1
 NOTICED_WITHIN_S = 5.0
+NOTHING_EUR = 1e-6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,15 +40,19 @@ def _cases(order: LossOrder, seen: Loss) -> Iterator[Case]:
         "cloud slots", float(seen.cloud_peak), "at most", f"{order.cloud} allowed; {seen.n_cloud} tasks ran there",
         seen.cloud_peak / order.cloud, "never more", seen.cloud_peak <= order.cloud,
     )  # fmt: skip
-    # a run that takes longer than nine in ten costs more than was reserved for it
-    most_eur = order.budget_eur + seen.overrun_eur + 1e-6
+    most_eur = order.budget_eur + NOTHING_EUR
     money = (
-        f"budget {order.budget_eur:.2f} and {seen.overrun_eur:.3f} beyond what runs had reserved; "
-        f"reserved {seen.reserved_peak_eur:.2f} at most, spent {seen.spent_eur:.2f}"
+        f"budget {order.budget_eur:.2f}; reserved {seen.reserved_peak_eur:.2f} at most, spent {seen.spent_eur:.2f}, "
+        f"{seen.overrun_eur:.3f} of it beyond what was reserved for a run"
     )
     yield Case(
         "EUR committed", seen.committed_peak_eur, "at most", f"{money}; {seen.n_looks} looks",
-        seen.committed_peak_eur / most_eur, "never more than that", seen.committed_peak_eur <= most_eur,
+        seen.committed_peak_eur / order.budget_eur, "never more", seen.committed_peak_eur <= most_eur,
+    )  # fmt: skip
+    yield Case(
+        "EUR with what runs may cost", seen.ceiling_peak_eur, "at most",
+        f"budget {order.budget_eur:.2f}; {seen.n_cut_short} tasks had a run ended for want of money",
+        seen.ceiling_peak_eur / order.budget_eur, "never more", seen.ceiling_peak_eur <= most_eur,
     )  # fmt: skip
     yield Case(
         "recovered", seen.recovered_s, "s from their return",

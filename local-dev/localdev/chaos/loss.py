@@ -30,9 +30,12 @@ HPC, CLOUD = "hpc", "cloud"
 EUR_PER_SLOT_HOUR = 36.0
 KEEPALIVE_S, PATIENCE_S, LEASE_S, STARTUP_S = 10.0, 20.0, 15, 2.0
 BUSY_S, CLOUD_RUN_S, BACK_RUN_S = 90.0, 8.0, 1.0
-RULES = {"patience_s": PATIENCE_S, "keepalive_s": KEEPALIVE_S, "backoff_s": 1.0}
+RULES = {
+    "patience_s": PATIENCE_S, "keepalive_s": KEEPALIVE_S, "backoff_s": 1.0, "time_limit_s": 100.0, "run_grace_s": 20.0
+}  # fmt: skip
+"""A run comes to 1.22 EUR at most, of the budget's 2: that is held for it, however short it is."""
 TASKS_A_JOB = 15
-STEP_LIMIT_S = 180.0
+STEP_LIMIT_S = 300.0
 LOOKS_AT_MONEY = 8  # to one at the cloud's releases, which takes longer
 CENT_PART = 1e-9
 LOOK_EVERY_S = 0.2
@@ -60,12 +63,15 @@ class Loss:
         Until none of their tasks counted as released to them any longer.
     cloud_peak : int
         Releases of the cloud at a time, at most.
-    committed_peak_eur, reserved_peak_eur : float
-        Of the month's account, at most: all that was spent or reserved, and what was reserved.
+    committed_peak_eur, reserved_peak_eur, ceiling_peak_eur : float
+        Of the month's account, at most: all that was spent or reserved, what was reserved, and what all of it might
+        have come to.
     n_looks : int
         How often the account was read.
     spent_eur, overrun_eur : float
         At the end; and how much of it runs took beyond what had been reserved for them, which is their 90th percentile.
+    n_cut_short : int
+        Tasks of which a run was ended for want of money.
     n_cloud, n_back : int
         Tasks that ran in the cloud, and on workers that had come back.
     back_s, recovered_s : float
@@ -79,9 +85,11 @@ class Loss:
     cloud_peak: int
     committed_peak_eur: float
     reserved_peak_eur: float
+    ceiling_peak_eur: float
     n_looks: int
     spent_eur: float
     overrun_eur: float
+    n_cut_short: int
     n_cloud: int
     n_back: int
     back_s: float
@@ -140,7 +148,7 @@ class _Auditor:
 
     def __init__(self, ports: Ports) -> None:
         self._ports, self._stop = ports, threading.Event()
-        self.committed_peak_eur = self.reserved_peak_eur = 0.0
+        self.committed_peak_eur = self.reserved_peak_eur = self.ceiling_peak_eur = 0.0
         self.cloud_peak = self.n_looks = 0
 
     @contextlib.contextmanager
@@ -160,6 +168,7 @@ class _Auditor:
                 total = account(self._ports, month)
                 self.committed_peak_eur = max(self.committed_peak_eur, total.committed_eur)
                 self.reserved_peak_eur = max(self.reserved_peak_eur, total.reserved_eur)
+                self.ceiling_peak_eur = max(self.ceiling_peak_eur, total.ceiling_eur)
                 self.n_looks += 1
             in_cloud = sum(1 for one in find(self._ports.tables, ActiveRecord) if one.pool == CLOUD)
             self.cloud_peak = max(self.cloud_peak, in_cloud)
@@ -204,11 +213,13 @@ def _running(ports: Ports, pool: str) -> int:
 
 
 def _waits_for_money(system: System) -> bool:
-    """Whether tasks are told that they wait for the budget, and the cloud works on nothing."""
+    """Whether tasks are told that the budget is used up, and the cloud works on nothing."""
     pending = list(find(system.ports.tables, TaskRecord, state=TaskState.PENDING.value))
     if not pending or any(one.pool == CLOUD for one in find(system.ports.tables, ActiveRecord)):
         return False
-    return all("budget" in why for why in reasons_to_wait(system.ports, system.rules, pending).values())
+    return all(
+        "budget of" in why and "used up" in why for why in reasons_to_wait(system.ports, system.rules, pending).values()
+    )
 
 
 def _all_over(ports: Ports) -> bool:
@@ -239,9 +250,11 @@ def _judged(
         cloud_peak=seen.cloud_peak,
         committed_peak_eur=seen.committed_peak_eur,
         reserved_peak_eur=seen.reserved_peak_eur,
+        ceiling_peak_eur=seen.ceiling_peak_eur,
         n_looks=seen.n_looks,
         spent_eur=account(ports, _month(ports)).spent_eur,
         overrun_eur=sum(_overrun_eur(ports, task) for task in done if task.pool == CLOUD),
+        n_cut_short=sum(task.cut_short for task in done),
         n_cloud=sum(task.pool == CLOUD for task in done),
         n_back=sum(task.pool == HPC and task.released_at is not None and task.released_at > back_at for task in done),
         back_s=back_s,

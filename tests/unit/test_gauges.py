@@ -20,7 +20,7 @@ from orthofunctions.settings import Settings
 from orthofunctions.telemetry import Reading
 from orthofunctions.usecases.gauges import read_gauges
 from orthofunctions.usecases.keys import KeyOrder, make_key
-from orthofunctions.usecases.ledger import reserve
+from orthofunctions.usecases.ledger import Claim, reserve
 
 
 def values(world: World, **rules: Any) -> dict[tuple[str, ...], float]:
@@ -85,7 +85,7 @@ def test_workers_and_slots_are_counted_by_what_was_heard_last() -> None:
 
 def test_money_is_what_is_spent_or_reserved() -> None:
     world = World()
-    reserve(world.ports, None, {"ana": 12.5}, world.clock.now())
+    reserve(world.ports, None, {"ana": Claim(12.5)}, world.clock.now())
     found = values(world, month_budget_eur=400.0)
     assert (found["spend",], found["budget",]) == (12.5, 400)
     in_file = POOLS.model_copy(update={"month_budget_eur": 250.0})

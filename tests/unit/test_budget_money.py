@@ -183,8 +183,7 @@ class TestEndedForMoney:
         world.round()
         assert states(world) == ["pending"], "there is not enough for its longest run"
         assert why(world).endswith(
-            "budget of 0.03 EUR is used up; a run of it was ended for want of money, so that it waits for 0.06 EUR, "
-            "its longest run"
+            "budget of 0.03 EUR is used up; a run of it was ended for want of money, so that it waits for 0.03 EUR"
         )
         world.status("node-1")
         world.round()
@@ -376,6 +375,7 @@ class Life:
         self.budget_eur = chance.choice((0.0, 0.004, 0.3, 0.9, 1.0, 1.7, 2.5, 6.0)) * LONGEST_EUR
         credits_eur = chance.choice((None, None, 0.02, 0.1))
         self.credits_eur = credits_eur
+        self.limits_eur = [limit for limit in (self.budget_eur, credits_eur) if limit is not None]
         self.world = world_with(self.budget_eur, users={"local": ShareSpec(credits_eur=credits_eur)})
         if chance.random() < 0.3:
             self.world.clock.moment = datetime(2026, 5, 31, 23, 50, tzinfo=self.world.clock.moment.tzinfo)
@@ -426,7 +426,7 @@ class Life:
         for task in world.tasks():
             if task.state is TaskState.PENDING and (task.not_before is None or task.not_before <= now):
                 offer = market.offers(pending_task(index_rows(task)[0], 0.0))[k]
-                needs_eur = LONGEST_EUR if task.cut_short else offer.reserve_eur
+                needs_eur = min(LONGEST_EUR, *self.limits_eur) if task.cut_short else offer.reserve_eur
                 assert needs_eur > left_eur - NOTHING_EUR, (task, left_eur)
 
     def work(self) -> None:

@@ -209,6 +209,15 @@ class TestCeilings:
         assert one.ceiling_eur == pytest.approx(self.WHOLE_EUR, abs=2e-6)
         assert placed([task("a", 30, cut_short=True)], [hpc(1), cloud()], self.ledger(0)) == {"a": "hpc"}
 
+    def test_where_a_month_has_less_than_that_it_is_all_of_a_month(self) -> None:
+        small = {"budget_eur": 0.5 * self.WHOLE_EUR, "contingency_eur": 0.0}
+        (one,) = self.decisions(1, self.ledger(0.0, committed_eur=0.0, **small), cut_short=True)
+        assert one.ceiling_eur == pytest.approx(0.5 * self.WHOLE_EUR)
+        assert self.decisions(1, self.ledger(0.0, committed_eur=0.001, **small), cut_short=True) == []
+        assert len(self.decisions(2, Ledger(longest_run_s=self.LONGEST_S), cut_short=True)) == 2
+        credits = UserLedger(credits_left_eur=0.03, credits_eur=0.03)
+        assert len(self.decisions(2, self.ledger(5.0, users={"local": credits}), cut_short=True)) == 1
+
     def test_a_reservation_that_is_more_than_the_longest_run_is_its_own_ceiling(self) -> None:
         (one,) = self.decisions(1, self.ledger(5.0), megapixels=3000)
         assert one.cost_eur > self.WHOLE_EUR

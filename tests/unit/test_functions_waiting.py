@@ -159,7 +159,7 @@ def test_decisions(one: PendingTask, pools: list[PoolState], ledger: Ledger, say
             [FULL, BURST],
             Ledger(budget_eur=10, committed_eur=9.8, contingency_eur=0.05, longest_run_s=3600),
             "hpc: no slot is free, and this month's cloud budget of 10.00 EUR is used up; a run of it was ended for "
-            "want of money, so that it waits for 0.37 EUR, its longest run",
+            "want of money, so that it waits for 0.37 EUR",
         ),
         (
             task(inputs=(("blobs", 10**9),)),

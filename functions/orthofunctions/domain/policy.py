@@ -25,8 +25,8 @@ _A_CENT: Final = 0.005
 class UserLedger:
     """What one user has, and may have; None: no limit.
 
-    ``credits_left_eur`` is what is neither spent nor reserved; ``contingency_eur`` of it may be what releases under way
-    cost in the end.
+    Of a month's ``credits_eur``, ``credits_left_eur`` is what is neither spent nor reserved; ``contingency_eur`` of
+    that may be what releases under way cost in the end.
     """
 
     running: int = 0
@@ -34,6 +34,7 @@ class UserLedger:
     credits_left_eur: float | None = None
     may_overdraw: bool = False
     contingency_eur: float = 0.0
+    credits_eur: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,13 @@ class Ledger:
     def left_eur(self) -> float | None:
         """Of the budget, whatever runs under way take; None: no limit."""
         return None if self.budget_eur is None else self.budget_eur - self.committed_eur - self.contingency_eur
+
+    def whole_run_eur(self, task: PendingTask, market: Market, k: int) -> float:
+        """What a release to the pool at place ``k`` may cost, or all that a month has for it where that is less."""
+        user = self.users.get(task.user)
+        limits = (self.budget_eur, None if user is None else user.credits_eur)
+        most_eur = market.most_eur(k, task, self.longest_run_s)
+        return min([most_eur, *(limit for limit in limits if limit is not None)])
 
 
 @dataclass(slots=True)
@@ -228,7 +236,7 @@ class _Round:
             (transfer_s, run_s, sure_s, reserve_eur), starts_s = offers[room.k], start_s[room.k]
             if reserve_eur > most_eur and reserve_eur > 0:
                 continue
-            if task.cut_short and self._market.most_eur(room.k, task, self._ledger.longest_run_s) > max(most_eur, 0.0):
+            if task.cut_short and self._ledger.whole_run_eur(task, self._market, room.k) > max(most_eur, 0.0):
                 continue
             if sure_s - room.startup_s + starts_s <= left_s:
                 if cheapest is None or (reserve_eur, starts_s) < cheapest[0]:

@@ -72,7 +72,7 @@ def _without_money(task: PendingTask, market: Market, ledger: Ledger) -> str:
         used_up, whose = f"{of} is used up", "runs"
     again = ""
     if task.cut_short:
-        again = f"; a run of it was ended for want of money, so that it waits for {needs_eur:.2f} EUR, its longest run"
+        again = f"; a run of it was ended for want of money, so that it waits for {needs_eur:.2f} EUR"
     if left_eur < needs_eur or held_eur <= 0:
         return f"{used_up}{urgent}{again}"
     may_cost = f"{whose} under way may yet cost {min(held_eur, left_eur):.2f} EUR"
@@ -122,7 +122,7 @@ def _cheapest(task: PendingTask, market: Market, ledger: Ledger) -> float:
         if pool.spec.kind == "cloud" or (pool.free(task.result_version) > 0 and offers[k].reserve_eur > 0)
     ]
     if task.cut_short:
-        return min((market.most_eur(k, task, ledger.longest_run_s) for k in paid), default=0.0)
+        return min((ledger.whole_run_eur(task, market, k) for k in paid), default=0.0)
     return min((offers[k].reserve_eur for k in paid), default=0.0)
 
 

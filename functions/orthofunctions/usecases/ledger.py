@@ -196,7 +196,9 @@ def read_ledger(
         if share.credits_eur is not None:
             theirs = current(OF_USER + user, (one for one in this_month if one.user == user))
             left_eur, held_eur = share.credits_eur - theirs.committed_eur, theirs.contingency_eur
-        limits[user] = UserLedger(running.get(user, 0), share.max_running, left_eur, share.may_overdraw, held_eur)
+        limits[user] = UserLedger(
+            running.get(user, 0), share.max_running, left_eur, share.may_overdraw, held_eur, share.credits_eur
+        )
     egress = {store.name: store.egress_eur_per_gb for store in site.stores if store.egress_eur_per_gb}
     return Ledger(
         site.budget_eur(rules.month_budget_eur), total.committed_eur, limits, egress,

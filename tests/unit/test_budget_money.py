@@ -415,7 +415,7 @@ class Life:
         if in_cloud >= CLOUD.max_slots:
             return
         found, own = books(world), books(world, OF_USER + "local")
-        known = Claim.of(one for one in world.active() if month_of(one.released_at) == month_of(now))
+        known = Claim.of([one for one in world.active() if month_of(one.released_at) == month_of(now)])
         if found.reserved_eur > known.reserved_eur + NOTHING_EUR:
             return  # of a round that died and whose release this one made anew: the next round gives it back
         left_eur = self.budget_eur - found.ceiling_eur

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -51,9 +51,9 @@ class Claim:
         return Claim(-self.reserved_eur, -self.contingency_eur)
 
     @classmethod
-    def of(cls, active: Iterable[ActiveRecord]) -> Claim:
+    def of(cls, active: Sequence[ActiveRecord]) -> Claim:
         """Of releases under way."""
-        return sum((cls(one.reserved_eur, one.contingency_eur or 0.0) for one in active), cls())
+        return cls(sum(one.reserved_eur for one in active), sum(one.contingency_eur or 0.0 for one in active))
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,10 @@ def free_lost(ports: Ports, campaign: str, active: Iterable[ActiveRecord]) -> Ac
 
     Only under the lease of rounds, as `_without_lost`.
     """
-    return _without_lost(ports, books_of(campaign), TOTAL, (one for one in active if one.campaign == campaign))
+    return _without_lost(ports, books_of(campaign), TOTAL, [one for one in active if one.campaign == campaign])
 
 
-def _without_lost(ports: Ports, books: str, key: str, active: Iterable[ActiveRecord]) -> Account:
+def _without_lost(ports: Ports, books: str, key: str, active: Sequence[ActiveRecord]) -> Account:
     """An account, without what was reserved for releases that were never made.
 
     Only under the lease of rounds, with the account's active releases as they were read under it: nobody else reserves
@@ -179,12 +179,15 @@ def read_ledger(
     ``under_lease`` of rounds, under which ``active`` was read too, what rounds that died had reserved is given back.
     """
     month, running = month_of(now), dict[str, int]()
-    of_users = [one for one in active if not one.campaign]
-    for release in of_users:
+    this_month: list[ActiveRecord] = []
+    by_user: dict[str, list[ActiveRecord]] = {}
+    for release in (one for one in active if not one.campaign):
         running[release.user] = running.get(release.user, 0) + 1
-    this_month = [one for one in of_users if month_of(one.released_at) == month]
+        if (release.released_at.year, release.released_at.month) == (now.year, now.month):
+            this_month.append(release)
+            by_user.setdefault(release.user, []).append(release)
 
-    def current(key: str, mine: Iterable[ActiveRecord]) -> Account:
+    def current(key: str, mine: Sequence[ActiveRecord]) -> Account:
         return _without_lost(ports, month, key, mine) if under_lease else account(ports, month, key)
 
     total, limits = current(TOTAL, this_month), {}
@@ -194,7 +197,7 @@ def read_ledger(
             continue
         left_eur, held_eur = None, 0.0
         if share.credits_eur is not None:
-            theirs = current(OF_USER + user, (one for one in this_month if one.user == user))
+            theirs = current(OF_USER + user, by_user.get(user, ()))
             left_eur, held_eur = share.credits_eur - theirs.committed_eur, theirs.contingency_eur
         limits[user] = UserLedger(
             running.get(user, 0), share.max_running, left_eur, share.may_overdraw, held_eur, share.credits_eur

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -80,3 +81,15 @@ def test_ticks_do_not_overlap_and_late_ones_are_marked(stage: Stage) -> None:
     begun = stage.story("tick", "begin")
     assert not begun[0]["past_due"]
     assert all(later["time"] - earlier["time"] >= 1.3 for earlier, later in pairwise(begun))
+
+
+def test_tests_need_not_wait_for_the_minute(stage: Stage) -> None:
+    stage.host(TICKS="0 * * * * *", LOCALDEV_TIMERS_S="0.5").start()
+    wait_for(lambda: len(stage.story("tick", "end")) >= 4)
+
+    stage.hosts[0].stop()
+    stage.story_file.write_text("")
+    stage.host("yearly", LOCALDEV_TIMERS_S="0.5").start()
+    wait_for(lambda: stage.story("tick", "end"))  # at the start
+    time.sleep(1.5)
+    assert len(stage.story("tick", "begin")) == 1, "what comes less often keeps its times"

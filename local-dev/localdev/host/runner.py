@@ -25,7 +25,7 @@ from localdev.host.outputs import OutputSender
 from localdev.host.queue_listener import LEASE_S
 from localdev.host.queue_trigger import queue_listener
 from localdev.host.specs import BlobTrigger, HttpTrigger, QueueTrigger, TimerTrigger
-from localdev.host.timer_trigger import TimerListener
+from localdev.host.timer_trigger import MOST_SETTING, TimerListener
 
 HOST_ID_SETTING = "AzureFunctionsWebHost__hostid"
 
@@ -67,6 +67,7 @@ class Host:
         outputs = OutputSender(self._connections, self._settings.queues.message_encoding)
         self._invoker = Invoker(self._app.folder, outputs, self._settings.function_timeout_s)
         self._key = environ.get(KEY_SETTING)
+        self._timers_s = float(most) if (most := environ.get(MOST_SETTING)) else None
         self._host_id = environ.get(HOST_ID_SETTING) or _default_host_id(self._app.folder)
 
     async def run(self) -> int:
@@ -106,7 +107,7 @@ class Host:
                     make = partial(queue_listener, spec, queue, self._connections, self._invoker)
                     listeners.append(make(options=settings.queues, lease_s=lease_s))
                 case TimerTrigger() as timer:
-                    listeners.append(TimerListener(spec, timer, self._invoker))
+                    listeners.append(TimerListener(spec, timer, self._invoker, most_s=self._timers_s))
                 case BlobTrigger() as blob:
                     blobs.append((spec, blob))
                 case HttpTrigger():

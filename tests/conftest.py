@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from figures import FIGURES
 from localdev.servers import Azurite, Broker
+from orthoagent.settings import _own_cache
+from orthocontracts.version import KERNEL_RESULT_VERSION
+
+# The kernel is compiled once, for the tests and the agents that they start: a minute of either. Before anything imports
+# numba, which reads it then.
+os.environ["NUMBA_CACHE_DIR"] = str(_own_cache() / f"numba-r{KERNEL_RESULT_VERSION}")
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,6 @@ import pytest
 import rasterio
 
 from localdev.servers.process import free_ports
-from orthoagent.settings import _own_cache
-from orthocontracts.version import KERNEL_RESULT_VERSION
 
 TOP = Path(__file__).resolve().parents[2]
 PAGE = (TOP / "docs/quickstart.md").read_text()
@@ -66,8 +64,6 @@ def url(folder: Path) -> Iterator[str]:
 def test_step_by_step(folder: Path, url: str) -> None:
     environment = {**os.environ, "ORTHOBURST_URL": url, "PATH": f"{BINARIES}:{os.environ['PATH']}", "COLUMNS": "200"}
     environment.pop("PYTHONPATH", None)
-    # the agents have compiled the kernel just now: a minute or two that a reader waits for once more
-    environment["NUMBA_CACHE_DIR"] = str(_own_cache() / f"numba-r{KERNEL_RESULT_VERSION}")
     job_id = ""
     commands = typed(PAGE)
     assert [command for command, _ in commands][:2] == ["./local-dev/demo", "./local-dev/up"]

@@ -167,6 +167,12 @@ def test_decisions(one: PendingTask, pools: list[PoolState], ledger: Ledger, say
             Ledger(budget_eur=10, committed_eur=9.99, egress_eur_per_gb={"blobs": 0.1}),
             "hpc: its data would be carried there for 0.10 EUR, and this month's cloud budget of 10.00 EUR is used up",
         ),
+        (
+            task(inputs=(("blobs", 10**9),)),
+            [replace(FAR, lasts_s={1: 60.0})],
+            Ledger(budget_eur=10, committed_eur=9.99, egress_eur_per_gb={"blobs": 0.1}),
+            "hpc: the batch jobs of its free workers end before the task would, and there is no cloud pool",
+        ),
         (task(), [FULL], Ledger(), "hpc: no slot is free, and there is no cloud pool"),
         (task(), [NONE], Ledger(), "no pool has workers for it"),
         (task(), [PAUSED], Ledger(), "no pool has workers for it; hpc is paused"),

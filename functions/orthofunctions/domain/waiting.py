@@ -40,7 +40,7 @@ def why_waits(
     if plan_releases([task], pools, ledger, now_s, confidence):
         return "the next round looks at it"
     slots = _names(on_prem) + (_why_no_slot(on_prem, task, market) if on_prem else "no on-prem pool has workers")
-    if not cloud and not _must_be_carried(on_prem, task, market):
+    if not cloud and not _where_carried(task, market):
         turn = _turn(task, now_s)
         return f"{slots}, and there is no cloud pool{turn}"
     if latest_s <= 0 and (awaited := _awaited(task, market)):
@@ -84,15 +84,21 @@ def _why_no_slot(on_prem: Sequence[PoolState], task: PendingTask, market: Market
     offers = dict(zip((pool.spec.name for pool in market.pools), market.offers(task), strict=True))
     if free and not any(outlasts(pool, task, offers[pool.spec.name]) for pool in free):
         return ": the batch jobs of its free workers end before the task would"
-    carried = _must_be_carried(on_prem, task, market)
+    carried = [offers[market.pools[k].spec.name].reserve_eur for k in _where_carried(task, market)]
     return f": its data would be carried there for {min(carried):.2f} EUR" if carried else ": no slot is free"
 
 
-def _must_be_carried(on_prem: Sequence[PoolState], task: PendingTask, market: Market) -> list[float]:
-    """What carrying its data costs, by pool with a free slot: there it would run else."""
-    offers = dict(zip((pool.spec.name for pool in market.pools), market.offers(task), strict=True))
-    free = [pool for pool in on_prem if pool.free(task.result_version) > 0]
-    return [cost_eur for pool in free if (cost_eur := offers[pool.spec.name].reserve_eur) > 0]
+def _where_carried(task: PendingTask, market: Market) -> list[int]:
+    """Pools of the centre, by their places, that would run it, did not carrying its data there cost money."""
+    return [
+        k
+        for k, (pool, offer) in enumerate(zip(market.pools, market.offers(task), strict=True))
+        if pool.spec.kind == "onprem"
+        and offer.reserve_eur > 0
+        and pool.free(task.result_version) > 0
+        and market.reads(k, task)
+        and outlasts(pool, task, offer)
+    ]
 
 
 def _awaited(task: PendingTask, market: Market) -> str:
@@ -114,13 +120,9 @@ def _without_pools(pools: Sequence[PoolState], task: PendingTask) -> str:
 
 
 def _cheapest(task: PendingTask, market: Market, ledger: Ledger) -> float:
-    """What is to be left for it in the cloud."""
+    """What is to be left for it somewhere."""
     offers = market.offers(task)
-    paid = [
-        k
-        for k, pool in enumerate(market.pools)
-        if pool.spec.kind == "cloud" or (pool.free(task.result_version) > 0 and offers[k].reserve_eur > 0)
-    ]
+    paid = [k for k, pool in enumerate(market.pools) if pool.spec.kind == "cloud"] + _where_carried(task, market)
     if task.cut_short:
         return min((ledger.whole_run_eur(task, market, k) for k in paid), default=0.0)
     return min((offers[k].reserve_eur for k in paid), default=0.0)

@@ -25,6 +25,8 @@ from orthofunctions.usecases.announced import take_announced
 from orthofunctions.usecases.inventory import all_products
 from orthofunctions.usecases.poll import look_for_products
 
+pytestmark = pytest.mark.parallel
+
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 

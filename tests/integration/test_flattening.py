@@ -21,6 +21,8 @@ from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 from realdata import real_data
 from reference.targets import frame_over
 
+pytestmark = pytest.mark.parallel
+
 LEVEL_DB = -8.0
 PROMISED_DB = 0.05
 PROMISED_DB_A_DEGREE = 0.02

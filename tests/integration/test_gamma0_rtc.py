@@ -17,6 +17,8 @@ from orthokernel.cog import output_names
 from orthokernel.errors import OptionError, RadiometryError
 from orthokernel.flattening import LAYOVER, SHADOW, VISIBLE
 
+pytestmark = pytest.mark.parallel
+
 LEVEL_DB = -8.0
 BOX = (286_000.0, 4_648_500.0, 291_500.0, 4_652_500.0)
 ALL_EXTRAS = ("layover_shadow", "local_incidence", "scattering_area", "acquisition")

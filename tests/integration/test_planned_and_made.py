@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import rasterio
 
 from integration.planned_kit import make, pixels
 from localdev.scene import Sentinel2Spec, make_sentinel2
+
+pytestmark = pytest.mark.parallel
 
 
 def test_tiles_of_a_datatake_are_put_together(tmp_path: Path) -> None:

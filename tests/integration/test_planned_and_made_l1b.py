@@ -16,6 +16,8 @@ from orthokernel import open_product
 from orthokernel.sentinel2.l1b import L1BProduct
 from realdata import real_data
 
+pytestmark = pytest.mark.parallel
+
 NAME = "S2A_MSIL1B_20200816T120220_N0500_R023_20200816T130000.SAFE"
 
 

@@ -15,6 +15,8 @@ from integration.planned_kit import make, pixels
 from localdev.scene.sentinel3 import OlciScene, OlciSpec, make_olci
 from localdev.scene.sentinel3_slstr import SlstrSpec, make_slstr
 
+pytestmark = pytest.mark.parallel
+
 
 @pytest.mark.parametrize("zip_it", [None, "deflated"])
 def test_a_frame_comes_on_longitude_and_latitude_in_its_unit(tmp_path: Path, zip_it: str | None) -> None:

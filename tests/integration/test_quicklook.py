@@ -14,7 +14,7 @@ from reference.warp import warp
 
 ZIP = "S1A_IW_GRDH_1SDV_20210119T031653_20210119T031718_036201_043ED0_8255.zip"
 SPACING_M = 1000.0  # about two of the quick-look's own pixels
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.parallel]
 
 
 @pytest.fixture(scope="module")

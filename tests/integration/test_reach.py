@@ -9,7 +9,7 @@ from orthofunctions.domain.rpc_header import footprint_lonlat, read_tiff_header,
 from orthokernel import Terrain, open_product
 from realdata import real_data
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.parallel]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -18,7 +18,7 @@ from realdata import real_data
 from reference.warp import correction
 
 ROME = "S1B_IW_GRDH_1SDV_20211223T051122_20211223T051147_030148_039993_5371.SAFE"
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.parallel]
 
 AS_IS = np.ones(1, np.float32), np.zeros(1, np.float32)
 

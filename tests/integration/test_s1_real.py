@@ -19,7 +19,7 @@ from realdata import real_data
 from reference.break_lines import correction_px
 from reference.range_doppler import SlowRangeDoppler
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.parallel]
 
 ROME = "S1B_IW_GRDH_1SDV_20211223T051122_20211223T051147_030148_039993_5371.SAFE"
 ROME_SLC = "S1A_IW_SLC__1SDV_20220104T170557_20220104T170624_041314_04E951_F1F1.SAFE"

@@ -41,7 +41,7 @@ from orthokernel.terrain import Terrain
 from realdata import real_data
 from reference import pushbroom as twin
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.parallel]
 
 DETECTORS = ("01", "03", "05", "07", "09", "11")
 GRID_STEP_PX = {10: 600, 20: 300, 60: 100}

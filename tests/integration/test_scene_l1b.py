@@ -32,6 +32,8 @@ from orthokernel.sentinel2.l1b import L1BProduct
 from orthokernel.sentinel2.pushbroom import PushbroomModel
 from realdata import real_data
 
+pytestmark = pytest.mark.parallel
+
 Float64Array = NDArray[np.float64]
 AGREE_DEG = 1e-8
 """1 mm; reached is a fifth of it. What is left are the kernel's tables, straight lines between rows 1.6 ms apart."""

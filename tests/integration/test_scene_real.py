@@ -18,7 +18,7 @@ from localdev.scene.calibration import read_calibration
 from localdev.scene.ellipsoid import to_earth_centred
 from realdata import real_data
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.parallel]
 
 
 def rome() -> Path:

@@ -16,6 +16,8 @@ from orthokernel.geolocation import GeolocationModel, Positions
 from orthokernel.geolocation.places import nodes_over
 from realdata import real_data
 
+pytestmark = pytest.mark.parallel
+
 Array = np.ndarray[Any, Any]
 EARTH_M = 6.371e6
 

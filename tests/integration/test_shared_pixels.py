@@ -13,6 +13,8 @@ from orthokernel.resampling import RESAMPLINGS
 from orthokernel.result import OrthoResult
 from reference.targets import frame_over
 
+pytestmark = pytest.mark.parallel
+
 SPACING_M = 10.0
 RELIEF_M = 1500.0
 

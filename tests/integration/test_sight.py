@@ -19,6 +19,8 @@ from orthokernel.loop import BILINEAR, locate_part
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 from orthokernel.sight import incidence_of
 
+pytestmark = pytest.mark.parallel
+
 BOX = (284_000.0, 4_648_000.0, 291_000.0, 4_654_000.0)
 
 

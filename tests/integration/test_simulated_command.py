@@ -16,6 +16,8 @@ from localdev.scene import Scene, SceneSpec, make_sentinel1
 from orthokernel.cli import main
 from reference.targets import TargetImage
 
+pytestmark = pytest.mark.parallel
+
 SPACING_M = 10.0
 
 

@@ -19,6 +19,8 @@ from orthokernel.errors import OptionError
 from orthokernel.result import MaskBit
 from orthokernel.scale import FLOOR_DB
 
+pytestmark = pytest.mark.parallel
+
 TERRAIN = Terrain.constant(0.0)
 
 

@@ -39,6 +39,8 @@ from orthokernel.errors import (
 from orthokernel.result import OrthoResult
 from orthokernel.sentinel2.l1b import L1BProduct
 
+pytestmark = pytest.mark.parallel
+
 BANDS = ("B02", "B03", "B12", "B01")
 EPSG = 32633
 

@@ -19,6 +19,8 @@ from orthokernel import Grid, Terrain, open_product, orthorectify
 from orthokernel.cli import main
 from reference.targets import TargetErrors, TargetImage, frame_over
 
+pytestmark = pytest.mark.parallel
+
 PROMISED_PX, PROMISED_DB = 0.1, 0.05
 EXACT_PX = 0.02
 """0.01 px for the lattice, the rest for the speckle around a target."""

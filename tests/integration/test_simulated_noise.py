@@ -22,6 +22,8 @@ from orthokernel.result import MaskBit, OrthoResult
 from orthokernel.source import SourceRing
 from reference.targets import frame_over
 
+pytestmark = pytest.mark.parallel
+
 HEIGHT_M = 300.0
 NOISE_DB = -24.0
 PROMISED_DB = 0.05

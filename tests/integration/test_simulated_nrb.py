@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pystac
+import pytest
 import rasterio
 
 from localdev.scene import SceneSpec, make_sentinel1
 from orthokernel import Grid, Terrain, open_product, orthorectify
 from orthokernel.result import MaskBit
 from reference.targets import frame_over
+
+pytestmark = pytest.mark.parallel
 
 
 def test_a_run_makes_an_item_that_lacks_nothing(tmp_path: Path) -> None:

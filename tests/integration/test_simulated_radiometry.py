@@ -17,6 +17,8 @@ from orthokernel import Grid, Terrain, open_product, orthorectify
 from realdata import real_data
 from reference.targets import frame_over
 
+pytestmark = pytest.mark.parallel
+
 PROMISED_DB = 0.05
 LEVEL_DB = -11.0
 LOOKS = 4.4

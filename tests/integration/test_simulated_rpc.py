@@ -17,6 +17,8 @@ from localdev.scene.terrain import read_surface
 from orthokernel import Grid, Terrain, open_product, orthorectify
 from reference.targets import TargetImage, frame_over
 
+pytestmark = pytest.mark.parallel
+
 PROMISED_PX = 0.1
 EXACT_PX = 0.01
 """Of the displacement: what the lattice promises."""

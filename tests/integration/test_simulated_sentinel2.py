@@ -21,6 +21,8 @@ from localdev.scene.sentinel2_quality import components
 from orthokernel import Grid, Terrain, errors, open_product, orthorectify
 from realdata import real_data
 
+pytestmark = pytest.mark.parallel
+
 STEP = 1e-4
 """Of reflectance in pixels and files."""
 

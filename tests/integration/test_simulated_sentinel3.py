@@ -21,6 +21,8 @@ from orthokernel import Grid, errors, open_product, orthorectify
 from orthokernel.product import Product
 from orthokernel.result import OrthoResult
 
+pytestmark = pytest.mark.parallel
+
 Array = np.ndarray[Any, Any]
 EARTH_M = 6.371e6
 OLCI_PX_M = 294.0

@@ -22,6 +22,8 @@ from localdev.scene.terrain import read_surface
 from orthokernel import Grid, OrthoResult, Terrain, open_product, orthorectify
 from reference.targets import TargetImage
 
+pytestmark = pytest.mark.parallel
+
 CENTRE = (12.5, 42.0)
 DEM_BOUNDS = (12.40, 41.93, 12.60, 42.07)
 """Less than any slice looks at, so that all of them, and the whole pass, are made over the very same heights."""

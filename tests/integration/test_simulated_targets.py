@@ -17,6 +17,8 @@ from orthokernel import Grid, Terrain, open_product, orthorectify
 from realdata import real_data
 from reference.targets import TargetErrors, TargetImage, frame_over
 
+pytestmark = pytest.mark.parallel
+
 PROMISED_PX = 0.1
 EXACT_PX = 0.015
 """Of the displacement: 0.01 px for the lattice, the rest for the speckle around the target."""

@@ -14,7 +14,7 @@ from orthokernel.terrain import Terrain, TerrainFlag
 from realdata import real_data
 from reference import terrain as twin
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.parallel]
 
 
 def test_altitudes_are_those_of_sen2vm_on_land_and_at_sea() -> None:

@@ -21,7 +21,7 @@ from orthokernel.rpc import RpcImage, open_rpc_image
 from orthokernel.terrain import Terrain
 from realdata import real_data
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.parallel]
 
 DIMAP = "RPC_PHR1B_P_201308051042194_SEN_690908101-001.XML"
 

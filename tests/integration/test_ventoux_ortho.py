@@ -24,7 +24,7 @@ from orthokernel.rpc.product import RpcImage
 from realdata import real_data
 
 Image = NDArray[np.float32]
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.parallel]
 
 
 @pytest.fixture(scope="module")

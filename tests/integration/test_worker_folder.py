@@ -26,7 +26,7 @@ from orthocontracts.outputs import GridSpec
 from orthocontracts.version import KERNEL_RESULT_VERSION
 from packing import lock
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.parallel]
 
 IMAGE = lock.ROOT / "infra" / "image"
 NOBODY = 65534

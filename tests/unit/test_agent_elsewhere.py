@@ -33,6 +33,8 @@ from orthocontracts.hosts import Hosts
 from orthocontracts.inputs import InputFile
 from orthocontracts.members import needed_members
 
+pytestmark = pytest.mark.alone
+
 BODY = bytes(range(256)) * 4096  # 1 MiB
 ETAG = hashlib.md5(BODY).hexdigest()
 KEY = ("AKID", "very/secret+key")

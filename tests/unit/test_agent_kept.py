@@ -23,6 +23,8 @@ from orthoagent.adapters.transfer import Transfer
 from orthoagent.errors import FaultError
 from orthocontracts.inputs import InputFile
 
+pytestmark = pytest.mark.alone
+
 SIZE = 1_000_000
 
 

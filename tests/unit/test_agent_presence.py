@@ -16,6 +16,8 @@ from orthoagent.presence import FEW_AGENTS, MOST_BYTES, MOST_IN_A_MESSAGE, REPEA
 from orthocontracts import names
 from orthocontracts.messages import AgentStatus, RunningTask, Statuses
 
+pytestmark = pytest.mark.alone
+
 
 class Outbox:
     def __init__(self) -> None:

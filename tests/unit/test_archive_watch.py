@@ -31,6 +31,8 @@ from orthocontracts.stores import Elsewhere
 from orthocontracts.stubs import StubError, stub_of
 from orthofunctions.usecases.inspect import inspect_product
 
+pytestmark = pytest.mark.alone
+
 LARGE = 40
 """Bytes from which a file of these tests stays in the archive."""
 

@@ -43,6 +43,8 @@ from orthofunctions.settings import Settings
 from orthofunctions.usecases.clouds import cloud_cover_percent
 from orthofunctions.usecases.ranged import MOST_DIRECTORY_BYTES, ranged_zip
 
+pytestmark = pytest.mark.alone
+
 NAMES = ("id", "orbit")
 
 

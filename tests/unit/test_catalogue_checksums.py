@@ -152,6 +152,10 @@ class TestFromTheCatalogueToTheWorker:
             (by_stac(f"1114{'0' * 40}"), None),
             (by_stac(7), None),
         ],
+        ids=[
+            "md5 of two", "blake3 of two", "of wrong lengths", "none", "blake3", "md5", "md5 of an alternate",
+            "of a kind unknown", "no text",
+        ],
     )  # fmt: skip
     def test_a_worker_is_told_what_the_catalogue_says_of_a_zip(
         self, ports: Ports, told: Announced, checksum: str | None

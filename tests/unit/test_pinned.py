@@ -18,6 +18,8 @@ from orthofunctions.adapters.poster import PinnedPoster
 from orthofunctions.domain.targets import AllowedHosts
 from orthofunctions.ports import NotToldError, RemoteDownError
 
+pytestmark = pytest.mark.alone
+
 Seen = list[tuple[str, dict[str, str], bytes]]
 
 

@@ -32,6 +32,8 @@ from orthofunctions.domain.rules import Rules
 from orthofunctions.ports import Ports, RemoteDownError, RemoteRefusedError
 from orthofunctions.usecases.plan import plan_request, read_plan
 
+pytestmark = pytest.mark.alone
+
 KEY = ("AKID", "very/secret+key")
 SETTINGS = ("HOSTS", "HOSTS_INTERNAL")
 

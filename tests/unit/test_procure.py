@@ -34,6 +34,8 @@ from orthofunctions.usecases.site import load_site
 from orthofunctions.usecases.upload import take_upload
 from orthofunctions.usecases.whereabouts import is_here
 
+pytestmark = pytest.mark.alone
+
 Send = Callable[[Path], str | None]
 """Writes what a provider sends into a folder; says what went wrong."""
 

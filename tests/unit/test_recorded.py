@@ -27,6 +27,8 @@ from recorded import DOCUMENTS, SCHEMAS
 from recorded.changes import of_models, of_rows
 from recorded.tools import kinds
 
+pytestmark = pytest.mark.alone
+
 ACCEPTED: Mapping[str, str] = {}
 """Findings that are meant, and why nothing is lost by them."""
 

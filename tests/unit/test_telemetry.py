@@ -36,6 +36,8 @@ from orthofunctions.usecases.batches import submit_batch
 from orthofunctions.usecases.plan import plan_request
 from orthofunctions.usecases.submit import submit
 
+pytestmark = pytest.mark.alone
+
 FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 UNSAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"

@@ -79,6 +79,19 @@ async def subscribe(client: aiomqtt.Client, *topics: str) -> None:
             raise RightsError(f"the broker refuses the subscription to {topic}: see its access rules")
 
 
+def first_and_refusal(error: BaseException) -> tuple[BaseException, BaseException | None]:
+    """Of all that broke together the first, and the first that is a refusal: what it breaks may be told before it."""
+    leaves: list[BaseException] = [error]
+    while any(isinstance(one, BaseExceptionGroup) for one in leaves):
+        leaves = [leaf for one in leaves for leaf in (one.exceptions if isinstance(one, BaseExceptionGroup) else [one])]
+    refusals = (one for one in leaves if isinstance(one, RightsError) or _refuses(one))
+    return leaves[0], next(refusals, None)
+
+
+def _refuses(error: BaseException) -> bool:
+    return isinstance(error, aiomqtt.MqttError) and is_refusal(error)
+
+
 class BrokerLine:
     """Keeps a connection, publishes the board, passes on what functions say."""
 
@@ -136,12 +149,10 @@ class BrokerLine:
                 await asyncio.wait_for(self._closing.wait(), next(pauses))
 
     def _judge(self, error: BaseException) -> None:
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        refused = isinstance(error, RightsError) or (isinstance(error, aiomqtt.MqttError) and is_refusal(error))
-        if refused and not self._rights_proven:
-            raise RightsError(str(error)) from error
-        log("broker_down", level=logging.WARNING, error=str(error))
+        first, refusal = first_and_refusal(error)
+        if refusal is not None and not self._rights_proven:
+            raise RightsError(str(refusal)) from refusal
+        log("broker_down", level=logging.WARNING, error=str(first))
 
     async def _one_connection(self) -> None:
         will = aiomqtt.Will(

@@ -44,8 +44,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if importlib.util.find_spec("azure_functions_runtime") is not None:
         return Path(sys.executable)
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    pythons = [*Path.home().glob(".pyenv/versions/3.13*/bin/python3.13"), *map(Path, ["/usr/bin/python3.13"])]
-    base = next((one for one in pythons if one.exists()), None)
+    beside = Path(sys.base_prefix).parent.glob("3.13*/bin/python3.13")  # as pyenv keeps them
+    base = next((one for one in (*beside, Path("/usr/bin/python3.13")) if one.exists()), None)
     if uv is None or base is None:
         pytest.skip("azure-functions-runtime needs Python 3.13, and uv to install it")
     folder = tmp_path_factory.mktemp("runtime") / "venv"

@@ -29,11 +29,11 @@ from orthofunctions.usecases.rows import find, release_key
 HPC, CLOUD = "hpc", "cloud"
 EUR_PER_SLOT_HOUR = 36.0
 KEEPALIVE_S, PATIENCE_S, LEASE_S, STARTUP_S = 10.0, 20.0, 15, 2.0
-BUSY_S, CLOUD_RUN_S, BACK_RUN_S = 90.0, 8.0, 1.0
+BUSY_S, CLOUD_RUN_S, BACK_RUN_S = 60.0, 8.0, 1.0
 RULES = {
-    "patience_s": PATIENCE_S, "keepalive_s": KEEPALIVE_S, "backoff_s": 1.0, "time_limit_s": 100.0, "run_grace_s": 20.0
+    "patience_s": PATIENCE_S, "keepalive_s": KEEPALIVE_S, "backoff_s": 1.0, "time_limit_s": 65.0, "run_grace_s": 10.0
 }  # fmt: skip
-"""A run comes to 1.22 EUR at most, of the budget's 2: that is held for it, however short it is."""
+"""A run comes to 0.77 EUR at most, of the budget's 2: that is held for it, however short it is."""
 TASKS_A_JOB = 15
 STEP_LIMIT_S = 300.0
 LOOKS_AT_MONEY = 8  # to one at the cloud's releases, which takes longer

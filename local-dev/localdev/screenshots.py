@@ -34,6 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./local-dev/screenshots", description=__doc__)
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         spec = StackSpec(
             folder=Path(scratch) / "stack",

@@ -56,12 +56,12 @@ class Node(Machine):
         expires = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
         with AccountKeyGrants(self.storage.connection) as grants:
             grant = grants.for_pool(self.storage.pool, KERNEL_RESULT_VERSION, expires)
-        self.write("/root/hpc.grant", grant.to_json())
-        self.set_agent("/root/agent.env")
+        self.write("/srv/papers/hpc.grant", grant.to_json())
+        self.set_agent("/srv/papers/agent.env")
         commands = commands_of_the_docs()
         installed = [command for command in commands if "pip install" not in command]
         assert len(installed) == len(commands) - 1, "Python and packages are there already"
-        self.shell("\n".join(["cd /root", "ln -s /srv/checkout/infra .", *installed]))
+        self.shell("\n".join(["cd /srv/papers", "ln -s /srv/checkout/infra .", *installed]))
         self.shell("install -d -o orthoburst /shared/orthoburst")
         for unit in UNITS[1:]:
             self.run("install", "-m", "0644", f"/srv/checkout/infra/systemd/{unit}.service", "/etc/systemd/system/")

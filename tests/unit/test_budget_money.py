@@ -69,6 +69,14 @@ def begin(world: World) -> Delivery:
     return delivery
 
 
+def at_work(budget_eur: float) -> tuple[World, Delivery]:
+    """One task, begun in the cloud."""
+    world = world_with(budget_eur)
+    world.job("one", "A")
+    world.round()
+    return world, begin(world)
+
+
 def succeed(world: World, delivery: Delivery, **figures: float) -> None:
     delivery.succeed(figures or None)
     world.deliver_results()
@@ -164,10 +172,7 @@ class TestCeilings:
 
 class TestEndedForMoney:
     def test_the_last_money_ends_a_run_and_it_waits_for_the_centre_without_an_attempt_lost(self) -> None:
-        world = world_with(0.03)
-        world.job("one", "A")
-        world.round()
-        delivery = begin(world)
+        world, delivery = at_work(0.03)
         end_s = 0.03 / CLOUD.run_cost_eur(1.0) - CLOUD.startup_s
         assert delivery.ticket.end_s == pytest.approx(end_s)
         assert delivery.ticket.time_limit_s == pytest.approx(end_s - 60)
@@ -214,10 +219,7 @@ class TestEndedForMoney:
         assert (task.state, task.failures) == (TaskState.PENDING, 1), "this time it was its own fault"
 
     def test_a_worker_that_says_nothing_is_recalled_when_the_money_is_used_up(self) -> None:
-        world = world_with(0.03)
-        world.job("one", "A")
-        world.round()
-        delivery = begin(world)
+        world, delivery = at_work(0.03)
         assert delivery.ticket.end_s is not None
         world.clock.advance(delivery.ticket.end_s - 1)
         world.sweep()
@@ -230,10 +232,7 @@ class TestEndedForMoney:
         assert books(world).spent_eur == pytest.approx(0.03)
 
     def test_deliveries_of_one_release_have_the_time_of_one_longest_run(self) -> None:
-        world = world_with(2.0)
-        world.job("one", "A")
-        world.round()
-        begin(world)
+        world, _ = at_work(2.0)
         world.clock.advance(300)  # it died meanwhile
         second = begin(world)
         assert second.number == 2
@@ -250,10 +249,7 @@ class TestEndedForMoney:
         assert begin(world).ticket.end_s is None
 
     def test_a_run_that_hangs_beyond_its_limit_is_an_attempt(self) -> None:
-        world = world_with(2.0)
-        world.job("one", "A")
-        world.round()
-        begin(world)
+        world, _ = at_work(2.0)
         world.clock.advance(661)
         world.sweep()
         (task,) = world.tasks()
@@ -262,10 +258,7 @@ class TestEndedForMoney:
 
 class TestBooked:
     def test_a_report_that_is_read_late_makes_no_run_longer(self) -> None:
-        world = world_with(LONGEST_EUR)
-        world.job("one", "A")
-        world.round()
-        delivery = begin(world)
+        world, delivery = at_work(LONGEST_EUR)
         world.clock.advance(600)
         delivery.succeed({"fetch_s": 20.0, "compute_s": 500.0, "deliver_s": 80.0})
         world.clock.advance(3600)
@@ -273,20 +266,14 @@ class TestBooked:
         assert books(world).spent_eur == pytest.approx(LONGEST_EUR, abs=NOTHING_EUR)
 
     def test_a_run_that_its_worker_says_was_longer_is_paid_for(self, caplog: pytest.LogCaptureFixture) -> None:
-        world = world_with(LONGEST_EUR)
-        world.job("one", "A")
-        world.round()
-        delivery = begin(world)
+        world, delivery = at_work(LONGEST_EUR)
         world.clock.advance(1000)
         succeed(world, delivery, compute_s=590.0, deliver_s=400.0)
         assert books(world).spent_eur == pytest.approx(CLOUD.run_cost_eur(990 + 10))
         assert "it ran for 990 s, and was to end after 660" in caplog.text
 
     def test_a_worker_is_not_believed_that_it_ran_for_longer_than_it_can_have(self) -> None:
-        world = world_with(LONGEST_EUR)
-        world.job("one", "A")
-        world.round()
-        delivery = begin(world)
+        world, delivery = at_work(LONGEST_EUR)
         world.clock.advance(700)
         succeed(world, delivery, compute_s=9e6)
         assert books(world).spent_eur == pytest.approx(CLOUD.run_cost_eur(700 + 10))

@@ -280,8 +280,11 @@ class ActiveRecord(Record):
         """How long a slot is paid for, from its first delivery on; None: it costs nothing, or nobody set a limit."""
         if not self.eur_per_slot_s or (self.contingency_eur is None and not self.campaign):
             return None
-        ceiling_eur = self.reserved_eur + (self.contingency_eur or 0.0)
-        return max(0.0, (ceiling_eur - self.egress_eur) / self.eur_per_slot_s - self.startup_s)
+        return self.slot_s_for(self.reserved_eur + (self.contingency_eur or 0.0))
+
+    def slot_s_for(self, eur: float) -> float:
+        """How long so much money pays for its slot, of a release that costs some."""
+        return max(0.0, (eur - self.egress_eur) / self.eur_per_slot_s - self.startup_s)
 
     def is_cut_short(self, rules: Rules) -> bool:
         """Whether its run is ended before others are: there was no money for more."""

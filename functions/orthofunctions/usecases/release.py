@@ -269,7 +269,7 @@ def _limits_s(rules: Rules, active: ActiveRecord) -> tuple[float, float | None]:
     if not active.is_cut_short(rules):
         return rules.time_limit_s, None
     assert active.paid_s is not None
-    reserved_s = (active.reserved_eur - active.egress_eur) / active.eur_per_slot_s - active.startup_s
+    reserved_s = active.slot_s_for(active.reserved_eur)
     end_s = max(_LEAST_S, active.paid_s)
     return min(rules.time_limit_s, end_s, max(_LEAST_S, active.paid_s - rules.run_grace_s, reserved_s)), end_s
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyproj
 import pytest
 import rasterio
+from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 from scipy.interpolate import RegularGridInterpolator
 
@@ -138,8 +140,10 @@ def test_lines_of_sight_meet_the_terrain_where_esas_do(
 
 
 def test_inverse_grids_are_met_inside_the_detectors(madeira: Path, product: L1BProduct, terrain: Terrain) -> None:
+    """Within 0.01 px, but for a few points that theirs misses by more than that: back along the lines of sight, which
+    are ESA's to 1e-7 degree, it comes out beside the point, and ours at the point."""
     to_lonlat = pyproj.Transformer.from_crs(32628, 4326, always_xy=True)
-    worst, count, outside, over = 0.0, 0, 0, 0
+    worst, theirs_miss, ours_miss, count, outside, over = 0.0, math.inf, 0.0, 0, 0, 0
     for band, detector in every_sensor():
         (path,) = (madeira / "reference/Inverse").glob(f"*_D{detector}_{band.name}.tif")
         with rasterio.open(path) as source:
@@ -149,18 +153,35 @@ def test_inverse_grids_are_met_inside_the_detectors(madeira: Path, product: L1BP
         if not rows.size:
             continue
         lon, lat = to_lonlat.transform(TILE_UPPER_LEFT[0] + columns * step, TILE_UPPER_LEFT[1] - rows * step)
+        height = terrain.heights(lon, lat)[0]
         sensor = product.sensor_model(band.name, detector=detector)
-        line, sample = sensor.ground_to_smooth(lon, lat, terrain.heights(lon, lat)[0])
-        off = np.maximum(np.abs(line - their_line[rows, columns]), np.abs(sample - their_sample[rows, columns]))
-        inside = np.isfinite(sensor.ground_to_image(lon, lat, terrain.heights(lon, lat)[0])[0])
+        inside = np.isfinite(sensor.ground_to_image(lon, lat, height)[0])
+        ours = np.array(sensor.ground_to_smooth(lon, lat, height))
+        theirs = np.array([their_line[rows, columns], their_sample[rows, columns]])
+        off = np.abs(ours - theirs).max(axis=0)
+        far = inside & (off > 0.01)
         worst, count, outside = max(worst, off[inside].max()), count + inside.sum(), outside + (~inside).sum()
-        over += (off[inside] > 0.01).sum()
+        over += far.sum()
+        if far.any():
+            point = lon[far], lat[far]
+            miss = [
+                _distance_m(point, sensor.image_to_ground(*found[:, far], height[far])) / band.resolution_m
+                for found in (ours, theirs)
+            ]
+            ours_miss, theirs_miss = max(ours_miss, miss[0].max()), min(theirs_miss, miss[1].min())
     print(f"{count} points inside, {over} of them off by more than 0.01 px, {outside} outside")
     tell("Sentinel-2 L1B inverse location against Sen2VM, worst, px", worst, "within 0.01")
-    # Theirs ends its search for the line within 0.01; a few points are off by that and by what direct grids differ.
+    tell("where it is more, Sen2VM's answer is beside the point by, least, px", theirs_miss, "more than 0.01")
+    tell("and ours, most, px", ours_miss, "1e-4")
     assert count > 20_000
     assert over <= 10
     assert worst < 0.012
+    assert theirs_miss > 0.01
+    assert ours_miss < 1e-4
+
+
+def _distance_m(one: Sequence[NDArray[np.float64]], other: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.asarray(pyproj.Geod(ellps="WGS84").inv(*one, *other)[2])
 
 
 def test_the_table_is_the_model(product: L1BProduct, datastrip: Datastrip, gipp: Gipp) -> None:

@@ -17,11 +17,12 @@ from pathlib import Path
 import aiomqtt
 import psutil
 
-from localdev.bench.case import Case
+from localdev.bench.case import Case, not_measured
 from localdev.bench.dispatch import make_job
 from localdev.chaos.faults import COMPUTE
 from localdev.chaos.proxy import StorageProxy
 from localdev.servers import Azurite
+from localdev.servers.mariadb import GET_MARIADB, MariaDb, has_mariadb
 from localdev.stack import Stack, StackSpec
 from localdev.stack.settings import write_setting
 from localdev.stack.sleepers import Sleepers
@@ -35,6 +36,7 @@ from orthofunctions.usecases.rows import find
 POOL = "hpc"
 PROCESSES, PLANNERS, TASKS_A_JOB = 2, 8, 20
 AHEAD = 1000
+MANY = 2000
 LOOK_EVERY_S = 15.0
 STUCK_AFTER_S = 180.0
 IDLE_S = 60.0
@@ -52,9 +54,13 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
     """An idle agent first, then the load."""
     if not options.no_idle:
         yield from _idle()
+    if options.tasks > MANY and not has_mariadb():
+        yield not_measured("tasks", "a second", "", "", f"MariaDB is not installed: {GET_MARIADB}")
+        return
     with (
         tempfile.TemporaryDirectory(prefix="bench-load-") as scratch,
-        Stack(StackSpec(Path(scratch), agents=0, cloud_limit=0, storage_in_memory=True)) as stack,
+        _database(options.tasks, Path(scratch)) as database,
+        Stack(StackSpec(Path(scratch), agents=0, cloud_limit=0, blob_database=database)) as stack,
     ):
         connection = stack.azurite.connection_string
         pool = {"name": POOL, "kind": "onprem", "max_slots": options.agents, "queue_ahead": 1}
@@ -64,6 +70,16 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
             feed = _Feed(system, options.tasks)
             feed.make_up_to(AHEAD)
             yield from _load(options, stack, feed, Path(scratch))
+
+
+@contextlib.contextmanager
+def _database(n_tasks: int, folder: Path) -> Iterator[str | None]:
+    """Of the emulator's blobs, for many tasks: its own list it looks through for each, and sorts anew to delete one."""
+    if n_tasks <= MANY:
+        yield None
+        return
+    with MariaDb(folder / "database") as database:
+        yield database.url
 
 
 class _Feed:

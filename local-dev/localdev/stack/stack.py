@@ -52,8 +52,8 @@ class StackSpec:
         Loopback port of the HTTP door; a free one by default.
     site_store : Path, optional
         A folder that on-prem agents have as store "site", and where their images stay.
-    storage_in_memory : bool
-        The emulator keeps all of it in memory: for loads whose tables it could not write to disk every few seconds.
+    blob_database : str, optional
+        Where the emulator keeps what it knows of blobs, for loads that it has not enough time for (see `Azurite`).
     worker, functions : mapping
         Further environment of workers and functions host (tests shorten intervals with it).
     worker_of : mapping
@@ -73,7 +73,7 @@ class StackSpec:
     host_lease_s: float = 60.0
     api_port: int | None = None
     site_store: Path | None = None
-    storage_in_memory: bool = False
+    blob_database: str | None = None
     worker: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
     worker_of: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class Stack:
         self._storage = ""
         self.logs = spec.folder / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
-        self.azurite = Azurite(spec.folder / "azurite", in_memory=spec.storage_in_memory)
+        self.azurite = Azurite(spec.folder / "azurite", blob_database=spec.blob_database)
         self.broker = Broker(spec.folder / "broker")
         self.api_port = spec.api_port or free_ports(1)[0]
         self.api_url = f"http://127.0.0.1:{self.api_port}"

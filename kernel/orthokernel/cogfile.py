@@ -1,16 +1,14 @@
 """One Cloud-Optimized GeoTIFF, written while its pixels are made.
 
 A tile is compressed as soon as its pixels are there, and halved for the overview while they are in the cache. As the
-file begins with its smallest overview, compressed tiles wait in a scratch file, without a name, until `close` puts
-them in order: 0.4 s for half a gigabyte, most of it the checksum.
+file begins with its smallest overview, compressed tiles wait in scratch files, without a name, until `close` puts
+them in order.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from orthokernel.cogscratch import Scratch
 from orthokernel.cogtiles import TILE_PX, Overviews, TileCoder
 from orthokernel.grid import Grid
 from orthokernel.tiffdir import (
@@ -38,6 +37,7 @@ from orthokernel.tiffdir import (
 
 PREVIEW_PX = 1024
 _PIECE_BYTES = 2**20  # of the finished file: read, summed and written while it is in the cache
+_MISSING = -1  # in place of where a tile is
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class _Level:
     """The full image, or one of its overviews: where its finished tiles are, and the row of tiles being filled."""
 
     shape: tuple[int, int]
-    at: NDArray[np.int64]  # (bands, tile rows, tile cols): place in the scratch file
+    at: NDArray[np.int64]  # (bands, tile rows, tile cols): place in the scratch files, or `_MISSING`
     n_bytes: NDArray[np.int64]
     rows: NDArray[Any]  # of overviews: (bands, up to TILE_PX, cols)
 
@@ -61,7 +61,7 @@ class _Level:
     def of(cls, shape: tuple[int, int], n_bands: int, dtype: np.dtype[Any], n_rows: int) -> _Level:
         tiles = (n_bands, -(-shape[0] // TILE_PX), -(-shape[1] // TILE_PX))
         rows = np.empty((n_bands, n_rows, shape[1]), dtype)
-        return cls(shape, np.full(tiles, -1, np.int64), np.zeros(tiles, np.int64), rows)
+        return cls(shape, np.full(tiles, _MISSING, np.int64), np.zeros(tiles, np.int64), rows)
 
     def n_rows(self, tile_row: int) -> int:
         return min(TILE_PX, self.shape[0] - tile_row * TILE_PX)
@@ -130,19 +130,14 @@ class CogFile:
             half = ((shape[0] + 1) // 2, (shape[1] + 1) // 2)
             self._levels.append(_Level.of(half, self._n_bands, self.dtype, min(TILE_PX, half[0])))
         self._gathered: dict[int, _Gathered] = {}
+        self._spare: list[NDArray[Any]] = []
         self._preview_level = next(k for k, level in enumerate(self._levels) if max(level.shape) <= PREVIEW_PX)
         self._preview_bands = list(preview_bands)
         shape = self._levels[self._preview_level].shape
         self.preview = np.full((len(self._preview_bands), *shape), no_data, self.dtype)
         """Some bands at the finest level of at most 1024 x 1024 pixels: complete when all is written."""
-        self._lock = threading.Lock()
-        self._scratch = tempfile.TemporaryFile(dir=path.parent, buffering=0)  # noqa: SIM115 (closed in __exit__)
-        self._end = 0
-        try:
-            self._empty_at, self._empty_bytes = self._keep(self._coder.empty())
-        except OSError:
-            self._scratch.close()
-            raise
+        self._empty = self._coder.empty()
+        self._scratch = Scratch(path.parent)
 
     def write(self, row0: int, rows: NDArray[Any], col0: int = 0) -> None:
         """Take the next pixels, downwards; within a block of rows from the left, if it comes in several.
@@ -166,13 +161,15 @@ class CogFile:
     def _gather(self, tile_row: int, inside: int, col0: int, part: NDArray[Any]) -> None:
         n_rows, n_cols = self._levels[0].n_rows(tile_row), self._levels[0].shape[1]
         if tile_row not in self._gathered:
-            self._gathered[tile_row] = _Gathered(np.empty((self._n_bands, n_rows, n_cols), self.dtype))
+            # Memory that was used before: the system takes as long to give some anew as a copy takes.
+            rows = self._spare.pop() if self._spare else np.empty((self._n_bands, TILE_PX, n_cols), self.dtype)
+            self._gathered[tile_row] = _Gathered(rows)
         gathered = self._gathered[tile_row]
         gathered.rows[:, inside : inside + part.shape[1], col0 : col0 + part.shape[2]] = part
         gathered.n_px += part.shape[1] * part.shape[2]
         if gathered.n_px == n_rows * n_cols:
-            self._compress_row(0, tile_row, gathered.rows)
-            del self._gathered[tile_row]
+            self._compress_row(0, tile_row, gathered.rows[:, :n_rows])
+            self._spare.append(self._gathered.pop(tile_row).rows)
 
     def close(self) -> WrittenFile:
         """Make the file.
@@ -182,7 +179,7 @@ class CogFile:
         ValueError
             Pixels are missing.
         """
-        missing = sum(int(np.count_nonzero(level.at < 0)) for level in self._levels)
+        missing = sum(int(np.count_nonzero(level.at == _MISSING)) for level in self._levels)
         if missing:
             raise ValueError(f"{self._path}: {missing} tiles were not written")
         images = []
@@ -198,7 +195,7 @@ class CogFile:
         try:
             with self._path.open("wb", buffering=0) as target:
                 _write_all(target.fileno(), head)
-                for piece in self._pieces():
+                for piece in self._scratch.take(self._places(), _PIECE_BYTES):
                     if summing is not None:
                         summing.result()
                     summing = self._pool.submit(digest.update, piece)
@@ -246,42 +243,17 @@ class CogFile:
         if k + 1 < len(self._levels):
             out, half_px = self._levels[k + 1].rows[band], TILE_PX // 2
             self._coder.halve(plane, n_rows, col0, col1, out, (tile_row % 2) * half_px, tile_col * half_px)
-        if self._coder.is_empty(plane, n_rows, col0, col1):
-            at, n_bytes = self._empty_at, self._empty_bytes
-        else:
-            at, n_bytes = self._keep(self._coder.compressed(plane, n_rows, col0, col1))
-        level.at[band, tile_row, tile_col], level.n_bytes[band, tile_row, tile_col] = at, n_bytes
-
-    def _keep(self, compressed: bytes) -> tuple[int, int]:
-        """Put a tile into the scratch file as it will lie in the file; where, and its size alone."""
+        is_empty = self._coder.is_empty(plane, n_rows, col0, col1)
+        compressed = self._empty if is_empty else self._coder.compressed(plane, n_rows, col0, col1)
         parts = [struct.pack("<I", len(compressed)), compressed, compressed[-TRAILER_BYTES:]]
-        size = LEADER_BYTES + len(compressed) + TRAILER_BYTES
-        with self._lock:
-            at = self._end
-            self._end += size
-        written = os.pwritev(self._scratch.fileno(), parts, at)
-        while written < size:  # a disk that is nearly full takes less than it was given, and then says why
-            written += os.pwrite(self._scratch.fileno(), b"".join(parts)[written:], at + written)
-        return at, len(compressed)
+        level.at[band, tile_row, tile_col] = self._scratch.keep(2 * band + (k > 0), parts)
+        level.n_bytes[band, tile_row, tile_col] = len(compressed)
 
-    def _pieces(self) -> Iterator[memoryview]:
-        """All tiles in the order of the file; a piece is valid until the next but one is asked for."""
-        views = [memoryview(bytearray(_PIECE_BYTES)) for _ in range(2)]
-        view, filled = views[0], 0
+    def _places(self) -> Iterator[tuple[int, int]]:
+        """Of all tiles in the order of the file, with what they take there."""
         for level in reversed(self._levels):
-            for start, size in zip(level.at.ravel().tolist(), level.n_bytes.ravel().tolist(), strict=True):
-                at, end = start, start + LEADER_BYTES + size + TRAILER_BYTES
-                while at < end:
-                    got = os.preadv(self._scratch.fileno(), [view[filled : filled + end - at]], at)
-                    if got == 0:
-                        raise OSError(f"{self._path}: its scratch file ends at {at}, expected {end} bytes")
-                    at, filled = at + got, filled + got
-                    if filled == _PIECE_BYTES:
-                        yield view
-                        views.reverse()
-                        view, filled = views[0], 0
-        if filled:
-            yield view[:filled]
+            for at, n_bytes in zip(level.at.ravel().tolist(), level.n_bytes.ravel().tolist(), strict=True):
+                yield at, LEADER_BYTES + n_bytes + TRAILER_BYTES
 
 
 def _write_all(file: int, data: bytes | memoryview) -> None:

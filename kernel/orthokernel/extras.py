@@ -99,11 +99,12 @@ class Block:
     extras: dict[str, NDArray[Any]]
 
     @classmethod
-    def without_data(cls, n_bands: int, shape: tuple[int, int], extras: Sequence[str]) -> Block:
-        """Nothing in it but no data; ``data`` is left as the memory was."""
-        return cls(np.empty((n_bands, *shape), np.float32), np.zeros(shape, np.uint8), empty_extras(extras, shape))
+    def without_data(cls, data: NDArray[np.float32], extras: Sequence[str]) -> Block:
+        """Nothing in it but no data; ``data`` is left as it was."""
+        shape = data.shape[1:]
+        return cls(data, np.zeros(shape, np.uint8), empty_extras(extras, shape))
 
 
-def empty_extras(names: Sequence[str], shape: tuple[int, int]) -> dict[str, NDArray[Any]]:
+def empty_extras(names: Sequence[str], shape: tuple[int, ...]) -> dict[str, NDArray[Any]]:
     """Rasters of no data."""
     return {name: np.full(shape, EXTRAS[name].no_data, EXTRAS[name].dtype) for name in names}

@@ -30,7 +30,7 @@ class Sink(Protocol):
     """Takes finished blocks, from one thread, in order."""
 
     def write(self, window: Window, block: Block) -> None:
-        """The block is the sink's from here on."""
+        """The block may be changed, and is not looked at any more on return."""
         ...
 
 
@@ -59,12 +59,17 @@ def run(
         pool = stack.enter_context(ThreadPoolExecutor(options.threads, "orthokernel-loop"))
         make = PixelMaker(pool, options, walk, layers)
         prepare = Prepare(grid, terrain, options, walk, layers)
+
+        def put(window: Window, block: Block) -> None:
+            sink.write(window, block)
+            make.take_back(block)
+
         written: Future[None] | None = None
         for k, prepared in enumerate(_ahead(prepare, windows, stack)):
             block = make(prepared, tally)
             if written is not None:
                 written.result()  # one block waits at most: memory stays bounded when the disk is slow
-            written = writer.submit(sink.write, prepared.window, block)
+            written = writer.submit(put, prepared.window, block)
             if tally.seen:  # silent until a block reaches an image: a grid off the product is one error and no progress
                 progress((k + 1) / len(windows), "orthorectifying")
         if written is not None:

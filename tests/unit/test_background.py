@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orthofunctions.domain.background import Standing, plan_background
+from orthofunctions.domain.money import Ledger
 from orthofunctions.domain.offers import PendingTask
-from orthofunctions.domain.policy import Ledger, filled, plan_releases
+from orthofunctions.domain.policy import filled, plan_releases
 from orthofunctions.domain.pool_state import Basis, PoolState
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.runtimes import RunTimes

@@ -14,9 +14,9 @@ from orthocontracts.messages import Demand, Release
 from orthocontracts.states import TaskState
 from orthocontracts.tasks import task_id_of
 from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthofunctions.domain.decisions import Decision
 from orthofunctions.domain.pending_index import index_rows, pending_task, runnable
 from orthofunctions.domain.plans import Plan
-from orthofunctions.domain.policy import Decision
 from orthofunctions.domain.pools import PoolsFileError
 from orthofunctions.domain.records import TaskRecord
 from orthofunctions.domain.rules import Rules

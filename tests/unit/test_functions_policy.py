@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orthofunctions.domain.decisions import Decision
+from orthofunctions.domain.money import Ledger, UserLedger
 from orthofunctions.domain.offers import Market, PendingTask
-from orthofunctions.domain.policy import Decision, Ledger, UserLedger, plan_releases
+from orthofunctions.domain.policy import plan_releases
 from orthofunctions.domain.pool_state import Basis, Coming, PoolState
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.runtimes import DEADLINE_CONFIDENCE, RunTimes

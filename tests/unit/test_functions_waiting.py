@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from orthofunctions.domain.money import Ledger, UserLedger
 from orthofunctions.domain.offers import PendingTask
-from orthofunctions.domain.policy import Ledger, UserLedger, plan_releases
+from orthofunctions.domain.policy import plan_releases
 from orthofunctions.domain.pool_state import Basis, Coming, PoolState
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.runtimes import RunTimes

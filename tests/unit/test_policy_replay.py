@@ -11,8 +11,9 @@ import pytest
 from localdev.bench._arrivals import Arrivals, archive_year, from_swf, with_runs
 from localdev.bench._bound import least_cloud_s
 from localdev.bench._replay import Site, burst_when_full, replay
+from orthofunctions.domain.money import Ledger
 from orthofunctions.domain.offers import PendingTask
-from orthofunctions.domain.policy import Ledger, plan_releases
+from orthofunctions.domain.policy import plan_releases
 from orthofunctions.domain.pool_state import Basis, PoolState
 from orthofunctions.domain.pools import PoolSpec
 

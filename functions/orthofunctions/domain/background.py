@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from orthofunctions.domain.decisions import Decision, PoolFigures
 from orthofunctions.domain.offers import Market, PendingTask
-from orthofunctions.domain.policy import Decision, PoolFigures, outlasts
+from orthofunctions.domain.policy import outlasts
 from orthofunctions.domain.pool_state import PoolState
 
 _CENT_PART: Final = 1e-9

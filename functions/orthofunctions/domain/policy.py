@@ -4,110 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from heapq import heapify, heappop
-from typing import Final
 
-from pydantic import TypeAdapter
-
+from orthofunctions.domain.decisions import Decision, FiguresSeen, sentence_of
+from orthofunctions.domain.money import CENT_PART, Ledger
 from orthofunctions.domain.offers import Market, Offer, PendingTask
-from orthofunctions.domain.pool_state import Basis, Coming, PoolState
+from orthofunctions.domain.pool_state import Coming, PoolState
+from orthofunctions.domain.rooms import Room
 from orthofunctions.domain.runtimes import DEADLINE_CONFIDENCE
-
-_CENT_PART: Final = 1e-9
-_A_CENT: Final = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class UserLedger:
-    """What one user has, and may have; None: no limit.
-
-    Of a month's ``credits_eur``, ``credits_left_eur`` is what is neither spent nor reserved; ``contingency_eur`` of
-    that may be what releases under way cost in the end.
-    """
-
-    running: int = 0
-    max_running: int | None = None
-    credits_left_eur: float | None = None
-    may_overdraw: bool = False
-    contingency_eur: float = 0.0
-    credits_eur: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """The month's cloud money (``budget_eur`` None is no limit), and the users' own limits.
-
-    ``committed_eur`` is spent or reserved, ``contingency_eur`` what releases under way may cost beyond that;
-    ``longest_run_s`` is when a run is ended, whatever it is doing.
-    """
-
-    budget_eur: float | None = None
-    committed_eur: float = 0.0
-    users: Mapping[str, UserLedger] = field(default_factory=dict)
-    egress_eur_per_gb: Mapping[str, float] = field(default_factory=dict)
-    contingency_eur: float = 0.0
-    longest_run_s: float = 0.0
-
-    @property
-    def left_eur(self) -> float | None:
-        """Of the budget, whatever runs under way take; None: no limit."""
-        return None if self.budget_eur is None else self.budget_eur - self.committed_eur - self.contingency_eur
-
-    def whole_run_eur(self, task: PendingTask, market: Market, k: int) -> float:
-        """What a release to the pool at place ``k`` may cost, or all that a month has for it where that is less."""
-        user = self.users.get(task.user)
-        limits = (self.budget_eur, None if user is None else user.credits_eur)
-        most_eur = market.most_eur(k, task, self.longest_run_s)
-        return min([most_eur, *(limit for limit in limits if limit is not None)])
-
-
-@dataclass(slots=True)
-class PoolFigures:
-    """What a round knew of one pool when it decided on a task. ``in_time`` None: the task has no deadline."""
-
-    kind: str
-    basis: Basis
-    free_slots: int
-    start_in_s: float | None
-    transfer_s: float
-    run_s: float
-    cost_eur: float
-    in_time: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Stored with the task and shown to its user: why here, and what stood elsewhere.
-
-    ``cost_eur`` is what is reserved: the run at its 90th percentile, and start-up. ``contingency_eur`` is what it may
-    cost beyond that: the longest run that is allowed, or as much as there is money for.
-    """
-
-    task_id: str
-    pool: str
-    cost_eur: float
-    sentence: str
-    figures: Mapping[str, PoolFigures]
-    contingency_eur: float = 0.0
-
-    @property
-    def ceiling_eur(self) -> float:
-        """What it costs at most."""
-        return self.cost_eur + self.contingency_eur
-
-    def to_json(self) -> str:
-        return _DECISION.dump_json(replace(self, figures=dict(self.figures))).decode()
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Decision:
-        return _DECISION.validate_json(text)
-
-
-_DECISION: Final = TypeAdapter(Decision)
 
 
 def plan_releases(
@@ -196,7 +102,7 @@ class _Round:
     def __init__(self, market: Market, ledger: Ledger, now_s: float) -> None:
         self._market, self._ledger, self._now_s = market, ledger, now_s
         self.decisions: list[Decision] = []
-        self._rooms = [_Room(k, pool) for k, pool in enumerate(market.pools)]
+        self._rooms = [Room(k, pool) for k, pool in enumerate(market.pools)]
         self._on_prem = [room for room in self._rooms if room.spec.kind == "onprem"]
         self._cloud = [room for room in self._rooms if room.spec.kind == "cloud"]
         self._coming = [_Expected(room, one, one.slots) for room in self._on_prem for one in room.pool.coming]
@@ -229,9 +135,9 @@ class _Round:
             return True
         _, start_s = self._standing(task.result_version)
         most_eur = self._most_eur(task)
-        left_s = math.inf if task.deadline_s is None else task.deadline_s - self._now_s + _CENT_PART
-        cheapest: tuple[tuple[float, float], _Room] | None = None
-        soonest: tuple[float, _Room] | None = None
+        left_s = math.inf if task.deadline_s is None else task.deadline_s - self._now_s + CENT_PART
+        cheapest: tuple[tuple[float, float], Room] | None = None
+        soonest: tuple[float, Room] | None = None
         for room in self._able(self._cloud, task):
             (transfer_s, run_s, sure_s, reserve_eur), starts_s = offers[room.k], start_s[room.k]
             if reserve_eur > most_eur and reserve_eur > 0:
@@ -256,7 +162,7 @@ class _Round:
         if not able or not self._within_quota(task):
             return False
         left, _ = self._standing(task.result_version)
-        best: tuple[tuple[bool, float, int], _Room, Offer] | None = None
+        best: tuple[tuple[bool, float, int], Room, Offer] | None = None
         for room, offer in zip(able, self._market.offers(task, [room.k for room in able]), strict=True):
             if in_time_elsewhere and self._in_time(task, room, offer) is False:
                 continue
@@ -284,7 +190,7 @@ class _Round:
                 return True
         return False
 
-    def _able(self, rooms: Sequence[_Room], task: PendingTask) -> list[_Room]:
+    def _able(self, rooms: Sequence[Room], task: PendingTask) -> list[Room]:
         """Those that have a slot left and can read all that the task needs."""
         left, _ = self._standing(task.result_version)
         able = [room for room in rooms if left[room.k] > 0]
@@ -313,24 +219,24 @@ class _Round:
         own_eur = math.inf
         if user is not None and user.credits_left_eur is not None:
             held_eur = user.contingency_eur + self._held_eur.get(task.user, 0.0)
-            own_eur = user.credits_left_eur - held_eur + _CENT_PART
+            own_eur = user.credits_left_eur - held_eur + CENT_PART
         if self._money_eur is None or (task.urgent and user is not None and user.may_overdraw):
             return own_eur
-        return min(own_eur, self._money_eur + _CENT_PART)
+        return min(own_eur, self._money_eur + CENT_PART)
 
-    def _in_time(self, task: PendingTask, room: _Room, offer: Offer) -> bool | None:
+    def _in_time(self, task: PendingTask, room: Room, offer: Offer) -> bool | None:
         if task.deadline_s is None:
             return None
         saved_s = room.spec.startup_s - room.start_s(task.result_version)
-        return offer.sure_s - saved_s <= task.deadline_s - self._now_s + _CENT_PART
+        return offer.sure_s - saved_s <= task.deadline_s - self._now_s + CENT_PART
 
-    def _take(self, task: PendingTask, room: _Room, reserve_eur: float, *, late: bool = False) -> None:
+    def _take(self, task: PendingTask, room: Room, reserve_eur: float, *, late: bool = False) -> None:
         name, (cost_eur, contingency_eur, ends_early) = room.name, self._price(task, room, reserve_eur)
         left, start_s = self._standing(task.result_version)
         free = [n if self._market.reads(k, task) else 0 for k, n in enumerate(left)] if task.sites else left.copy()
-        seen = _Seen(self._market, task, self._now_s, free, start_s.copy())
-        sentence = _sentence(task, room.pool, cost_eur, late)
-        if self._money_eur is not None and cost_eur > max(self._money_eur, 0.0) + _CENT_PART:
+        seen = FiguresSeen(self._market, task, self._now_s, free, start_s.copy())
+        sentence = sentence_of(task, room.pool, cost_eur, late)
+        if self._money_eur is not None and cost_eur > max(self._money_eur, 0.0) + CENT_PART:
             sentence += ", beyond the month's budget: it is urgent"
         if ends_early:
             sentence += (
@@ -347,11 +253,11 @@ class _Round:
             if self._money_eur is not None:
                 self._money_eur -= ceiling_eur
 
-    def _price(self, task: PendingTask, room: _Room, reserve_eur: float) -> tuple[float, float, bool]:
+    def _price(self, task: PendingTask, room: Room, reserve_eur: float) -> tuple[float, float, bool]:
         """What is reserved, what it may cost beyond that, and whether that is less than the longest run."""
         if reserve_eur <= 0:
             return 0.0, 0.0, False
-        most_eur = max(0.0, self._most_eur(task) - _CENT_PART)  # not a part of a cent more: the ledger refuses all then
+        most_eur = max(0.0, self._most_eur(task) - CENT_PART)  # not a part of a cent more: the ledger refuses all then
         cost_eur = min(round(reserve_eur, 6), most_eur)
         beyond_eur = self._market.most_eur(room.k, task, self._ledger.longest_run_s) - cost_eur
         if beyond_eur <= 0:
@@ -372,91 +278,6 @@ def outlasts(pool: PoolState, task: PendingTask, offer: Offer) -> bool:
 class _Expected:
     """Slots of a worker that is still to come, and that no task of this round waits for yet."""
 
-    room: _Room
+    room: Room
     coming: Coming
     slots: int
-
-
-class _Seen(Mapping[str, PoolFigures]):
-    """The figures of all pools as they stood before a task was placed: worked out when they are looked at."""
-
-    def __init__(
-        self, market: Market, task: PendingTask, now_s: float, free: Sequence[int], start_s: Sequence[float]
-    ) -> None:
-        self._market, self._task, self._now_s, self._free, self._start_s = market, task, now_s, free, start_s
-
-    @cached_property
-    def _figures(self) -> dict[str, PoolFigures]:
-        deadline_s, figures = self._task.deadline_s, {}
-        offers = self._market.offers(self._task)
-        for pool, offer, free, start_s in zip(self._market.pools, offers, self._free, self._start_s, strict=True):
-            in_time = None
-            if deadline_s is not None:
-                sure_s = offer.sure_s - pool.spec.startup_s + start_s
-                in_time = free > 0 and sure_s <= deadline_s - self._now_s + _CENT_PART
-            figures[pool.spec.name] = PoolFigures(
-                pool.spec.kind, pool.basis, free, start_s if free > 0 else None, offer.transfer_s, offer.run_s,
-                offer.reserve_eur, in_time,
-            )  # fmt: skip
-        return figures
-
-    def __getitem__(self, pool: str) -> PoolFigures:
-        return self._figures[pool]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._figures)
-
-    def __len__(self) -> int:
-        return len(self._figures)
-
-
-class _Room:
-    """Slots of one pool that are left, by result version and in all."""
-
-    def __init__(self, k: int, pool: PoolState) -> None:
-        self.k, self.pool, self.spec, self.basis = k, pool, pool.spec, pool.basis
-        self.name, self.startup_s, self.queue_ahead = pool.spec.name, pool.spec.startup_s, pool.spec.queue_ahead
-        self.ends = bool(pool.lasts_s)
-        has_workers = any(slots > 0 for slots in pool.slots.values())
-        self.in_all = pool.spec.max_slots + pool.spec.queue_ahead - sum(pool.busy.values()) if has_workers else 0
-        self._idle = dict(pool.idle)
-        self._left: dict[int, int] = {}
-
-    def left(self, version: int) -> int:
-        """Releases of a result version that still fit."""
-        left = self._left.get(version)
-        if left is None:
-            left = self._left[version] = max(0, min(self.pool.free(version), self.in_all))
-        return left
-
-    def lingers(self, version: int) -> bool:
-        """Whether a worker is there that would take a release at once."""
-        return bool(self._idle) and self._idle.get(version, 0) > 0
-
-    def start_s(self, version: int) -> float:
-        """Until the run of a released task begins."""
-        return 0.0 if self.lingers(version) else self.startup_s
-
-    def take(self, version: int) -> None:
-        """One fewer."""
-        self._left[version] = self.left(version) - 1
-        self.in_all -= 1
-        for other, left in self._left.items():
-            self._left[other] = min(left, self.in_all)
-        if self.lingers(version):
-            self._idle[version] -= 1
-
-
-def _sentence(task: PendingTask, chosen: PoolState, cost_eur: float, late: bool) -> str:
-    """For people: where to, why there, what it may cost."""
-    name = chosen.spec.name
-    if chosen.spec.kind == "onprem":
-        known = "" if chosen.basis is Basis.ADVERTISED else f" (its capacity is {chosen.basis})"
-        return f"{name}: an on-prem slot was free{known}"
-    money = f"; {cost_eur:.2f} EUR reserved" if cost_eur >= _A_CENT else ""
-    if task.deadline_s is None:
-        return f"{name}: no on-prem slot came free within its patience of {task.patience_s:g} s{money}"
-    at = f"{datetime.fromtimestamp(task.deadline_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    if late:
-        return f"{name}: no pool is sure to make its deadline {at} any longer, this one is the soonest{money}"
-    return f"{name}: no on-prem slot was free when its deadline {at} left no more time{money}"

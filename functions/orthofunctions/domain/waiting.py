@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from orthofunctions.domain.money import Ledger
 from orthofunctions.domain.offers import Market, PendingTask
-from orthofunctions.domain.policy import Ledger, outlasts, plan_releases
+from orthofunctions.domain.policy import outlasts, plan_releases
 from orthofunctions.domain.pool_state import Basis, PoolState
 from orthofunctions.domain.runtimes import DEADLINE_CONFIDENCE
 

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from orthofunctions.domain.background import Standing, plan_background
 from orthofunctions.domain.campaigns import CampaignState
+from orthofunctions.domain.decisions import Decision
 from orthofunctions.domain.offers import Market
-from orthofunctions.domain.policy import Decision
 from orthofunctions.domain.pool_state import PoolState
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules

@@ -10,8 +10,10 @@ from datetime import datetime
 
 from orthocontracts import names
 from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthofunctions.domain.decisions import Decision
+from orthofunctions.domain.money import Ledger
 from orthofunctions.domain.offers import Market
-from orthofunctions.domain.policy import Decision, Ledger, filled, plan_releases
+from orthofunctions.domain.policy import filled, plan_releases
 from orthofunctions.domain.pool_state import Basis, PoolState
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules

@@ -19,12 +19,13 @@ from orthocontracts.digests import job_id_of
 from orthocontracts.messages import Fault
 from orthocontracts.requests import Request
 from orthocontracts.version import KERNEL_RESULT_VERSION
+from orthofunctions.domain.decisions import Decision
 from orthofunctions.domain.faults import NotHereError, PlanError
 from orthofunctions.domain.offers import Market, Offer, PendingTask
 from orthofunctions.domain.pending_index import index_rows, pending_task
 from orthofunctions.domain.planning import Limits
 from orthofunctions.domain.plans import Plan
-from orthofunctions.domain.policy import Decision, filled, plan_releases
+from orthofunctions.domain.policy import filled, plan_releases
 from orthofunctions.domain.records import DigestRecord, DigestState, TaskRecord
 from orthofunctions.domain.rules import Rules
 from orthofunctions.domain.waiting import why_waits

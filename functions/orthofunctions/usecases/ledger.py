@@ -17,7 +17,7 @@ from datetime import datetime
 from itertools import islice
 
 from orthocontracts import names
-from orthofunctions.domain.policy import Ledger, UserLedger
+from orthofunctions.domain.money import Ledger, UserLedger
 from orthofunctions.domain.pools import SiteSpec
 from orthofunctions.domain.records import ActiveRecord
 from orthofunctions.domain.rules import Rules

@@ -24,8 +24,8 @@ from orthocontracts.stores import site_url
 from orthocontracts.tasks import TaskSpec
 from orthocontracts.tickets import MAX_DELIVERIES, Delivery, OutputFile, Ticket
 from orthofunctions.domain.copies import stays_on_site
+from orthofunctions.domain.decisions import Decision
 from orthofunctions.domain.offers import Market
-from orthofunctions.domain.policy import Decision
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.records import ActiveRecord, TaskRecord
 from orthofunctions.domain.rules import Rules

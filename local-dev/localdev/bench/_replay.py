@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from localdev.bench._arrivals import Arrivals
+from orthofunctions.domain.decisions import Decision
+from orthofunctions.domain.money import Ledger
 from orthofunctions.domain.offers import Market, PendingTask
-from orthofunctions.domain.policy import Decision, Ledger, plan_releases
+from orthofunctions.domain.policy import plan_releases
 from orthofunctions.domain.pool_state import Basis, PoolState
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.runtimes import MOST_RUNS, Run, RunTimes, learn

@@ -14,8 +14,9 @@ from localdev.bench._arrivals import Arrivals, archive_year, from_swf
 from localdev.bench._bound import least_cloud_s
 from localdev.bench._replay import Outcome, Site, burst_when_full, cloud_only, replay
 from localdev.bench.case import Case
+from orthofunctions.domain.money import Ledger
 from orthofunctions.domain.offers import PendingTask
-from orthofunctions.domain.policy import Ledger, plan_releases
+from orthofunctions.domain.policy import plan_releases
 from orthofunctions.domain.pool_state import Basis, PoolState
 from orthofunctions.domain.pools import PoolSpec
 from orthofunctions.domain.runtimes import RunTimes

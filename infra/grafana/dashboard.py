@@ -202,8 +202,11 @@ MONEY = Row(
     "Money",
     (
         lines(
-            "Spend against budget", "Cloud money of this month, spent or reserved.",
-            Query("max(orthoburst_spend_EUR)", "spent or reserved"), Query("max(orthoburst_budget_EUR)", "budget"),
+            "Spend against budget", "Cloud money of this month, spent or reserved, and what that comes to if all runs under "
+            "way take as long as any may: work waits for money where it would be more than the budget.",
+            Query("max(orthoburst_spend_EUR)", "spent or reserved"),
+            Query("max(orthoburst_spend_EUR) + max(orthoburst_contingency_EUR)", "at most, with all runs under way"),
+            Query("max(orthoburst_budget_EUR)", "budget"),
             unit="currencyEUR", width=12,
         ),
         lines(

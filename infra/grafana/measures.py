@@ -42,6 +42,7 @@ FUNCTIONS = (
     Measure("orthoburst.agents", "gauge", labels=("pool", "state")),
     Measure("orthoburst.slots", "gauge", labels=("pool", "state")),
     Measure("orthoburst.spend", "gauge", "EUR"),
+    Measure("orthoburst.contingency", "gauge", "EUR"),
     Measure("orthoburst.budget", "gauge", "EUR"),
     Measure("orthoburst.task.wait", "histogram", "s", ("pool",)),
     Measure("orthoburst.task.run", "histogram", "s", ("pool", "process")),

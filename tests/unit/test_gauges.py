@@ -85,9 +85,9 @@ def test_workers_and_slots_are_counted_by_what_was_heard_last() -> None:
 
 def test_money_is_what_is_spent_or_reserved() -> None:
     world = World()
-    reserve(world.ports, None, {"ana": Claim(12.5)}, world.clock.now())
+    reserve(world.ports, None, {"ana": Claim(12.5, 3.25)}, world.clock.now())
     found = values(world, month_budget_eur=400.0)
-    assert (found["spend",], found["budget",]) == (12.5, 400)
+    assert (found["spend",], found["contingency",], found["budget",]) == (12.5, 3.25, 400)
     in_file = POOLS.model_copy(update={"month_budget_eur": 250.0})
     world.blobs.write(names.CONTAINER_SETTINGS, names.BLOB_POOLS, in_file.to_json().encode())
     assert values(world, month_budget_eur=400.0)["budget",] == 250
@@ -120,4 +120,4 @@ def test_only_operators_and_their_prometheus_read_it(scope: str | None, status: 
     assert answer.status_code == status
     if status == 200:
         assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-        assert answer.text.count("# TYPE") == 7
+        assert answer.text.count("# TYPE") == 8

@@ -16,6 +16,7 @@ _HELP: Final = {
     "orthoburst.agents": "Workers, by what was last heard of them",
     "orthoburst.slots": "Slots of workers that are alive",
     "orthoburst.spend": "Cloud money of this month, spent or reserved",
+    "orthoburst.contingency": "What runs under way may cost beyond that",
     "orthoburst.budget": "What may be spent or reserved in a month",
 }
 _SUFFIXES: Final = {"": "", "s": "_seconds"}

@@ -71,6 +71,8 @@ def _pool(pool: str, agents: list[AgentRecord], now: datetime, rules: Rules) -> 
 
 
 def _money(ports: Ports, budget_eur: float | None, now: datetime) -> Iterator[Reading]:
-    yield Reading("orthoburst.spend", account(ports, month_of(now)).committed_eur, "EUR")
+    month = account(ports, month_of(now))
+    yield Reading("orthoburst.spend", month.committed_eur, "EUR")
+    yield Reading("orthoburst.contingency", month.contingency_eur, "EUR")
     if budget_eur is not None:
         yield Reading("orthoburst.budget", budget_eur, "EUR")

@@ -160,6 +160,12 @@ ENDS = Row(
             unit="suffix: /h", width=6,
         ),
         lines(
+            "Functions' own trouble",
+            "An hour: single things that could not be dealt with, while all others were. Each is tried again.",
+            Query(f"3600 * {_rate('orthoburst_troubles_total', 'doing', '')}", "{{doing}}"),
+            unit="suffix: /h", width=6,
+        ),
+        lines(
             "Workers' own trouble", "An hour: work handed back, deliveries of what another had begun, lease renewals "
             "that failed, kernels that died, images without files.",
             Query(f"3600 * {_worker_rate('orthoagent_returned_total', 'why')}", "handed back: {{why}}"),
@@ -202,8 +208,9 @@ MONEY = Row(
     "Money",
     (
         lines(
-            "Spend against budget", "Cloud money of this month, spent or reserved, and what that comes to if all runs under "
-            "way take as long as any may: work waits for money where it would be more than the budget.",
+            "Spend against budget",
+            "Cloud money of this month, spent or reserved, and what that comes to if all runs under way take as long as "
+            "any may: work waits for money where it would be more than the budget.",
             Query("max(orthoburst_spend_EUR)", "spent or reserved"),
             Query("max(orthoburst_spend_EUR) + max(orthoburst_contingency_EUR)", "at most, with all runs under way"),
             Query("max(orthoburst_budget_EUR)", "budget"),

@@ -52,4 +52,5 @@ FUNCTIONS = (
     Measure("orthoburst.task.retries", "counter", labels=("pool", "reason")),
     Measure("orthoburst.jobs.ended", "counter", labels=("state",)),
     Measure("orthoburst.images", "counter", labels=("pool",)),
+    Measure("orthoburst.troubles", "counter", labels=("doing",)),
 )

@@ -10,6 +10,7 @@ from fakes.world import World
 from localdev.crash import Crash
 from orthocontracts import names
 from orthocontracts.states import TaskState
+from orthofunctions.telemetry import NoMeter
 from orthofunctions.usecases import expire, housekeeping, repair, sweep
 from orthofunctions.usecases.apart import MOST_TROUBLE, apart
 
@@ -18,7 +19,7 @@ def test_all_are_looked_at_and_the_first_error_is_raised(caplog: pytest.LogCaptu
     seen = []
 
     def look() -> None:
-        with apart("look") as each:
+        with apart("look", NoMeter()) as each:
             for number in range(6):
                 with each(f"thing {number}"):
                     seen.append(number)
@@ -35,7 +36,7 @@ def test_what_fails_for_all_is_not_tried_for_all() -> None:
     seen = []
 
     def look() -> None:
-        with apart("look") as each:
+        with apart("look", NoMeter()) as each:
             for number in range(1000):
                 with each(str(number)):
                     seen.append(number)
@@ -50,7 +51,7 @@ def test_a_process_that_dies_does_not_go_on() -> None:
     seen = []
 
     def look() -> None:
-        with apart("look") as each:
+        with apart("look", NoMeter()) as each:
             for number in range(3):
                 with each(str(number)):
                     seen.append(number)

@@ -22,6 +22,7 @@ from orthoagent.status import StatusBoard
 from orthoagent.vitals import Vitals
 from orthocontracts import names
 from orthofunctions.telemetry import Reading
+from orthofunctions.usecases.apart import apart
 from orthofunctions.usecases.gauges import read_gauges
 from orthofunctions.usecases.rows import swap
 from prometheus_text import families
@@ -194,6 +195,8 @@ class TestRules:
         ("agents-lost", 'orthoburst_agents{pool="hpc",state="lost"}', "0x5 2x9", "8m", True),
         ("silence", "orthoburst_task_oldest_seconds", "0x60", "40m", False),
         ("silence", "orthoburst_task_oldest_seconds", "0x9", "40m", True),
+        ("trouble", 'orthoburst_troubles_total{doing="sweep"}', "0x5 1x25", "10m", False),
+        ("trouble", 'orthoburst_troubles_total{doing="sweep"}', "0x5 1+1x25", "20m", True),
         ("undelivered", 'orthoburst_queue_age_seconds{queue="uploads"}', "3601x30", "6m", True),
         ("undelivered", 'orthoburst_queue_age_seconds{queue="pool-hpc-r3"}', "9999x30", "20m", False),
         ("worker-page", 'up{job="orthoburst-agents",instance="n:1"}', "1x5 0x20", "8m", False),
@@ -272,7 +275,7 @@ class _Noting:
 
 
 def test_the_functions_measure_what_the_table_says_and_nothing_else() -> None:
-    """A job that ends well after a first attempt that failed."""
+    """A job that ends well after a first attempt that failed, and trouble."""
     meter, world = _Noting(), World()
     world.ports = replace(world.ports, meter=meter)
     world.job("one", "A", megapixels=1.0)
@@ -292,6 +295,8 @@ def test_the_functions_measure_what_the_table_says_and_nothing_else() -> None:
         else:
             delivery.fail()
         world.deliver_results()
+    with pytest.raises(OSError), apart("sweep", world.ports.meter) as each, each("a release"):  # noqa: PT011 (ours)
+        raise OSError
     meter.show(read_gauges(world.ports, replace(world.rules, month_budget_eur=10.0)))
     table = {(one.name, one.kind, one.unit, one.labels) for one in measures.FUNCTIONS}
     assert meter.told == table

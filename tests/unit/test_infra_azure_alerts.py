@@ -14,6 +14,7 @@ from orthoagent.status import StatusBoard
 from orthocontracts import names
 from orthofunctions.adapters.telemetry import OtelTelemetry
 from orthofunctions.domain.exporting import Wanted
+from orthofunctions.usecases.apart import apart
 from orthofunctions.usecases.capacity import note_status
 from orthofunctions.usecases.loads import note_loads
 from orthofunctions.usecases.poison import reconcile_poison
@@ -29,13 +30,15 @@ OLDEST_S = 7200
 
 
 Properties = dict[str, str]
-Logged = Callable[[Callable[[], object]], list[Properties]]
+Tables = dict[str, list[Properties]]
+Logged = Callable[[Callable[[], object]], Tables]
+TABLES = {"MessageData": "AppTraces", "ExceptionData": "AppExceptions"}
 
 
-def found(alert: str, lines: list[Properties]) -> list[Properties]:
+def found(alert: str, tables: Tables) -> list[Properties]:
     """Those that a query of ours finds: it names actions, and may compare numbers."""
     table, *conditions = QUERIES[alert].split(" | where ")
-    assert table == "AppTraces"
+    lines = tables[table]
     for condition in (one for several in conditions for one in several.split(" and ")):
         if one_of := re.fullmatch(r'tostring\(Properties\.action\) (?:==|in) \(?((?:"\w+"(?:, )?)+)\)?', condition):
             actions = re.findall(r"\w+", one_of[1])
@@ -54,19 +57,22 @@ def world() -> World:
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
-    """What arrives in table ``AppTraces`` of what a step logs."""
+    """What arrives of what a step logs, by the table that Azure Monitor puts it into."""
     with collecting() as server:
         key = "00000000-0000-0000-0000-0000feedbeef"
         where = f"InstrumentationKey={key};IngestionEndpoint={server.url}/"
         monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", where)
         telemetry = OtelTelemetry(Wanted(azure=frozenset({"logs"})))
 
-        def lines(step: Callable[[], object]) -> list[Properties]:
+        def lines(step: Callable[[], object]) -> Tables:
             server.items.clear()
             step()
             assert telemetry.flush(20)
             data = [item["data"] for item in server.items]
-            return [one["baseData"]["properties"] for one in data if one["baseType"] == "MessageData"]
+            return {
+                table: [one["baseData"]["properties"] for one in data if one["baseType"] == kind]
+                for kind, table in TABLES.items()
+            }
 
         yield lines
         telemetry.close()
@@ -75,7 +81,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
 def test_a_calm_minute_alerts_nobody_and_breaks_the_silence(world: World, logged: Logged) -> None:
     calm = logged(lambda: note_loads(world.ports, RULES))
     assert found("silence", calm)
-    assert not [name for name in ("poison", "oldest-task", "agents-lost") if found(name, calm)]
+    assert not [name for name in ("poison", "oldest-task", "agents-lost", "trouble") if found(name, calm)]
 
 
 def test_a_task_that_waits_for_too_long_is_told(world: World, logged: Logged) -> None:
@@ -114,6 +120,15 @@ def test_what_cannot_be_read_or_failed_too_often_is_told(world: World, logged: L
     for queue in names.QUEUES:
         world.queues.send(names.poison_queue(queue), "{}")
         assert found("poison", logged(lambda: reconcile_poison(world.ports, RULES))), queue
+
+
+def test_a_thing_that_cannot_be_dealt_with_is_told(world: World, logged: Logged) -> None:
+    def look() -> None:
+        with pytest.raises(ValueError, match="broken"), apart("sweep", world.ports.meter) as each, each("j1/t1/1"):
+            raise ValueError("broken")
+
+    (told,) = found("trouble", logged(look))
+    assert (told["doing"], told["what"]) == ("sweep", "j1/t1/1")
 
 
 def test_every_alert_has_a_runbook() -> None:

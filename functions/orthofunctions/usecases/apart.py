@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
+from orthofunctions.telemetry import Meter
+
 logger = logging.getLogger(__name__)
 
 MOST_TROUBLE = 5
@@ -16,9 +18,9 @@ Each = Callable[[str], AbstractContextManager[None]]
 
 
 @contextlib.contextmanager
-def apart(doing: str) -> Iterator[Each]:
-    """What is done within ``with each(what):`` may fail. It is logged, and the first error raised when all is done: a
-    function that had trouble does not end well."""
+def apart(doing: str, meter: Meter) -> Iterator[Each]:
+    """What is done within ``with each(what):`` may fail. It is logged, counted, and the first error raised when all is
+    done: a function that had trouble does not end well."""
     troubles: list[Exception] = []
 
     @contextlib.contextmanager
@@ -27,6 +29,7 @@ def apart(doing: str) -> Iterator[Each]:
             yield
         except Exception as error:
             troubles.append(error)
+            meter.count("orthoburst.troubles", doing=doing)
             logger.exception("%s: %s", doing, what, extra={"action": "trouble", "doing": doing, "what": what})
             if len(troubles) >= MOST_TROUBLE:
                 raise

@@ -75,7 +75,7 @@ def feed_campaigns(ports: Ports, rules: Rules, limits: Limits) -> int:
     Trouble with one is raised when all have been looked at: it holds up no other.
     """
     at_work = [record for record in all_campaigns(ports) if record.state in _AT_WORK or _is_counted(record)]
-    with apart("campaigns") as each:
+    with apart("campaigns", ports.meter) as each:
         for record in at_work:
             until_s = time.monotonic() + LONGEST_LOOK_S / len(at_work)
             with each(record.campaign_id):

@@ -61,7 +61,7 @@ def expire_jobs(ports: Ports, rules: Rules) -> int:
     now = ports.clock.now()
     due = [job for job in find(ports.tables, JobRecord) if job.expiring or (expires_at(job, rules) or now) < now]
     n_expired = 0
-    with apart("expire") as each:
+    with apart("expire", ports.meter) as each:
         for job in due:
             with each(job.job_id):
                 n_expired += expire_job(ports, job)

@@ -24,7 +24,7 @@ def keep_house(ports: Ports, rules: Rules) -> None:
         "agents": lambda: sweep_agents(ports),
         "loads": lambda: age_out_loads(ports),
     }
-    with apart("housekeeping") as each:
+    with apart("housekeeping", ports.meter) as each:
         for name, step in steps.items():
             with each(name):
                 step()

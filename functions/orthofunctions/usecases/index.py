@@ -88,7 +88,7 @@ def repair_index(ports: Ports) -> int:
         if read_entry(ports, digest_of_key(row.key)) is None:
             _delete(ports, row, str(row.values["made_by"]))
             n_repaired += 1
-    with apart("index") as each, ThreadPoolExecutor(PARALLEL_ITEMS) as pool:
+    with apart("index", ports.meter) as each, ThreadPoolExecutor(PARALLEL_ITEMS) as pool:
         making = {digest: pool.submit(index_digest, ports, digest) for digest in sorted(there - (by_month & by_place))}
         try:
             for digest, made in making.items():

@@ -40,7 +40,7 @@ AGENT_KEPT = timedelta(days=1)
 def repair(ports: Ports, rules: Rules) -> int:
     """Make again what is missing of the jobs whose turn it is. Returns how many rows and outputs that were."""
     n_made = 0
-    with apart("repair") as each, next_share(ports) as share:
+    with apart("repair", ports.meter) as each, next_share(ports) as share:
         with each("rows"):
             n_made += repair_rows(ports, rules, share)
         with each("outputs"):
@@ -118,7 +118,7 @@ def repair_outputs(ports: Ports, share: Share) -> int:
         for state in (TaskState.PENDING, *UNDER_RELEASE)
         for task in find(ports.tables, TaskRecord, partitions=share.jobs, state=str(state))
     }
-    with apart("repair") as each:
+    with apart("repair", ports.meter) as each:
         for output in find(ports.tables, OutputRecord, partitions=share.jobs, state=str(OutputState.WANTED)):
             if output.task_id not in under_way:
                 with each(f"{output.job_id} {output.digest}"):

@@ -91,7 +91,7 @@ def settle_left(ports: Ports, job_ids: tuple[str | None, str | None]) -> int:
     start, below = job_ids
     rows = ports.tables.query(JobRecord.TABLE, key_from=start, key_below=below, equal={"settled": False})
     n_settled = 0
-    with apart("settle") as each:
+    with apart("settle", ports.meter) as each:
         for row in rows:
             with each(row.key):
                 job = JobRecord.from_row(row)

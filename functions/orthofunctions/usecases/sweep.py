@@ -58,7 +58,7 @@ def sweep(ports: Ports, rules: Rules) -> int:
     tickets = {blob.name for spec in site.pools for blob in ports.blobs.list(names.ticket_container(spec.name))}
     n_recalled = 0
     orphans: dict[str, int] = {}
-    with apart("sweep") as each:
+    with apart("sweep", ports.meter) as each:
         for active in site.active:
             task = tasks.get(active.task_id)
             with each(active.release_key):

@@ -62,6 +62,15 @@ var rules = [
     window: 'PT5M'
   }
   {
+    name: 'trouble'
+    severity: 2
+    description: 'A single thing cannot be dealt with, time and again; all others are.'
+    query: 'AppExceptions | where tostring(Properties.action) == "trouble"'
+    operator: 'GreaterThan'
+    threshold: 3
+    window: 'PT15M'
+  }
+  {
     name: 'silence'
     severity: 1
     description: 'The functions do not run: not even their minute is noted.'

@@ -209,7 +209,7 @@ MONEY = Row(
     (
         lines(
             "Spend against budget",
-            "Cloud money of this month, spent or reserved, and what that comes to if all runs under way take as long as "
+            "Cloud money of this month, spent or reserved, and what it comes to if all runs under way take as long as "
             "any may: work waits for money where it would be more than the budget.",
             Query("max(orthoburst_spend_EUR)", "spent or reserved"),
             Query("max(orthoburst_spend_EUR) + max(orthoburst_contingency_EUR)", "at most, with all runs under way"),

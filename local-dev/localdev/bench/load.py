@@ -37,7 +37,7 @@ POOL = "hpc"
 PROCESSES, PLANNERS, TASKS_A_JOB = 2, 8, 20
 AHEAD = 1000
 MANY = 2000
-LOOK_EVERY_S = 15.0
+LOOK_EVERY_S, MOST_S = 15.0, 60.0
 STUCK_AFTER_S = 180.0
 IDLE_S = 60.0
 MOST_MB, MOST_MESSAGES = 150.0, 1.0
@@ -129,10 +129,13 @@ def _load(options: argparse.Namespace, stack: Stack, feed: _Feed, scratch: Path)
 
 def _until_done(feed: _Feed) -> Counter[TaskState]:
     """States, once all have their result or nothing has got one for a long time."""
-    made, changed_s = 0, time.monotonic()
+    made, changed_s, look_s = 0, time.monotonic(), 0.0
     while made < feed.count and time.monotonic() - changed_s < STUCK_AFTER_S:
-        time.sleep(LOOK_EVERY_S)
-        if (now_made := _committed(feed.system)) > made:
+        time.sleep(min(max(LOOK_EVERY_S, 9.0 * look_s), MOST_S))  # a look at many entries is a load, too
+        began_s = time.monotonic()
+        now_made = _committed(feed.system)
+        look_s = time.monotonic() - began_s
+        if now_made > made:
             made, changed_s = now_made, time.monotonic()
             print(f"{made} of {feed.count}", file=sys.stderr, flush=True)
             feed.make_up_to(made + AHEAD)

@@ -11,8 +11,6 @@ from localdev.servers.process import Server, ServerError, free_ports
 ACCOUNT = "devstoreaccount1"
 # The emulator's published key: the same in every installation, no secret.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-
-
 _QUIETLY = ("--silent", "--skipApiVersionCheck", "--disableTelemetry")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from localdev.servers.process import Server, ServerError, free_ports
 
 GET_MARIADB = "apt-get install mariadb-server-core mariadb-client-core"
 _NAME = "azurite"
+_AS_WE_ARE = f"--user={getpass.getuser()}"  # as root it runs only where it is told to
 _SETUP = f"""CREATE DATABASE IF NOT EXISTS {_NAME} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 CREATE USER IF NOT EXISTS '{_NAME}'@'localhost' IDENTIFIED BY '{_NAME}';
 GRANT ALL ON {_NAME}.* TO '{_NAME}'@'localhost';
@@ -38,7 +40,7 @@ class MariaDb(Server):
         super().__init__(
             "MariaDB",
             [
-                shutil.which("mariadbd") or "mariadbd", "--no-defaults", "--user=root", f"--datadir={folder / 'data'}",
+                shutil.which("mariadbd") or "mariadbd", "--no-defaults", _AS_WE_ARE, f"--datadir={folder / 'data'}",
                 f"--socket={folder / 'socket'}", f"--pid-file={folder / 'pid'}", "--bind-address=127.0.0.1",
                 f"--port={self._port}", f"--init-file={first}", "--innodb-flush-log-at-trx-commit=0",
             ],
@@ -53,7 +55,7 @@ class MariaDb(Server):
         if not (self._folder / "data").is_dir():
             made = subprocess.run(
                 [
-                    "mariadb-install-db", "--no-defaults", f"--datadir={self._folder / 'data'}", "--user=root",
+                    "mariadb-install-db", "--no-defaults", f"--datadir={self._folder / 'data'}", _AS_WE_ARE,
                     "--auth-root-authentication-method=normal", "--skip-test-db",
                 ],
                 capture_output=True, check=False, text=True,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiomqtt
@@ -17,7 +20,10 @@ from azure.storage.queue import QueueServiceClient
 
 from localdev.servers import Azurite, Broker, BrokerUser, ServerError
 from localdev.servers.broker import Kind, default_kind
+from localdev.servers.mariadb import GET_MARIADB, MariaDb, has_mariadb
 from localdev.servers.process import Server
+from orthofunctions.adapters.blobs import AzureBlobs
+from orthofunctions.adapters.transport import new_session
 
 LOCAL_DEV = Path(__file__).resolve().parents[2] / "local-dev"
 KINDS: list[Kind] = ["mosquitto", "aedes"]
@@ -75,6 +81,30 @@ def test_azurite_keeps_ports_and_data_over_a_restart(tmp_path: Path) -> None:
         server.kill()
         assert members(group) == []
         assert not server.running
+
+
+@pytest.mark.skipif(not has_mariadb(), reason=f"MariaDB is not installed: {GET_MARIADB}")
+def test_of_many_who_make_a_blob_at_once_one_does_with_a_database_too(tmp_path: Path) -> None:
+    racers, rounds = 8, 6
+    barrier = threading.Barrier(racers)
+
+    def make(racer: int, name: str) -> bool:
+        barrier.wait(timeout=60)
+        return stores[racer].create("made", name, b"%d" % racer)
+
+    with (
+        MariaDb(tmp_path / "database") as database,
+        Azurite(tmp_path / "azurite", blob_database=database.url) as azurite,
+        contextlib.ExitStack() as closed,
+        ThreadPoolExecutor(racers) as pool,
+    ):
+        sessions = [closed.enter_context(new_session()) for _ in range(racers)]
+        stores = [AzureBlobs.connect(azurite.connection_string, session) for session in sessions]
+        stores[0].make_container("made")
+        for name in map(str, range(rounds)):
+            winners = [racer for racer, won in enumerate(pool.map(make, range(racers), [name] * racers)) if won]
+            assert len(winners) == 1, f"{name}: {winners}"
+            assert stores[0].read("made", name) == b"%d" % winners[0]
 
 
 def test_servers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:

@@ -146,6 +146,8 @@ def test_a_job_from_acceptance_to_results(client: AsgiClient, system: System) ->
     assert "2026-05-01T13:00:00" in result["item"]["href"]  # valid for an hour
 
     commit(system, second)
+    there = client.get(f"/jobs/{job}").json()  # its task ends a moment later
+    assert (there["status"], there["finished"]) == ("successful", "2026-05-01T12:00:00Z")
     swap(system.ports.tables, task.changed(state=TaskState.SUCCEEDED, ended_at=now))
     done = client.get(f"/jobs/{job}").json()
     assert (done["status"], done["progress"], done["finished"]) == ("successful", 100, "2026-05-01T12:00:00Z")

@@ -42,6 +42,14 @@ def message_of(job: JobRecord, outputs: Sequence[OutputRecord]) -> str:
     return "; ".join([summary, *faults[:3]]) + (f"; and {len(faults) - 3} more" if len(faults) > 3 else "")
 
 
+def end_of(job: JobRecord, outputs: Sequence[OutputRecord], tasks: Sequence[TaskRecord]) -> datetime | None:
+    """When a job that is over came to its end; of one that is not settled yet: so far."""
+    if job.ended_at is not None:
+        return job.ended_at
+    ends = [*(one.ended_at for one in outputs), *(one.ended_at for one in tasks), job.planned_at]
+    return max((one for one in ends if one is not None), default=None)
+
+
 def settled(
     job: JobRecord,
     outputs: Sequence[OutputRecord],

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from orthocontracts.states import TaskState
+from orthofunctions.domain.endings import end_of
 from orthofunctions.domain.history import Ending, History, PastDelivery, PastRelease
 from orthofunctions.domain.phases import Pen, Phase, Segment, phases_of
 from orthofunctions.domain.records import JobRecord, OutputRecord, TaskRecord
@@ -122,7 +123,7 @@ def timeline_of(
 ) -> Timeline:
     """All that the rows tell of a job up to its end, or up to now."""
     start = job.created_at
-    end = max(start, (_end_of(job, outputs, parts) if is_over else None) or now)
+    end = max(start, (end_of(job, outputs, [part.task for part in parts]) if is_over else None) or now)
     planned_at = _planned_at(job, outputs, parts, end)
     lanes = [_lane(part, planned_at or start, end) for part in parts]
     critical = max(
@@ -142,14 +143,6 @@ def timeline_of(
         path=_path(job, parts, planned_at, critical, end),
         happened=sorted(happened, key=lambda one: (one.at, _ORDER[one.what])),
     )
-
-
-def _end_of(job: JobRecord, outputs: Sequence[OutputRecord], parts: Sequence[Part]) -> datetime | None:
-    """Where the job's row does not have it, or not yet: when the last of it ended."""
-    if job.ended_at is not None:
-        return job.ended_at
-    ends = [*(one.ended_at for one in outputs), *(part.task.ended_at for part in parts), job.planned_at]
-    return max((one for one in ends if one is not None), default=None)
 
 
 def _planned_at(

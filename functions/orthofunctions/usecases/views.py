@@ -11,7 +11,7 @@ from typing import Any
 
 from orthocontracts.messages import RunningTask
 from orthocontracts.states import JobState, OutputState, TaskState
-from orthofunctions.domain.endings import OVER, message_of, state_of
+from orthofunctions.domain.endings import OVER, end_of, message_of, state_of
 from orthofunctions.domain.pool_state import is_live
 from orthofunctions.domain.records import AgentRecord, JobRecord, OutputRecord, TaskRecord
 from orthofunctions.domain.rules import Rules
@@ -77,15 +77,14 @@ class JobView:
 
     @property
     def status(self) -> JobStatus:
-        over = self.state in OVER
-        ends = (task.record.ended_at for task in self.tasks if task.record.ended_at)
+        tasks = [task.record for task in self.tasks]
         return JobStatus(
             record=self.record,
             state=self.state,
             message=message_of(self.record, self.outputs),
             progress=self.progress,
-            started_at=min((task.record.started_at for task in self.tasks if task.record.started_at), default=None),
-            ended_at=self.record.ended_at or (max(ends, default=None) if over else None),
+            started_at=min((task.started_at for task in tasks if task.started_at), default=None),
+            ended_at=end_of(self.record, self.outputs, tasks) if self.state in OVER else None,
         )
 
 

@@ -26,6 +26,9 @@ def has_mariadb() -> bool:
 class MariaDb(Server):
     """A database server with its data in a folder.
 
+    Its transactions are as if one after the other: of two clients who make one blob, each on condition that it is not
+    there, the emulator over a laxer database lets both.
+
     Raises
     ------
     ServerError
@@ -43,6 +46,7 @@ class MariaDb(Server):
                 shutil.which("mariadbd") or "mariadbd", "--no-defaults", _AS_WE_ARE, f"--datadir={folder / 'data'}",
                 f"--socket={folder / 'socket'}", f"--pid-file={folder / 'pid'}", "--bind-address=127.0.0.1",
                 f"--port={self._port}", f"--init-file={first}", "--innodb-flush-log-at-trx-commit=0",
+                "--transaction-isolation=SERIALIZABLE",
             ],
             log=folder / "mariadb.log",
             ready="ready for connections",

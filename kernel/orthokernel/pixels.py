@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -20,6 +19,7 @@ from orthokernel.options import Options
 from orthokernel.prepare import Prepared
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 from orthokernel.sight import incidence_of, sight_of
+from orthokernel.spare import Spare
 from orthokernel.tally import Tally
 
 Float32Array = NDArray[np.float32]
@@ -73,12 +73,12 @@ class PixelMaker:
         self._turns = _turns(layers)
         self._several = len(self._turns) > 1
         self._scratch = [np.empty(_SCRATCH, np.float32) for _ in range(options.threads)]
-        self._spare: list[Float32Array] = []
+        self._spare = Spare(np.float32)
 
     def __call__(self, prepared: Prepared, tally: Tally) -> Block:
         row0, row1, col0, col1 = prepared.window
         shape = len(self._options.bands), row1 - row0, col1 - col0
-        block = Block.without_data(self._memory(shape), self._options.extras)
+        block = Block.without_data(self._spare.take(shape), self._options.extras)
         if prepared.ground is None or not any(source is not None for source in prepared.sources):
             block.data[:] = np.nan
             return block
@@ -97,13 +97,8 @@ class PixelMaker:
         return block
 
     def take_back(self, block: Block) -> None:
-        """A later block may be made in the memory of this one: the system takes long to give some anew."""
-        self._spare.append(block.data)
-
-    def _memory(self, shape: tuple[int, int, int]) -> Float32Array:
-        n = math.prod(shape)
-        spare = self._spare.pop().reshape(-1) if self._spare else None
-        return (np.empty(n, np.float32) if spare is None or spare.size < n else spare[:n]).reshape(shape)
+        """A later block may be made in the memory of this one."""
+        self._spare.give(block.data)
 
     def _run_parts(
         self, prepared: Prepared, parts: list[Window], block: Block, classes: Classes, scratch: Float32Array

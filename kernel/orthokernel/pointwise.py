@@ -12,6 +12,7 @@ from orthokernel.blocks import Geometry, Ground, Walk
 from orthokernel.geolocation.model import GeolocationModel
 from orthokernel.geolocation.places import nodes_over
 from orthokernel.loop import AVERAGE, NEAREST, PAD
+from orthokernel.spare import Spare
 
 Float64Array = NDArray[np.float64]
 
@@ -19,27 +20,31 @@ _ARMS: Final = (0.5, 0.25, 0.125)
 """Of a block of the loop, to each side: over what length its footprint is taken; shorter where the swath ends."""
 
 
-def pointwise_geometry(model: GeolocationModel, ground: Ground, walk: Walk, method: int, threads: int) -> Geometry:
-    """Lines and samples of every pixel of a block, and which of them the loop will ask for."""
+def pointwise_geometry(
+    model: GeolocationModel, ground: Ground, walk: Walk, method: int, threads: int, memory: Spare[np.float64]
+) -> Geometry:
+    """Lines and samples of every pixel of a block, in arrays from ``memory``, and which the loop will ask for."""
     block = ground.grid
     nodes = nodes_over(block, model.index.plane)
-    line, sample = model.locate_window(nodes, method == NEAREST, threads)
-    ends = _ends(line), _ends(sample)
-    if ends[0] is None or ends[1] is None:
+    line, sample, lines, samples = model.locate_window(nodes, method == NEAREST, threads, memory)
+    if lines[0] > lines[1]:
         return Geometry(None, (line, sample), None, (0, 0), (0, 0))
-    footprints = _footprints(model, ground, walk)
     reach = PAD + 2.0
     if method == AVERAGE:
+        footprints = _footprints(model, ground, walk)
         reach += 2.0 * float(np.max(np.abs(footprints))) + 2.0
+    else:
+        footprints = np.zeros((*_loop_blocks(ground, walk), 4))  # nobody looks at them
     # Further measurements lie beside the grid, which only "nearest" asks for.
     n_samples = model.n_samples if method == NEAREST else model.grid_samples
-    lines, samples = _clipped(*ends[0], reach, model.n_lines), _clipped(*ends[1], reach, n_samples)
-    return Geometry(None, (line, sample), footprints, lines, samples)
+    wanted = _clipped(*lines, reach, model.n_lines), _clipped(*samples, reach, n_samples)
+    return Geometry(None, (line, sample), footprints, *wanted)
 
 
-def _ends(values: Float64Array) -> tuple[float, float] | None:
-    low, high = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
-    return None if math.isnan(low) else (float(low), float(high))
+def _loop_blocks(ground: Ground, walk: Walk) -> tuple[int, int]:
+    """Rows and columns of the blocks of the loop."""
+    extent, size = ground.extent, walk.loop_block_px
+    return len(range(extent.row0, extent.row1, size)), len(range(extent.col0, extent.col1, size))
 
 
 def _clipped(low: float, high: float, reach: float, n: int) -> tuple[int, int]:

@@ -29,6 +29,7 @@ from orthokernel.loop import SourceArrays
 from orthokernel.options import Options
 from orthokernel.pointwise import pointwise_geometry
 from orthokernel.sensor import SensorModel
+from orthokernel.spare import Spare
 from orthokernel.terrain import Terrain
 
 _MAYBE_LOWER_M, _MAYBE_HIGHER_M = 300.0, 1200.0  # a kilometre too much makes a ring 1 % wider
@@ -54,6 +55,7 @@ class Prepare:
         self._grid, self._terrain, self._options, self._walk, self._layers = grid, terrain, options, walk, layers
         self._steps_px: dict[int, int] = {}  # by model: what sufficed for its block before
         self._told = False
+        self._spare = Spare(np.float64)
         self.lattice_error_px = 0.0
 
     def ground(self, window: Window) -> Ground | None:
@@ -96,6 +98,13 @@ class Prepare:
             layer.held = geometry.lines
         return Prepared(window, ground, geometries, sources, areas, lights)
 
+    def take_back(self, prepared: Prepared) -> None:
+        """A later block's geometry may be put in the memory of this one's."""
+        looked_up = [k for k, layer in enumerate(self._layers) if isinstance(layer.model, GeolocationModel)]
+        for geometry in {id(prepared.geometries[k]): prepared.geometries[k] for k in looked_up}.values():
+            for array in () if geometry is None or geometry.exact is None else geometry.exact:
+                self._spare.give(array)
+
     def _tell_rings(self, ground: Ground) -> None:
         """What the whole output will ask of them, once; the other blocks' heights are guessed from the first's."""
         if self._told or not np.isfinite(ground.low_m):
@@ -107,7 +116,7 @@ class Prepare:
 
     def _geometry(self, model: SensorModel, ground: Ground, method: int) -> Geometry:
         if isinstance(model, GeolocationModel):
-            return pointwise_geometry(model, ground, self._walk, method, self._options.threads)
+            return pointwise_geometry(model, ground, self._walk, method, self._options.threads, self._spare)
         if self._options.geometry == "exact":
             return exact_geometry(model, ground, self._walk, method)
         geometry = lattice_geometry(model, ground, method, self._steps_px.get(id(model)))

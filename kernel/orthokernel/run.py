@@ -67,6 +67,7 @@ def run(
         written: Future[None] | None = None
         for k, prepared in enumerate(_ahead(prepare, windows, stack)):
             block = make(prepared, tally)
+            prepare.take_back(prepared)
             if written is not None:
                 written.result()  # one block waits at most: memory stays bounded when the disk is slow
             written = writer.submit(put, prepared.window, block)

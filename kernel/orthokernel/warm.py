@@ -34,6 +34,7 @@ from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 from orthokernel.sentinel2.polygons import Polygons, mark_covered, mark_middles
 from orthokernel.sentinel3.flags import as_quality, blank, mark_apart
 from orthokernel.source import NoiseRows, SampleValues, SourceRing
+from orthokernel.spare import Spare
 from orthokernel.storage import as_stored
 from orthokernel.terrain import Terrain
 
@@ -86,7 +87,7 @@ def _look_up(grid: Grid) -> None:
     for positions in (Positions(whole[0], whole[1], 1e-6, 1e-6), Positions(lat, lon)):
         model = GeolocationModel(positions, "made to be compiled")
         for nearest in (False, True):
-            model.locate_window(nodes_over(grid, model.index.plane), nearest, 1)
+            model.locate_window(nodes_over(grid, model.index.plane), nearest, 1, Spare(np.float64))
         model.ground_to_image(lon, lat, 0.0)
 
 

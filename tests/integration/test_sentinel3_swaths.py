@@ -14,6 +14,7 @@ from localdev.scene.sentinel3_swath import Field
 from orthokernel import Grid, errors
 from orthokernel.geolocation import GeolocationModel, Positions
 from orthokernel.geolocation.places import nodes_over
+from orthokernel.spare import Spare
 from realdata import real_data
 
 pytestmark = pytest.mark.parallel
@@ -79,7 +80,7 @@ def test_real_pixels() -> None:
     (rtoa,) = read("olci/O_L2_0001_SNS_2017104102450_v1.0.nc", "rtoa_8")
     model = GeolocationModel(Positions(lat, lon), "subset")
     grid = Grid.from_bounds(4326, (lon.min(), lat.min(), lon.max(), lat.max()), 0.0025)
-    line, sample = model.locate_window(nodes_over(grid, model.index.plane), False, 1)
+    line, sample = model.locate_window(nodes_over(grid, model.index.plane), False, 1, Spare(np.float64))[:2]
     inside = (line >= 0) & (line <= lon.shape[0] - 1) & (sample >= 0) & (sample <= lon.shape[1] - 1)
     assert inside.mean() > 0.3
     true_lon, true_lat = grid.lonlat(np.arange(grid.n_rows)[:, None], np.arange(grid.n_cols)[None, :])
@@ -146,7 +147,7 @@ class TestPyresample:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             theirs = pyresample.kd_tree.resample_nearest(source, values, target, radius_m, fill_value=np.nan)
-        line, sample = model.locate_window(nodes_over(grid, model.index.plane), True, 2)
+        line, sample = model.locate_window(nodes_over(grid, model.index.plane), True, 2, Spare(np.float64))[:2]
         has = np.isfinite(theirs)
         assert has.mean() > 0.05
         holes = has & np.isnan(line)
@@ -155,7 +156,7 @@ class TestPyresample:
         same = float(np.mean(np.isclose(ours, theirs[has], atol=1e-9)))
         tell(f"{name}: pixels with the value of pyresample's nearest", same, "1, but for equal distances")
         assert same > 0.995  # where cameras overlap, the nearest of the one that was chosen
-        line, sample = model.locate_window(nodes_over(grid, model.index.plane), False, 2)
+        line, sample = model.locate_window(nodes_over(grid, model.index.plane), False, 2, Spare(np.float64))[:2]
         assert not (has & np.isnan(line)).any()
         inside = has & (line >= 0) & (line <= lon.shape[0] - 1) & (sample >= 0) & (sample <= lon.shape[1] - 1)
         truth = field.at(to_lon, to_lat)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from orthokernel import Grid, errors
 from orthokernel.geolocation import APART, REPLACEABLE, Further, GeolocationModel, Positions
 from orthokernel.geolocation.places import NODE_STEP_PX, Nodes, nodes_over
+from orthokernel.spare import Spare
 from reference.geolocation import BruteForce
 
 Array = np.ndarray[Any, Any]
@@ -184,14 +185,12 @@ class TestSameEverywhere:
         lon, lat = swath(60, 70, 9.0, 45.0, off_px=off)
         model = model_of(lon, lat)
         grid = Grid.from_bounds(32632, (490_000.0, 4_970_000.0, 512_000.0, 4_998_000.0), 100.0)
-        whole = {
-            nearest: model.locate_window(nodes_over(grid, model.index.plane), nearest, 2) for nearest in (False, True)
-        }
+        whole = {nearest: located(model, grid, nearest, 2) for nearest in (False, True)}
         assert np.isfinite(whole[False][0]).mean() > 0.3
         for window in ((0, 100, 0, 90), (37, 199, 51, 203), (100, 101, 0, 220), (13, 280, 90, 91)):
             part = grid.window(*window)
             for nearest in (False, True):
-                found = model.locate_window(nodes_over(part, model.index.plane), nearest, 1)
+                found = located(model, part, nearest)
                 cut = np.s_[window[0] : window[1], window[2] : window[3]]
                 np.testing.assert_array_equal(found[0], whole[nearest][0][cut])
                 np.testing.assert_array_equal(found[1], whole[nearest][1][cut])
@@ -201,7 +200,7 @@ class TestSameEverywhere:
         lon, lat = swath(80, 90, 9.0, 45.0, off_px=np.random.default_rng(6).uniform(-0.3, 0.3, (2, 80, 90)))
         model = model_of(lon, lat)
         grid = Grid.from_bounds(32632, (490_000.0, 4_975_000.0, 510_000.0, 4_995_000.0), 130.0)
-        rows = model.locate_window(nodes_over(grid, model.index.plane), False, 1)
+        rows = located(model, grid)
         order = np.random.default_rng(1).permutation(grid.n_rows * grid.n_cols)
         row, col = np.unravel_index(order, grid.shape)
         points = model.ground_to_image(*grid.lonlat(row, col), 0.0)
@@ -234,12 +233,21 @@ class TestSameEverywhere:
         """A map of degrees that ends at the pole: no node lies beyond it, and no pixel is lost."""
         model = model_of(*swath(200, 200, 30.0, 89.95, spacing_m=300.0))
         grid = Grid.from_bounds(4326, (-180.0, 89.9, 180.0, 90.0), 0.005)
-        line, sample = model.locate_window(nodes_over(grid, model.index.plane), False, 1)
+        line, sample = located(model, grid)
         rows, cols = np.arange(grid.n_rows)[:, None], np.arange(0, grid.n_cols, 97)[None, :]
         alone = model.ground_to_image(*grid.lonlat(rows, cols), 0.0)
         assert np.isfinite(line[:18]).all()
         np.testing.assert_allclose(line[:, ::97], alone[0], atol=1e-6)
         np.testing.assert_allclose(sample[:, ::97], alone[1], atol=1e-6)
+
+
+def located(model: GeolocationModel, grid: Grid, nearest: bool = False, threads: int = 1) -> tuple[Array, Array]:
+    """Line and sample of all pixels of a map, and that their ends are what is said of them."""
+    line, sample, *ends = model.locate_window(nodes_over(grid, model.index.plane), nearest, threads, Spare(np.float64))
+    for values, (low, high) in zip((line, sample), ends, strict=True):
+        known = values[np.isfinite(values)]
+        assert (low, high) == ((known.min(), known.max()) if known.size else (np.inf, -np.inf))
+    return line, sample
 
 
 def places_of(nodes: Nodes, row: Array, col: Array) -> tuple[Array, Array]:

@@ -19,6 +19,7 @@ from orthokernel.geolocation.solver import (
     box_tiles,
     contest_tiles,
     count_tiles,
+    ends_of_tiles,
     list_tiles,
     overlap_tiles,
     place,
@@ -26,7 +27,7 @@ from orthokernel.geolocation.solver import (
 
 Float64Array = NDArray[np.float64]
 
-_LOOKED_AT: Final = 400
+_LOOKED_AT: Final = 200
 """Lines and samples from which the plane and the spacing are found: so many of each at most."""
 _NEIGHBOURS_WITHIN: Final = 10.0
 """Spacings: relief moves neighbours by some pixels where it is seen steeply; beyond this something is missing."""
@@ -34,6 +35,9 @@ _REACH_SPACINGS: Final = 1.5
 _BUCKET_QUADS: Final = 8.0
 _LINES_AT_ONCE: Final = 256
 _MOST_BUCKETS: Final = 2**26
+
+_Over = Callable[[int, int, Callable[[int, int], Any]], list[Any]]
+"""Does a work over ranges of so many numbers, so many of them at once: ``over(n, at_once, work)``."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def build_index(
         counts = np.sum(over(n_tiles, at_once, lambda a, b: box_tiles(quads, a, b)), axis=0)
         if counts[1] == 0:
             return None
-        quads = _with_buckets(quads)
+        quads = _with_buckets(quads, threads, over)
         overlaps, contested = np.zeros_like(quads.contested), np.empty_like(quads.contested)
         over(quads.n_rows, at_once, lambda a, b: overlap_tiles(quads, a, b, overlaps))
         over(n_tiles, at_once, lambda a, b: contest_tiles(quads, overlaps, a, b, contested))
@@ -188,20 +192,20 @@ def _empty(xy: NDArray[np.int32], marks: NDArray[np.uint8] | None, spacing: Floa
     )
 
 
-def _with_buckets(quads: Quads) -> Quads:
-    box = quads.box[quads.box[..., 0] <= quads.box[..., 1]].astype(np.float64)
-    x0, x1 = box[:, 0].min() - quads.reach, box[:, 1].max() + quads.reach
-    y0, y1 = box[:, 2].min() - quads.reach, box[:, 3].max() + quads.reach
+def _with_buckets(quads: Quads, threads: int, over: _Over) -> Quads:
+    low_x, high_x, low_y, high_y = ends_of_tiles(quads.box)
+    x0, x1, y0, y1 = low_x - quads.reach, high_x + quads.reach, low_y - quads.reach, high_y + quads.reach
     side = _BUCKET_QUADS * float(quads.spacing.max())
     side = max(side, math.sqrt((x1 - x0) * (y1 - y0) / _MOST_BUCKETS))
     n_cols, n_rows = int((x1 - x0) / side) + 1, int((y1 - y0) / side) + 1
     quads = quads._replace(x0=float(x0), y0=float(y0), side=side, n_rows=n_rows, n_cols=n_cols)
     counts = np.zeros(n_rows * n_cols + 1, np.int64)
-    count_tiles(quads, counts)
+    at_once = -(-n_rows // threads)  # each goes through all tiles
+    over(n_rows, at_once, lambda a, b: count_tiles(quads, a, b, counts))
     start = np.cumsum(counts)
-    quads = quads._replace(start=start, listed=np.empty(int(start[-1]), np.int32))
-    list_tiles(quads, start[:-1].copy())
-    return quads
+    filled, at = quads._replace(start=start, listed=np.empty(int(start[-1]), np.int32)), start[:-1].copy()
+    over(n_rows, at_once, lambda a, b: list_tiles(filled, a, b, at))
+    return filled
 
 
 def _with_further(quads: Quads, plane: Plane, further: Further) -> Quads:

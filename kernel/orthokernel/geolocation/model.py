@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from orthokernel.geolocation.index import Further, Positions, SwathIndex, build_
 from orthokernel.geolocation.places import NODE_STEP_PX, Nodes
 from orthokernel.geolocation.solver import NO_POSITION, locate_points, locate_rows
 from orthokernel.sensor import BreakLines
+from orthokernel.spare import Spare
 
 if TYPE_CHECKING:
     from orthokernel.terrain import Terrain
@@ -21,6 +22,20 @@ Float64Array = NDArray[np.float64]
 
 _ANY_HEIGHT_M: Final = (-500.0, 9000.0)
 _ROWS_AT_ONCE: Final = 32
+_WAYS: Final = (np.fmin.reduce, np.inf), (np.fmax.reduce, -np.inf)
+
+
+class Located(NamedTuple):
+    """Where the pixels of a window of a map are in an image.
+
+    ``line, sample`` (rows, columns) float64, NaN where on none; ``lines, samples``: the least and greatest of each,
+    infinities where all are NaN.
+    """
+
+    line: Float64Array
+    sample: Float64Array
+    lines: tuple[float, float]
+    samples: tuple[float, float]
 
 
 class GeolocationModel:
@@ -114,7 +129,7 @@ class GeolocationModel:
         locate_points(self.index.quads, flat_x, flat_y, nearest, line.reshape(-1), sample.reshape(-1))
         return line, sample
 
-    def locate_window(self, nodes: Nodes, nearest: bool, threads: int) -> tuple[Float64Array, Float64Array]:
+    def locate_window(self, nodes: Nodes, nearest: bool, threads: int, memory: Spare[np.float64]) -> Located:
         """``line, sample`` of every pixel of a window of a map, the same however large the window.
 
         Parameters
@@ -124,24 +139,31 @@ class GeolocationModel:
         nearest : bool
             As `ground_to_nearest` has it, otherwise as `ground_to_image`.
         threads : int
+        memory : Spare
+            What the arrays are taken from.
         """
         shape = nodes.window.shape
-        line, sample = np.empty(shape), np.empty(shape)
+        line, sample = memory.take(shape), memory.take(shape)
         rows = range(0, shape[0], _ROWS_AT_ONCE)
 
-        def work(first: int) -> None:
-            locate_rows(
+        def work(first: int) -> tuple[float, float, float, float]:
+            found: tuple[float, float, float, float] = locate_rows(
                 self.index.quads, nodes.xy, NODE_STEP_PX, nodes.row, nodes.col, first,
                 min(first + _ROWS_AT_ONCE, shape[0]), nearest, line, sample,
             )  # fmt: skip
+            return found
 
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, rows))
+            ends = list(pool.map(work, rows))
         unknown = nodes.unknown_pixels()
         if unknown is not None:  # beside the end of the map, and at the pole of a map of degrees
             row, col = np.nonzero(unknown)
             line[row, col], sample[row, col] = self._locate(*nodes.window.lonlat(row, col), nearest)
-        return line, sample
+            low, high = ([way(values[row, col], initial=end) for values in (line, sample)] for way, end in _WAYS)
+            ends.append((low[0], high[0], low[1], high[1]))
+        low_line, low_sample = (min(part[k] for part in ends) for k in (0, 2))
+        high_line, high_sample = (max(part[k] for part in ends) for k in (1, 3))
+        return Located(line, sample, (low_line, high_line), (low_sample, high_sample))
 
     def image_to_ground(
         self, line: ArrayLike, sample: ArrayLike, height_m: ArrayLike

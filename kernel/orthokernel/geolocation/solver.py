@@ -642,6 +642,10 @@ def locate_rows(quads, nodes, step_px, node_row, node_col, first, last, nearest,
         one more on each side than the pixels lie between. Between them both are cubics along rows and columns.
     line, sample : (R, C) float64
         Written in rows ``first`` to before ``last``.
+
+    Returns
+    -------
+    Least and greatest line, and least and greatest sample, that were written; infinities where none was but NaN.
     """
     n_cols = line.shape[1]
     weights = np.empty((step_px, 4))
@@ -650,6 +654,8 @@ def locate_rows(quads, nodes, step_px, node_row, node_col, first, last, nearest,
     along = np.empty((2, nodes.shape[2]))
     place = np.empty((2, n_cols))
     guess = np.full(2, -1, np.int64)
+    ends = np.empty((4, n_cols))  # of each column, which is vector code
+    ends[0], ends[1], ends[2], ends[3] = np.inf, -np.inf, np.inf, -np.inf
     for r in range(first, last):
         at = (r - node_row) // step_px
         v0, v1, v2, v3 = _cubic_weights((r - node_row - at * step_px) / step_px)
@@ -666,6 +672,17 @@ def locate_rows(quads, nodes, step_px, node_row, node_col, first, last, nearest,
                     k = c - start
                     place[q, c] = weights[k, 0] * a0 + weights[k, 1] * a1 + weights[k, 2] * a2 + weights[k, 3] * a3
         _run(quads, place[0], place[1], guess, nearest, line[r], sample[r])
+        _reach(line[r], ends[0], ends[1])
+        _reach(sample[r], ends[2], ends[3])
+    return ends[0].min(), ends[1].max(), ends[2].min(), ends[3].max()
+
+
+@_inner
+def _reach(values, low, high):
+    """The least and greatest of what each column had, and these; NaN is neither."""
+    for c in range(values.size):
+        low[c] = values[c] if values[c] < low[c] else low[c]
+        high[c] = values[c] if values[c] > high[c] else high[c]
 
 
 @_inner
@@ -797,8 +814,21 @@ def _bucket_range(box, reach, x0, y0, side, n_rows, n_cols, i, j):
 
 
 @_outer
-def count_tiles(quads, counts):
-    """Into ``counts`` (n_rows * n_cols + 1): at k + 1 the number of tiles that bucket k lists."""
+def ends_of_tiles(box):
+    """Least and greatest x, and least and greatest y, of all tiles that have any, of boxes (I, J, 4)."""
+    x0, x1, y0, y1 = _FAR, -_FAR, _FAR, -_FAR
+    for i in range(box.shape[0]):
+        for j in range(box.shape[1]):
+            if box[i, j, 0] <= box[i, j, 1]:
+                x0, x1 = min(x0, box[i, j, 0]), max(x1, box[i, j, 1])
+                y0, y1 = min(y0, box[i, j, 2]), max(y1, box[i, j, 3])
+    return float(x0), float(x1), float(y0), float(y1)
+
+
+@_outer
+def count_tiles(quads, first, last, counts):
+    """Into ``counts`` (n_rows * n_cols + 1): at k + 1 the number of tiles that bucket k lists, of the buckets in rows
+    ``first`` to before ``last``."""
     box, reach, x0, y0, side = quads.box, quads.reach, quads.x0, quads.y0, quads.side
     n_rows, n_cols = quads.n_rows, quads.n_cols
     for tile_i in range(box.shape[0]):
@@ -806,14 +836,15 @@ def count_tiles(quads, counts):
             if box[tile_i, tile_j, 0] > box[tile_i, tile_j, 1]:
                 continue
             c0, c1, r0, r1 = _bucket_range(box, reach, x0, y0, side, n_rows, n_cols, tile_i, tile_j)
-            for r in range(r0, r1 + 1):
+            for r in range(max(r0, first), min(r1 + 1, last)):
                 for c in range(c0, c1 + 1):
                     counts[r * n_cols + c + 1] += 1
 
 
 @_outer
-def list_tiles(quads, at):
-    """Fill ``listed``; ``at`` (n_rows * n_cols,) is where each bucket begins, and where it ends afterwards."""
+def list_tiles(quads, first, last, at):
+    """Fill ``listed`` of the buckets in rows ``first`` to before ``last``; ``at`` (n_rows * n_cols,) is where each
+    bucket begins, and where it ends afterwards."""
     box, listed, reach, x0, y0, side = quads.box, quads.listed, quads.reach, quads.x0, quads.y0, quads.side
     n_rows, n_cols, n_tiles = quads.n_rows, quads.n_cols, quads.box.shape[1]
     for tile_i in range(box.shape[0]):
@@ -821,7 +852,7 @@ def list_tiles(quads, at):
             if box[tile_i, tile_j, 0] > box[tile_i, tile_j, 1]:
                 continue
             c0, c1, r0, r1 = _bucket_range(box, reach, x0, y0, side, n_rows, n_cols, tile_i, tile_j)
-            for r in range(r0, r1 + 1):
+            for r in range(max(r0, first), min(r1 + 1, last)):
                 for c in range(c0, c1 + 1):
                     k = r * n_cols + c
                     listed[at[k]] = tile_i * n_tiles + tile_j

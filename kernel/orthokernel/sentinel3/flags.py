@@ -8,9 +8,31 @@ The bits of `quality` are in the order of the masks it is made from; bit 0 is al
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+_LINES_AT_ONCE: Final = 256
 
 _outer = njit(nogil=True, error_model="numpy", cache=True)
+
+
+def quality_of(flags: NDArray[Any], masks: Sequence[int], threads: int) -> NDArray[np.uint8]:
+    """`as_quality` of ``flags`` (L, S), unsigned integers, on threads; ``masks`` are seven."""
+    quality = np.empty(flags.shape, np.uint8)
+    of_bits = np.array(masks, np.uint64)
+
+    def work(first: int) -> None:
+        lines = slice(first, first + _LINES_AT_ONCE)
+        as_quality(flags[lines], of_bits, quality[lines])
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(0, flags.shape[0], _LINES_AT_ONCE)))
+    return quality
 
 
 @_outer

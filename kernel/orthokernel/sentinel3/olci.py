@@ -17,7 +17,7 @@ from orthokernel.netcdf import Variable
 from orthokernel.product import BandReader
 from orthokernel.sensor import SensorModel
 from orthokernel.sentinel3.files import Sentinel3Product
-from orthokernel.sentinel3.flags import as_quality, mark_apart
+from orthokernel.sentinel3.flags import mark_apart, quality_of
 from orthokernel.sentinel3.manifest import Manifest
 from orthokernel.sentinel3.readers import ArrayReader, MaskedReader, PowerOfTenReader
 
@@ -136,9 +136,7 @@ class OlciProduct(Sentinel3Product):
                 saturated = [variable.flag(f"saturated_Oa{k:02d}") for k in range(1, 22)]
                 if any(saturated):
                     masks[3] = int(np.bitwise_or.reduce(saturated))
-                quality = np.empty(self._shape, np.uint8)
-                as_quality(flags, np.array(masks, np.uint64), quality)
-                self._quality_flags = quality
+                self._quality_flags = quality_of(flags, masks, self._threads)
             return self._quality_flags
 
     def open_band(self, band: str) -> BandReader:

@@ -18,7 +18,7 @@ from orthokernel.netcdf import NetcdfFile
 from orthokernel.product import BandReader
 from orthokernel.sensor import SensorModel
 from orthokernel.sentinel3.files import Sentinel3Product
-from orthokernel.sentinel3.flags import as_quality
+from orthokernel.sentinel3.flags import quality_of
 from orthokernel.sentinel3.manifest import Manifest
 from orthokernel.sentinel3.readers import ArrayReader, WithFurther
 
@@ -173,7 +173,7 @@ class SlstrProduct(Sentinel3Product):
             raise AnnotationError(file.source, f"{name} of {flags.shape}", f"{shape[0]} x {shape[1]}")
         mask = {key: variable.flag(key, default) for key, default in _CONFIDENCE.items()}
         order = (0, mask["cosmetic"], mask["duplicate"], 0, mask["sun_glint"], mask["summary_cloud"], mask["land"])
-        as_quality(flags, np.array(order, np.uint64), quality)
+        quality = quality_of(flags, order, self._threads)
         return quality, (flags.astype(np.int64) & mask["unfilled"]) != 0
 
     def open_band(self, band: str) -> BandReader:

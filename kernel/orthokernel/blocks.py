@@ -31,6 +31,8 @@ Window = tuple[int, int, int, int]
 
 BLOCK_ROWS = 512
 BLOCK_COLS = 16384
+_FIRST_COLS = 2048
+"""Of blocks in the first row: before the first of all is ready, threads have nothing to do."""
 _PART_ROWS, _PART_COLS = 256, 1024
 _DEMAND_MARGIN_PX = 32
 _REACH_MARGIN_PX = 4.0
@@ -58,7 +60,7 @@ class Walk:
         """The blocks, row by row, cut where multiples of their size lie on the map."""
         anchor = anchor_of(grid)
         for row0, row1 in _cuts(grid.n_rows, self.block_rows, anchor[0]):
-            for col0, col1 in _cuts(grid.n_cols, BLOCK_COLS, anchor[1]):
+            for col0, col1 in _cuts(grid.n_cols, BLOCK_COLS if row0 else _FIRST_COLS, anchor[1]):
                 yield row0, row1, col0, col1
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from orthokernel.cogscratch import Scratch
 from orthokernel.cogtiles import TILE_PX, Overviews, TileCoder
 from orthokernel.grid import Grid
+from orthokernel.spare import Spare
 from orthokernel.tiffdir import (
     CLASSIC_BYTES,
     LEADER_BYTES,
@@ -130,7 +131,7 @@ class CogFile:
             half = ((shape[0] + 1) // 2, (shape[1] + 1) // 2)
             self._levels.append(_Level.of(half, self._n_bands, self.dtype, min(TILE_PX, half[0])))
         self._gathered: dict[int, _Gathered] = {}
-        self._spare: list[NDArray[Any]] = []
+        self._spare = Spare(self.dtype)
         self._preview_level = next(k for k, level in enumerate(self._levels) if max(level.shape) <= PREVIEW_PX)
         self._preview_bands = list(preview_bands)
         shape = self._levels[self._preview_level].shape
@@ -161,15 +162,13 @@ class CogFile:
     def _gather(self, tile_row: int, inside: int, col0: int, part: NDArray[Any]) -> None:
         n_rows, n_cols = self._levels[0].n_rows(tile_row), self._levels[0].shape[1]
         if tile_row not in self._gathered:
-            # Memory that was used before: the system takes as long to give some anew as a copy takes.
-            rows = self._spare.pop() if self._spare else np.empty((self._n_bands, TILE_PX, n_cols), self.dtype)
-            self._gathered[tile_row] = _Gathered(rows)
+            self._gathered[tile_row] = _Gathered(self._spare.take((self._n_bands, TILE_PX, n_cols)))
         gathered = self._gathered[tile_row]
         gathered.rows[:, inside : inside + part.shape[1], col0 : col0 + part.shape[2]] = part
         gathered.n_px += part.shape[1] * part.shape[2]
         if gathered.n_px == n_rows * n_cols:
             self._compress_row(0, tile_row, gathered.rows[:, :n_rows])
-            self._spare.append(self._gathered.pop(tile_row).rows)
+            self._spare.give(self._gathered.pop(tile_row).rows)
 
     def close(self) -> WrittenFile:
         """Make the file.

@@ -113,8 +113,10 @@ def height_bounds(dem: DemArrays) -> tuple[float, float]:
     """Bounds of the heights over all of it, metres above the ellipsoid; ``(inf, -inf)`` where it has none."""
     geoid_m = dem.nodes[2]
     known = np.isfinite(dem.nodes).all(axis=0)
-    low = float(np.min(dem.cells, where=~np.isnan(dem.cells), initial=np.inf))
-    high = float(np.max(dem.cells, where=~np.isnan(dem.cells), initial=-np.inf))
+    low, high = float(dem.cells.min()), float(dem.cells.max())
+    if np.isnan(low):
+        low, high = (float(way.reduce(dem.cells, axis=None)) for way in (np.fmin, np.fmax))
+        low, high = (np.inf, -np.inf) if np.isnan(low) else (low, high)
     if not dem.plain and (dem.classes == SEA).any():
         low, high = min(low, 0.0), max(high, 0.0)
     if not known.any() or low > high:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,15 @@ class BandReader(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class ReadsInto(Protocol):
+    """A `BandReader` that puts pixels where they are wanted: an array more would be a copy more."""
+
+    def read_into(self, line_start: int, sample_start: int, out: NDArray[Any]) -> None:
+        """Fill ``out`` (lines, samples) of the reader's type, each line contiguous, from a window inside the image."""
+        ...
 
 
 class ProductPart(Protocol):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from orthokernel.flattening.ring import AreaArrays, AreaRing
 from orthokernel.loop import SourceArrays
-from orthokernel.product import BandReader
+from orthokernel.product import BandReader, ReadsInto
 from orthokernel.sentinel1.border import BorderLevel, BorderMask
 
 if TYPE_CHECKING:
@@ -232,7 +232,10 @@ class SourceRing:
                 self._areas.read(start, rows)
             for band, reader in enumerate(self._readers):
                 block, first, last = self._pixels[band, rows], self._first[band, rows], self._last[band, rows]
-                block[:] = reader.read(start, start + count, *self._samples)
+                if isinstance(reader, ReadsInto) and reader.dtype == block.dtype:
+                    reader.read_into(start, self._samples[0], block)
+                else:
+                    block[:] = reader.read(start, start + count, *self._samples)
                 border = self._borders[band]
                 if border is not None:
                     border.mark(block, start, first, last)

@@ -14,7 +14,7 @@ T = TypeVar("T", bound=np.generic)
 class Spare(Generic[T]):
     """Arrays of one type, of any shape. Any thread may take and give."""
 
-    def __init__(self, dtype: type[T]) -> None:
+    def __init__(self, dtype: type[T] | np.dtype[T]) -> None:
         self._dtype = dtype
         self._arrays: list[NDArray[T]] = []
 

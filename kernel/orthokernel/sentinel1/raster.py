@@ -94,16 +94,21 @@ class RowReader(_WithStatement):
             raise ValueError(f"{self._source}: read after close")
         line_start, line_stop = clipped(line_start, line_stop, self.n_lines)
         sample_start, sample_stop = clipped(sample_start, sample_stop, self.n_samples)
-        window = np.empty((line_stop - line_start, sample_stop - sample_start), dtype=self._file_dtype)
+        window = np.empty((line_stop - line_start, sample_stop - sample_start), np.uint16)
+        self.read_into(line_start, sample_start, window)
+        return window
+
+    def read_into(self, line_start: int, sample_start: int, out: NDArray[np.uint16]) -> None:
+        """See `orthokernel.product.ReadsInto`."""
         line_bytes = self.n_samples * 2
-        row_bytes = window.shape[1] * 2
         start = self._offset + line_start * line_bytes + sample_start * 2
-        if window.shape[1] == self.n_samples:
-            self._fill(window.reshape(-1).view(np.uint8).data, start)
+        if out.shape[1] == self.n_samples and out.flags.c_contiguous:
+            self._fill(out.reshape(-1).view(np.uint8).data, start)
         else:
-            for row in range(window.shape[0] if row_bytes else 0):
-                self._fill(window[row].view(np.uint8).data, start + row * line_bytes)
-        return window.astype(np.uint16, copy=False)
+            for row in range(out.shape[0] if out.shape[1] else 0):
+                self._fill(out[row].view(np.uint8).data, start + row * line_bytes)
+        if not self._file_dtype.isnative:
+            out.byteswap(inplace=True)
 
     def _fill(self, target: memoryview, offset: int) -> None:
         if self._descriptor is None:

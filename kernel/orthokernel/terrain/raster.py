@@ -108,13 +108,17 @@ def read_interpolated(path: str, lattice: Affine, n_rows: int, n_cols: int, metr
 
 def _metres(source: DatasetReader, raw: NDArray[np.generic], metres_per_unit: float) -> Float32Array:
     values: Float32Array = raw.astype(np.float32, copy=False)
-    void = ~np.isfinite(values)
-    for value in {_SRTM_VOID, source.nodata} - {None, np.nan}:
-        void |= raw == value
+    of_voids = {_SRTM_VOID, source.nodata} - {None, np.nan}
+    low, high = raw.min(), raw.max()  # NaN and infinity come through
+    some = not np.isfinite(float(low) + float(high)) or any(low <= value <= high for value in of_voids)
+    void = ~np.isfinite(values) if some else None
+    if void is not None:
+        for value in of_voids:
+            void |= raw == value
     factor, offset = source.scales[0] * metres_per_unit, source.offsets[0] * metres_per_unit
     if factor != 1.0 or offset != 0.0:
         values = (values * factor + offset).astype(np.float32)
-    if void.any():
+    if void is not None:
         values[void] = np.nan
     return values
 

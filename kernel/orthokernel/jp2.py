@@ -20,7 +20,7 @@ from rasterio.windows import Window
 
 from orthokernel.container import FileRange
 from orthokernel.errors import ProductError, TruncatedRasterError
-from orthokernel.unreferenced import unreferenced
+from orthokernel.unreferenced import open_unreferenced
 
 _SIGNATURE: Final = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _CODE_STREAM: Final = b"\xff\x4f\xff\x51"
@@ -139,8 +139,7 @@ class Jp2Reader:
 
     def _open(self) -> rasterio.DatasetReader:
         try:
-            with unreferenced():
-                return rasterio.open(self._where.gdal_path, driver="JP2OpenJPEG")
+            return open_unreferenced(self._where.gdal_path, driver="JP2OpenJPEG")
         except RasterioError as error:
             raise ProductError(self._source, f"a JPEG 2000 that does not open ({error})", "a complete image") from error
 

@@ -8,13 +8,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from orthokernel.errors import TruncatedRasterError
-from orthokernel.unreferenced import unreferenced
+from orthokernel.unreferenced import open_unreferenced
 
 
 class RasterBandReader:
@@ -26,8 +25,7 @@ class RasterBandReader:
     def __init__(self, path: Path | str, band_index: int, source: object = None, nodata: float | None = None) -> None:
         self._path = path if source is None else source
         self._index, self._nodata = band_index, nodata
-        with unreferenced():
-            self._source = rasterio.open(path)
+        self._source = open_unreferenced(path)
         # A GDAL dataset serves one thread at a time.
         self._lock = threading.Lock()
 

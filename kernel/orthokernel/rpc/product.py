@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
@@ -19,7 +18,7 @@ from orthokernel.rpc.coefficients import RpcCoefficients
 from orthokernel.rpc.locate import locate_rpc
 from orthokernel.rpc.model import RpcModel
 from orthokernel.tiffcheck import check_tiff
-from orthokernel.unreferenced import unreferenced
+from orthokernel.unreferenced import open_unreferenced
 
 _FOOTPRINT_POINTS_PER_EDGE = 8
 
@@ -106,7 +105,7 @@ def open_rpc_image(path: str | os.PathLike[str], rpc: str | os.PathLike[str] | N
         raise ProductError(image, "no such file", "an image with RPC")
     _check_whole(image)
     try:
-        with unreferenced(), rasterio.open(image) as source:
+        with open_unreferenced(image) as source:
             coefficients, rpc_from = locate_rpc(image, source, None if rpc is None else Path(rpc))
             n_lines, n_samples, n_bands = source.height, source.width, source.count
             complex_pixels = any("complex" in dtype for dtype in source.dtypes)

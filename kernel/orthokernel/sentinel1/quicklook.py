@@ -20,7 +20,7 @@ from orthokernel.sensor import BreakLines
 from orthokernel.sentinel1.range_doppler import RangeDopplerModel
 from orthokernel.sentinel1.raster import clipped
 from orthokernel.sentinel1.terrain_intersection import TerrainHit
-from orthokernel.unreferenced import unreferenced
+from orthokernel.unreferenced import open_unreferenced
 
 if TYPE_CHECKING:
     from orthokernel.terrain import Terrain
@@ -36,7 +36,7 @@ class QuicklookReader:
     def __init__(self, content: bytes, source: object) -> None:
         _require_whole_png(content, source)
         try:
-            with unreferenced(), MemoryFile(content) as file, file.open(driver="PNG") as dataset:
+            with MemoryFile(content) as file, open_unreferenced(file.name, driver="PNG") as dataset:
                 self._pixels: NDArray[Any] = dataset.read(1)
         except RasterioError as error:
             raise ProductError(source, f"a quick-look that cannot be read ({error})", "a PNG") from error

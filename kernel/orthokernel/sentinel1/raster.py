@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
@@ -19,7 +18,7 @@ from rasterio.windows import Window
 from orthokernel.container import FileRange
 from orthokernel.errors import AnnotationError, ProductError, TruncatedRasterError
 from orthokernel.tiffcheck import TiffImage, check_tiff
-from orthokernel.unreferenced import unreferenced
+from orthokernel.unreferenced import open_unreferenced
 
 
 def check_measurement(where: FileRange, source: object) -> TiffImage:
@@ -149,8 +148,7 @@ class GdalReader(_WithStatement):
         dataset = getattr(self._local, "dataset", None)
         if dataset is None:
             try:
-                with unreferenced():
-                    dataset = rasterio.open(self._gdal_path, sharing=False)
+                dataset = open_unreferenced(self._gdal_path, sharing=False)
             except RasterioError as error:
                 raise ProductError(self._source, f"a raster that does not open ({error})", "a whole raster") from error
             self._local.dataset = dataset

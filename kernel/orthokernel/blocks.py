@@ -57,7 +57,7 @@ class Walk:
         return cls(max(more * BLOCK_ROWS // coarser, 16), max(256 // coarser, 8))
 
     def windows(self, grid: Grid) -> Iterator[Window]:
-        """The blocks, row by row, cut where multiples of their size lie on the map."""
+        """The blocks, row by row, cut where multiples of their size lie on the map; narrow ones in the first row."""
         anchor = anchor_of(grid)
         for row0, row1 in _cuts(grid.n_rows, self.block_rows, anchor[0]):
             for col0, col1 in _cuts(grid.n_cols, BLOCK_COLS if row0 else _FIRST_COLS, anchor[1]):

@@ -164,17 +164,15 @@ class SlstrProduct(Sentinel3Product):
     def _confidence(self, grid: str, kind: str, shape: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """The bits of `quality` that all bands of a grid share, and which pixels are unfilled."""
         member, name = f"flags_{grid}.nc", f"confidence{kind}_{grid}"
-        quality, nothing = np.ones(shape, np.uint8), np.zeros(shape, np.bool_)
         if kind and (member not in self._container.members or name not in self._file(member).names):
-            return quality, nothing
+            return np.ones(shape, np.uint8), np.zeros(shape, np.bool_)
         file = self._file(member)
         variable, flags = file.variable(name), file.read(name, self._threads)
         if flags.shape != shape:
             raise AnnotationError(file.source, f"{name} of {flags.shape}", f"{shape[0]} x {shape[1]}")
         mask = {key: variable.flag(key, default) for key, default in _CONFIDENCE.items()}
         order = (0, mask["cosmetic"], mask["duplicate"], 0, mask["sun_glint"], mask["summary_cloud"], mask["land"])
-        quality = quality_of(flags, order, self._threads)
-        return quality, (flags.astype(np.int64) & mask["unfilled"]) != 0
+        return quality_of(flags, order, self._threads), (flags.astype(np.int64) & mask["unfilled"]) != 0
 
     def open_band(self, band: str) -> BandReader:
         """A reader of a band's pixels, the line's orphans to their right.

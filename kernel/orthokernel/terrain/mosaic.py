@@ -253,15 +253,17 @@ class Mosaic:
 
     def _read(self, row0: int, row1: int, col0: int, col1: int) -> Float32Array:
         """Finest cells: metres, NaN for a void, +inf where there is no raster."""
-        tiles = list(self._tiles_over(row0, row1, col0, col1))
-        if len(tiles) == 1 and _is_all_over(*tiles[0], row0, row1, col0, col1):
-            return self._read_tile(tiles[0][0], row0, row1, col0 - tiles[0][1], col1 - tiles[0][1])
-        out = np.full((row1 - row0, col1 - col0), np.inf, np.float32)
-        for tile, turn in tiles:
+        parts = []
+        for tile, turn in self._tiles_over(row0, row1, col0, col1):
             r0, r1 = max(row0, _ceil(tile.row - 0.5)), min(row1, _ceil(tile.row + tile.n_rows - 0.5))
             c0, c1 = max(col0, _ceil(tile.col + turn - 0.5)), min(col1, _ceil(tile.col + turn + tile.n_cols - 0.5))
-            if r0 >= r1 or c0 >= c1:
-                continue
+            if r0 < r1 and c0 < c1:
+                parts.append((tile, turn, (r0, r1, c0, c1)))
+        if len(parts) == 1 and parts[0][2] == (row0, row1, col0, col1):
+            tile, turn, _ = parts[0]
+            return self._read_tile(tile, row0, row1, col0 - turn, col1 - turn)
+        out = np.full((row1 - row0, col1 - col0), np.inf, np.float32)
+        for tile, turn, (r0, r1, c0, c1) in parts:
             part = out[r0 - row0 : r1 - row0, c0 - col0 : c1 - col0]
             missing = ~np.isfinite(part)
             if missing.any():
@@ -285,12 +287,6 @@ class Mosaic:
         left, top = self._x0 + (col0 - 0.5) * self._dx, self._y0 - (row0 - 0.5) * self._dy
         lattice = Affine(self._dx, 0.0, left, 0.0, -self._dy, top)
         return read_interpolated(tile.path, lattice, n_rows, n_cols, self.datum.metres_per_unit)
-
-
-def _is_all_over(tile: Tile, turn: int, row0: int, row1: int, col0: int, col1: int) -> bool:
-    """Whether a raster has the centres of all cells of a rectangle."""
-    over_rows = _ceil(tile.row - 0.5) <= row0 and row1 <= _ceil(tile.row + tile.n_rows - 0.5)
-    return over_rows and _ceil(tile.col + turn - 0.5) <= col0 and col1 <= _ceil(tile.col + turn + tile.n_cols - 0.5)
 
 
 def _of_squares(extreme: np.ufunc, cells: Float32Array, of_none: float) -> Float32Array:

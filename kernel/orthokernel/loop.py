@@ -3,9 +3,9 @@
 The output is walked in blocks small enough that the source windows under a block, turned once into float32 (for a
 calibrated radar band: into power), stay in the second-level cache. Along the rows of a block the work is split into
 short passes over buffers, because that is what a compiler turns into vector code: DEM coordinates, heights, image
-coordinates with their index and two fractions, and then the taps, which are scalar loads on purpose (hardware gathers
-measured three times slower). A sample without data is NaN in the window, so the pass over the taps needs no tests:
-only pixels that come out NaN are looked at again, with weights renormalised over the valid samples.
+coordinates with their index and two fractions, and then the taps, which are loads pixel by pixel on purpose (hardware
+gathers measured three times slower). A sample without data is NaN in the window, so the pass over the taps needs no
+tests: only pixels that come out NaN are looked at again, with weights renormalised over the valid samples.
 
 Blocks and nodes are anchored on the map (`orthokernel.blocks.anchor_of`), and whatever a block decides from its
 terrain it decides from the whole block, even where the output ends in it: so two outputs that share pixels have the
@@ -16,14 +16,18 @@ Everything is in one file because numba's disk cache notices a change only in th
 
 # numba infers the types of what it compiles, and its functions take arrays one by one
 # ruff: noqa: PLR0124
-# mypy: disable-error-code="no-untyped-def, no-untyped-call"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, call-arg, call-overload"
 
 from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.core.options import DefaultOptions
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 NEAREST, BILINEAR, CUBIC, AVERAGE = 0, 1, 2, 3
@@ -35,6 +39,9 @@ _CHUNK_PX = 1024  # points per pass: seven row buffers of them fit the first-lev
 _LONG_RUN_SLOPE = 0.125
 """DEM cells a pixel below which heights are made cell by cell: runs of eight pixels and more, a vector register."""
 
+_ROWS_AHEAD = 4
+"""Rows by which memory is asked for before it is read: a block's rows lie far apart, and each would be waited for."""
+_CACHE_LINE_BYTES = 64
 _CUBES_FROM_PX = 0.001
 """Error of a parabola in height from which on a block's polynomials keep their cubes."""
 _ON_A_CELL = 1e-6
@@ -47,7 +54,11 @@ _UNUSABLE: Final = _SEA | _NODATA
 
 # NaN marks what is not valid, so `nnan` and `ninf` must not be set.
 _FAST = {"contract", "nsz", "arcp", "reassoc", "afn"}
-_inner = njit(fastmath=_FAST, nogil=True, error_model="numpy")
+# Functions that do not allocate need not count references to the arrays they are given: counting is atomic, was done
+# some dozens of times a row, and threads share the counters. numba's option for that is not in its manual: without it
+# the loop is right, and slower. Nor is anything called: a call puts every field of every array on the stack.
+_UNCOUNTED = {"_nrt": False} if hasattr(DefaultOptions, "_nrt") else {}
+_inner = njit(fastmath=_FAST, nogil=True, error_model="numpy", forceinline=True, **_UNCOUNTED)
 _outer = njit(fastmath=_FAST, nogil=True, error_model="numpy", cache=True)
 
 Float32Array = NDArray[np.float32]
@@ -146,6 +157,55 @@ class SourceArrays(NamedTuple):
     last_sample: float = np.nan
 
 
+@intrinsic
+def _prefetch(_, array, index):
+    """Ask for the memory of an element before it is wanted. It is no error if it lies beyond the array."""
+
+    def generate(context, builder, signature, arguments):
+        kind, index_kind = signature.args
+        array = context.make_array(kind)(context, builder, arguments[0])
+        at = [
+            context.cast(builder, part, part_kind, types.intp)
+            for part, part_kind in zip(cgutils.unpack_tuple(builder, arguments[1]), index_kind, strict=True)
+        ]
+        element = cgutils.get_item_pointer(context, builder, kind, array, at, wraparound=False)
+        address, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        call = ir.FunctionType(ir.VoidType(), [address, flag, flag, flag])
+        prefetch = cgutils.get_or_insert_function(builder.module, call, "llvm.prefetch.p0")
+        to_read, into_all_levels, data = flag(0), flag(3), flag(1)
+        builder.call(prefetch, [builder.bitcast(element, address), to_read, into_all_levels, data])
+        return context.get_dummy_value()
+
+    return types.none(array, index), generate
+
+
+@intrinsic
+def _bilinear_at(_, values, upper, lower, line_part, sample_part):
+    """Bilinear value among four elements of a flat float32 array: ``upper``, ``lower`` and the one after each.
+
+    Neighbours are loaded as a pair, and both columns interpolated at once: loads are what takes the time here.
+    """
+
+    def generate(context, builder, signature, arguments):
+        kind = signature.args[0]
+        array = context.make_array(kind)(context, builder, arguments[0])
+        pair, position = ir.VectorType(ir.FloatType(), 2), ir.IntType(32)
+
+        def load(at):
+            element = cgutils.get_item_pointer(context, builder, kind, array, [at], wraparound=False)
+            return builder.load(builder.bitcast(element, pair.as_pointer()), align=4)
+
+        above, below = load(arguments[1]), load(arguments[2])
+        down = ir.Constant(pair, ir.Undefined)
+        for n in range(2):
+            down = builder.insert_element(down, arguments[3], position(n))
+        between = builder.fadd(above, builder.fmul(down, builder.fsub(below, above)))
+        left, right = (builder.extract_element(between, position(n)) for n in range(2))
+        return builder.fadd(left, builder.fmul(arguments[4], builder.fsub(right, left)))
+
+    return types.float32(values, upper, lower, line_part, sample_part), generate
+
+
 @_inner
 def _rows_around(table_line, line):
     """The rows of a table before and after a line, and how far the line is on the way; held beyond the ends."""
@@ -160,96 +220,107 @@ def _rows_around(table_line, line):
 
 
 @_inner
-def _calibrated(source, band, line, low, values, pixels):
-    """``values`` of the columns from ``low`` on: power over A squared."""
-    k, after, t = _rows_around(source.calibration_line, line)
-    a_before = source.calibration[band, k, low : low + values.shape[0]]
-    a_after = source.calibration[band, after, low : low + values.shape[0]]
-    for j in range(values.shape[0]):
-        amplitude = np.float32(pixels[j]) / (a_before[j] + t * (a_after[j] - a_before[j]))
-        values[j] = amplitude * amplitude
+def _scaled(source, band, row, low, n, window, at):
+    """Values of ``n`` columns from ``low`` on, into the window from ``at`` on: gain and offset."""
+    gain, offset, no_data = source.gain[band], source.offset[band], np.float32(source.no_data)
+    plane, ring_row, first, to = np.uint64(band), np.uint64(row), np.uint64(low), np.uint64(at)
+    for j in range(n):
+        pixel = np.float32(source.pixels[plane, ring_row, first + np.uint64(j)])
+        window[to + np.uint64(j)] = np.float32(np.nan) if pixel == no_data else gain * pixel + offset
 
 
 @_inner
-def _denoised(source, band, line, low, values, pixels):
-    """``values`` of the columns from ``low`` on: power less noise, over A squared.
+def _calibrated(source, band, line, row, low, n, window, at):
+    """Likewise: power over A squared."""
+    k, after, t = _rows_around(source.calibration_line, line)
+    no_data = np.float32(source.no_data)
+    plane, ring_row, first, to = np.uint64(band), np.uint64(row), np.uint64(low), np.uint64(at)
+    k, after = np.uint64(k), np.uint64(after)
+    for j in range(n):
+        c = first + np.uint64(j)
+        pixel = np.float32(source.pixels[plane, ring_row, c])
+        before = source.calibration[plane, k, c]
+        amplitude = pixel / (before + t * (source.calibration[plane, after, c] - before))
+        window[to + np.uint64(j)] = np.float32(np.nan) if pixel == no_data else amplitude * amplitude
+
+
+@_inner
+def _denoised(source, band, line, row, low, n, window, at):
+    """Likewise: power less noise, over A squared.
 
     Blocks are a few wide stretches of samples: each stretch is one loop with one factor, nothing is looked up by
     sample.
     """
     k, after, t = _rows_around(source.calibration_line, line)
     n_k, n_after, n_t = _rows_around(source.noise_line, line)
-    block = source.noise_block[band]
-    n = values.shape[0]
+    no_data = np.float32(source.no_data)
+    plane, ring_row = np.uint64(band), np.uint64(row)
+    k, after, n_k, n_after = np.uint64(k), np.uint64(after), np.uint64(n_k), np.uint64(n_after)
     start = 0
     while start < n:
         sample = source.sample0 + low + start
         stop = n
         factor = np.float32(1.0)
-        for b in range(block.shape[0]):
-            first, last = block[b, 2], block[b, 3]
-            if block[b, 0] <= line <= block[b, 1] and last >= sample:
+        for b in range(source.noise_block.shape[1]):
+            first, last = source.noise_block[band, b, 2], source.noise_block[band, b, 3]
+            if source.noise_block[band, b, 0] <= line <= source.noise_block[band, b, 1] and last >= sample:
                 if first <= sample:
                     factor = source.noise_factor[band, b, line]
                     stop = min(stop, start + last + 1 - sample)
                 else:
                     stop = min(stop, start + first - sample)
-        part = values[start:stop]
-        dn = pixels[start:stop]
-        c0 = low + start
-        c1 = low + stop
-        a_before = source.calibration[band, k, c0:c1]
-        a_after = source.calibration[band, after, c0:c1]
-        n_before = source.noise[band, n_k, c0:c1]
-        n_behind = source.noise[band, n_after, c0:c1]
-        for j in range(part.shape[0]):
-            a = a_before[j] + t * (a_after[j] - a_before[j])
-            p = np.float32(dn[j])
-            part[j] = (p * p - factor * (n_before[j] + n_t * (n_behind[j] - n_before[j]))) / (a * a)
+        column, to = np.uint64(low + start), np.uint64(at + start)
+        for j in range(stop - start):
+            c = column + np.uint64(j)
+            pixel = np.float32(source.pixels[plane, ring_row, c])
+            a_before = source.calibration[plane, k, c]
+            a = a_before + t * (source.calibration[plane, after, c] - a_before)
+            n_before = source.noise[plane, n_k, c]
+            noise = factor * (n_before + n_t * (source.noise[plane, n_after, c] - n_before))
+            value = (pixel * pixel - noise) / (a * a)
+            window[to + np.uint64(j)] = np.float32(np.nan) if pixel == no_data else value
         start = stop
 
 
 @_inner
-def _fill_window(source, band, line0, sample0, n_lines, n_samples, window):
+def _fill_window(source, band, line0, sample0, n_lines, n_samples, window, offset):
     """Turn source pixels into float32 values; NaN outside the image and where there is no data."""
-    no_data = np.float32(source.no_data)
-    n_calibrated = source.calibration_line.shape[0]
+    shift = sample0 - source.sample0
     for i in range(n_lines):
-        row = window[i * n_samples : (i + 1) * n_samples]
         line = line0 + i
         if line == -1 and source.first_line < -0.5:
             line = 0
         elif line == source.n_lines and source.last_line > source.n_lines - 0.5:
             line -= 1
-        at = line % source.pixels.shape[1]
-        low, high = 0, -1
+        row = line % source.pixels.shape[1]
+        low, high = shift, shift + n_samples - 1  # columns of the ring
+        first, last = low, low - 1
         if source.line0 <= line < source.line1:
-            low = max(source.first_valid[band, at], sample0 - source.sample0)
-            high = min(source.last_valid[band, at], sample0 - source.sample0 + n_samples - 1)
-        if high < low:
-            row[:] = np.nan
+            first = max(source.first_valid[band, row], low)
+            last = min(source.last_valid[band, row], high)
+        if last < first:
+            first, last = low, low - 1
+        at = offset + i * n_samples
+        for k in range(at, at + first - low):
+            window[k] = np.nan
+        for k in range(at + last + 1 - low, at + n_samples):
+            window[k] = np.nan
+        at += first - low
+        n = last + 1 - first
+        if n == 0:
             continue
-        shift = sample0 - source.sample0
-        row[: low - shift] = np.nan
-        row[high - shift + 1 :] = np.nan
-        values = row[low - shift : high - shift + 1]
-        pixels = source.pixels[band, at, low : high + 1]
-        if n_calibrated > 0 and source.noise_line.shape[0] > 0:
-            _denoised(source, band, line, low, values, pixels)
-        elif n_calibrated > 0:
-            _calibrated(source, band, line, low, values, pixels)
+        ahead = (row + _ROWS_AHEAD) % source.pixels.shape[1]
+        for j in range(first, last + 1, _CACHE_LINE_BYTES // source.pixels.itemsize):
+            _prefetch(source.pixels, (band, ahead, j))
+        if source.calibration_line.shape[0] == 0:
+            _scaled(source, band, row, first, n, window, at)
+        elif source.noise_line.shape[0] == 0:
+            _calibrated(source, band, line, row, first, n, window, at)
         else:
-            gain, offset = source.gain[band], source.offset[band]
-            for j in range(values.shape[0]):
-                values[j] = gain * np.float32(pixels[j]) + offset
-        if not np.isnan(no_data):
-            for j in range(values.shape[0]):
-                if np.float32(pixels[j]) == no_data:
-                    values[j] = np.nan
+            _denoised(source, band, line, row, first, n, window, at)
         if source.factor.shape[0] > 0:
-            factor = source.factor[at, low : high + 1]
-            for j in range(values.shape[0]):
-                values[j] *= factor[j]
+            for j in range(n):
+                window[np.uint64(at) + np.uint64(j)] *= source.factor[np.uint64(row), np.uint64(first) + np.uint64(j)]
 
 
 @_inner
@@ -305,75 +376,104 @@ def _row_pieces(dem, r, first, last, pieces):
 
 
 @_inner
-def _heights_by_cell(cells, origin, piece, at, heights):
-    """Bilinear heights along a piece of a row that is much finer than the DEM.
+def _heights_by_cell(dem, pieces, n_pieces, first, at, heights):
+    """Bilinear heights along a row that is much finer than the DEM.
 
     Its pixels come in runs within one DEM cell, where the height is a polynomial of second degree in the pixel: no
     loads and no indices in the inner loop, so that it becomes vector code. A pixel that rounding counts to the cell
     before belongs to both: the surface is continuous.
     """
-    count = int(piece[1] - piece[0])
-    row_slope, col_slope, geoid_slope = piece[3], piece[5], piece[7]
-    done = 0
-    while done < count:
-        row = piece[2] + row_slope * done
-        col = piece[4] + col_slope * done
-        i_dem, j_dem = int(np.floor(row)), int(np.floor(col))
-        i, j = i_dem - origin[0], j_dem - origin[1]
-        left = max(1.0, min(_pixels_left(row, row_slope), _pixels_left(col, col_slope)))
-        run = int(min(left, float(count - done)))
-        base = cells[i, j]
-        by_col = cells[i, j + 1] - base
-        by_row = cells[i + 1, j] - base
-        by_both = cells[i + 1, j + 1] - cells[i + 1, j] - by_col
-        u, du = np.float32(col - j_dem), np.float32(col_slope)
-        v, dv = np.float32(row - i_dem), np.float32(row_slope)
-        start = base + by_col * u + by_row * v + by_both * u * v + np.float32(piece[6] + geoid_slope * done)
-        first = by_col * du + by_row * dv + by_both * (u * dv + v * du) + np.float32(geoid_slope)
-        second = by_both * du * dv
-        to = np.uint64(at + done)
-        for n in range(run):
-            k = np.float32(n)
-            heights[to + np.uint64(n)] = start + k * (first + k * second)
-        done += run
+    for k in range(n_pieces):
+        to = at + int(pieces[k, 0]) - first
+        count = int(pieces[k, 1] - pieces[k, 0])
+        row0, row_slope, col0, col_slope = pieces[k, 2], pieces[k, 3], pieces[k, 4], pieces[k, 5]
+        geoid, geoid_slope = pieces[k, 6], pieces[k, 7]
+        done = 0
+        while done < count:
+            row = row0 + row_slope * done
+            col = col0 + col_slope * done
+            i_dem, j_dem = int(np.floor(row)), int(np.floor(col))
+            i, j = i_dem - dem.cell_row0, j_dem - dem.cell_col0
+            left = max(1.0, min(_pixels_left(row, row_slope), _pixels_left(col, col_slope)))
+            run = int(min(left, float(count - done)))
+            base = dem.cells[i, j]
+            by_col = dem.cells[i, j + 1] - base
+            by_row = dem.cells[i + 1, j] - base
+            by_both = dem.cells[i + 1, j + 1] - dem.cells[i + 1, j] - by_col
+            u, du = np.float32(col - j_dem), np.float32(col_slope)
+            v, dv = np.float32(row - i_dem), np.float32(row_slope)
+            start = base + by_col * u + by_row * v + by_both * u * v + np.float32(geoid + geoid_slope * done)
+            linear = by_col * du + by_row * dv + by_both * (u * dv + v * du) + np.float32(geoid_slope)
+            square = by_both * du * dv
+            here = np.uint64(to + done)
+            for n in range(run):
+                x = np.float32(n)
+                heights[here + np.uint64(n)] = start + x * (linear + x * square)
+            done += run
 
 
 @_inner
-def _copied_heights(cells, origin, piece, at, ramp, heights):
-    """Heights along a piece of a row whose pixels are cells."""
-    i = np.uint64(int(np.floor(piece[2] + 0.5)) - origin[0])
-    j = np.uint64(int(np.floor(piece[4] + 0.5)) - origin[1])
-    g0, dg = np.float32(piece[6]), np.float32(piece[7])
-    to = np.uint64(at)
-    for n in range(int(piece[1] - piece[0])):
-        heights[to + np.uint64(n)] = cells[i, j + np.uint64(n)] + (g0 + ramp[np.uint64(n)] * dg)
+def _copied_heights(dem, pieces, n_pieces, first, at, ramp, heights):
+    """Heights along a row whose pixels are cells."""
+    for k in range(n_pieces):
+        i = np.uint64(int(np.floor(pieces[k, 2] + 0.5)) - dem.cell_row0)
+        j = np.uint64(int(np.floor(pieces[k, 4] + 0.5)) - dem.cell_col0)
+        g0, dg = np.float32(pieces[k, 6]), np.float32(pieces[k, 7])
+        to = np.uint64(at + int(pieces[k, 0]) - first)
+        for n in range(int(pieces[k, 1] - pieces[k, 0])):
+            heights[to + np.uint64(n)] = dem.cells[i, j + np.uint64(n)] + (g0 + ramp[np.uint64(n)] * dg)
 
 
 @_inner
-def _dem_taps(stride, origin, piece, at, ramp, heights, index, row_part, col_part):
+def _heights_by_pixel(dem, cells_flat, pieces, n_pieces, first, last, at, ramp, heights, index, row_part, col_part):
+    """Bilinear heights along any row: index and fractions in the DEM, with the geoid's height, and then the cells."""
+    for k in range(n_pieces):
+        to = at + int(pieces[k, 0]) - first
+        count = int(pieces[k, 1] - pieces[k, 0])
+        if _is_known(pieces, k):
+            _dem_taps(dem, pieces, k, count, to, ramp, heights, index, row_part, col_part)
+        else:
+            for n in range(to, to + count):
+                heights[n] = np.nan
+                index[n] = 0
+                row_part[n] = 0
+                col_part[n] = 0
+    _add_bilinear(cells_flat, dem.cells.shape[1], at, last - first, index, row_part, col_part, heights)
+
+
+@_inner
+def _is_known(pieces, k):
+    """Whether a piece of a row is on the map projection and on the geoid."""
+    total = 0.0
+    for q in range(2, 8):
+        total += pieces[k, q]
+    return np.isfinite(total)
+
+
+@_inner
+def _dem_taps(dem, pieces, k, count, at, ramp, heights, index, row_part, col_part):
     """Index and fractions in the DEM along a piece of a row; ``heights`` gets the geoid's."""
-    count = int(piece[1] - piece[0])
-    last = count - 1
-    i = int(np.floor(min(piece[2], piece[2] + piece[3] * last)))
-    j = int(np.floor(min(piece[4], piece[4] + piece[5] * last)))
-    base = np.int32((i - origin[0]) * stride + j - origin[1])
+    end = count - 1
+    i = int(np.floor(min(pieces[k, 2], pieces[k, 2] + pieces[k, 3] * end)))
+    j = int(np.floor(min(pieces[k, 4], pieces[k, 4] + pieces[k, 5] * end)))
+    base = np.int32((i - dem.cell_row0) * dem.cells.shape[1] + j - dem.cell_col0)
     zero = np.float32(0)
-    width = np.int32(stride)
-    r0, dr = np.float32(piece[2] - i), np.float32(piece[3])
-    c0, dc = np.float32(piece[4] - j), np.float32(piece[5])
-    g0, dg = np.float32(piece[6]), np.float32(piece[7])
+    width = np.int32(dem.cells.shape[1])
+    r0, dr = np.float32(pieces[k, 2] - i), np.float32(pieces[k, 3])
+    c0, dc = np.float32(pieces[k, 4] - j), np.float32(pieces[k, 5])
+    g0, dg = np.float32(pieces[k, 6]), np.float32(pieces[k, 7])
     to = np.uint64(at)
     for n in range(count):
-        k = to + np.uint64(n)
+        m = to + np.uint64(n)
         x = ramp[np.uint64(n)]
         row = max(r0 + x * dr, zero)
         col = max(c0 + x * dc, zero)
         row_floor = np.floor(row)
         col_floor = np.floor(col)
-        row_part[k] = row - row_floor
-        col_part[k] = col - col_floor
-        index[k] = base + np.int32(row_floor) * width + np.int32(col_floor)
-        heights[k] = g0 + x * dg
+        row_part[m] = row - row_floor
+        col_part[m] = col - col_floor
+        index[m] = base + np.int32(row_floor) * width + np.int32(col_floor)
+        heights[m] = g0 + x * dg
 
 
 @_inner
@@ -381,17 +481,10 @@ def _add_bilinear(window, stride, at, count, index, line_part, sample_part, out)
     """Add bilinear values to ``out``, from ``at`` on."""
     to = np.uint64(at)
     down = np.uint64(stride)
-    one = np.uint64(1)
     for n in range(count):
         k = to + np.uint64(n)
         upper = np.uint64(index[k])
-        lower = upper + down
-        s = sample_part[k]
-        p00 = window[upper]
-        p10 = window[lower]
-        top = p00 + s * (window[upper + one] - p00)
-        bottom = p10 + s * (window[lower + one] - p10)
-        out[k] += top + line_part[k] * (bottom - top)
+        out[k] += _bilinear_at(window, upper, upper + down, line_part[k], sample_part[k])
 
 
 @_inner
@@ -425,51 +518,41 @@ def _row_heights(dem, cells_flat, r, first, last, at, ramp, pieces, heights, kin
     is the same whatever the output. So no float here is counted from where the cells in memory begin.
     """
     n_pieces, way = _row_pieces(dem, r, first, last, pieces)
-    origin = (dem.cell_row0, dem.cell_col0)
-    cells = dem.cells
-    stride = cells.shape[1]
-    for k in range(n_pieces):
-        piece = pieces[k]
-        to = at + int(piece[0]) - first
-        if not np.isfinite(piece.sum()):
-            for n in range(to, to + int(piece[1] - piece[0])):  # off the map projection, or off the geoid
-                heights[n] = np.nan
-                index[n] = 0
-                row_part[n] = 0
-                col_part[n] = 0
-        elif way == _STRAIGHT:
-            _copied_heights(cells, origin, piece, to, ramp, heights)
-        elif way == _BY_CELL:
-            _heights_by_cell(cells, origin, piece, to, heights)
-        else:
-            _dem_taps(stride, origin, piece, to, ramp, heights, index, row_part, col_part)
-    if way == _BY_PIXEL:
-        _add_bilinear(cells_flat, stride, at, last - first, index, row_part, col_part, heights)
+    if way == _STRAIGHT:
+        _copied_heights(dem, pieces, n_pieces, first, at, ramp, heights)
+    elif way == _BY_CELL:
+        _heights_by_cell(dem, pieces, n_pieces, first, at, heights)
+    else:
+        _heights_by_pixel(
+            dem, cells_flat, pieces, n_pieces, first, last, at, ramp, heights, index, row_part, col_part
+        )  # fmt: skip
     if not dem.plain:
-        for k in range(n_pieces):
-            _look_at_classes(dem, pieces[k], at + int(pieces[k, 0]) - first, heights, kinds)
+        _look_at_classes(dem, pieces, n_pieces, first, at, heights, kinds)
 
 
 @_inner
-def _look_at_classes(dem, piece, at, heights, kinds):
+def _look_at_classes(dem, pieces, n_pieces, first, at, heights, kinds):
     """Where the DEM is not plain: flags, the sea's height, and cells without a height."""
-    count = int(piece[1] - piece[0])
-    if not np.isfinite(piece.sum()):
-        kinds[at : at + count] = _NODATA
-        return
-    for n in range(count):
-        row = piece[2] + piece[3] * n
-        col = piece[4] + piece[5] * n
-        geoid = piece[6] + piece[7] * n
-        kind = dem.classes[int(np.floor(row + 0.5)) - dem.cell_row0, int(np.floor(col + 0.5)) - dem.cell_col0]
-        kinds[at + n] = kind
-        if kind & _UNUSABLE == 0:
-            if np.isnan(heights[at + n]):
-                heights[at + n] = _height_of_some(dem, row, col) + geoid
-        elif kind == _SEA:
-            heights[at + n] = geoid
-        else:
-            heights[at + n] = np.nan
+    for k in range(n_pieces):
+        to = at + int(pieces[k, 0]) - first
+        count = int(pieces[k, 1] - pieces[k, 0])
+        if not _is_known(pieces, k):
+            for n in range(to, to + count):
+                kinds[n] = _NODATA
+            continue
+        for n in range(count):
+            row = pieces[k, 2] + pieces[k, 3] * n
+            col = pieces[k, 4] + pieces[k, 5] * n
+            geoid = pieces[k, 6] + pieces[k, 7] * n
+            kind = dem.classes[int(np.floor(row + 0.5)) - dem.cell_row0, int(np.floor(col + 0.5)) - dem.cell_col0]
+            kinds[to + n] = kind
+            if kind & _UNUSABLE == 0:
+                if np.isnan(heights[to + n]):
+                    heights[to + n] = _height_of_some(dem, row, col) + geoid
+            elif kind == _SEA:
+                heights[to + n] = geoid
+            else:
+                heights[to + n] = np.nan
 
 
 @_inner
@@ -529,6 +612,8 @@ def _dem_range(dem, row0, row1, col0, col1, lows, highs):
         highs[:n] = -np.inf
         some_lows, some_highs = lows[:n], highs[:n]
         for i in range(i0, i1 + 1):
+            for k in range(0, n, _CACHE_LINE_BYTES // dem.cells.itemsize):
+                _prefetch(dem.cells, (i + _ROWS_AHEAD, j + k))
             row_cells = dem.cells[i, j : j + n]
             for k in range(n):
                 h = row_cells[k]
@@ -571,7 +656,10 @@ def _block_lattice(lattice, mid_m, half_m, row0, row1, col0, col1, local):
                     most = max(most, 0.25 * abs(c3) * half_m**3)
     cubes = most > _CUBES_FROM_PX
     if not cubes:
-        local[:, 1] += 0.75 * half_m * half_m * local[:, 3]
+        for q in range(2):
+            for i in range(local.shape[2]):
+                for j in range(local.shape[3]):
+                    local[q, 1, i, j] += 0.75 * half_m * half_m * local[q, 3, i, j]
     return i1 - i0 + 1, j1 - j0 + 1, cubes
 
 
@@ -725,14 +813,14 @@ def _rate(table, at, span, sample):
 
 
 @_inner
-def _add_local_correction(local, lines, samples):
+def _add_local_correction(local, n_points, lines, samples):
     """Add the closed form of :func:`_local_correction` to the samples of a row."""
     zero = np.float32(0)
     r = local[0]
     q0, q1, q2 = local[1], local[2], local[3]
     b0, b1, b2 = local[4], local[5], local[6]
     a0, a1, a2 = local[7], local[8], local[9]
-    for n in range(samples.shape[0]):
+    for n in range(n_points):
         s = samples[n]
         before = lines[n] - r
         after = before if before > zero else zero
@@ -742,12 +830,12 @@ def _add_local_correction(local, lines, samples):
 
 
 @_inner
-def _add_both_corrections(table, lines, samples, line0, sample0):
+def _add_both_corrections(table, n_points, lines, samples, line0, sample0):
     """Of lines and samples. The next point's record is the last one's or beside it: a search for each took as long as
     all the rest of the loop."""
     records, last = table.line, table.correction_px.shape[1] - 1
     r, last_r = 0, records.shape[0] - 2
-    for n in range(samples.shape[0]):
+    for n in range(n_points):
         line, sample = lines[n] + line0, samples[n] + sample0
         if not (line == line and sample == sample):  # NaN has no record
             continue
@@ -769,21 +857,21 @@ def _add_both_corrections(table, lines, samples, line0, sample0):
 
 
 @_inner
-def _add_table_correction(table, lines, samples, line0, sample0):
+def _add_table_correction(table, n_points, lines, samples, line0, sample0):
     """Add the corrections to the samples of a row, and to its lines, looked up point by point."""
     if table.line_px.shape[0] > 0:
-        _add_both_corrections(table, lines, samples, line0, sample0)
+        _add_both_corrections(table, n_points, lines, samples, line0, sample0)
         return
-    for n in range(samples.shape[0]):
+    for n in range(n_points):
         if samples[n] == samples[n] and lines[n] == lines[n]:  # NaN has no record
             samples[n] += np.float32(_table_at(table, lines[n] + line0, samples[n] + sample0))
 
 
 @_inner
-def _split(lines, samples, bounds, stride, index, line_part, sample_part):
+def _split(n_points, lines, samples, bounds, stride, index, line_part, sample_part):
     """Index of the upper left tap and fractions; index 0, which holds NaN, where the point is off the image."""
     width = np.float32(stride)
-    for c in range(lines.shape[0]):
+    for c in range(n_points):
         line = lines[c]
         sample = samples[c]
         inside = (line >= bounds[0]) & (line <= bounds[1]) & (sample >= bounds[2]) & (sample <= bounds[3])
@@ -797,24 +885,19 @@ def _split(lines, samples, bounds, stride, index, line_part, sample_part):
 
 
 @_inner
-def _bilinear(window, stride, index, line_part, sample_part, out):
-    for c in range(index.shape[0]):
-        upper = np.uint64(index[c])
-        lower = upper + np.uint64(stride)
-        s = sample_part[c]
-        p00 = window[upper]
-        p10 = window[lower]
-        top = p00 + s * (window[upper + np.uint64(1)] - p00)
-        bottom = p10 + s * (window[lower + np.uint64(1)] - p10)
-        out[c] = top + line_part[c] * (bottom - top)
+def _bilinear(window, offset, stride, n_points, index, line_part, sample_part, out):
+    start, down = np.uint64(offset), np.uint64(stride)
+    for c in range(n_points):
+        upper = start + np.uint64(index[c])
+        out[c] = _bilinear_at(window, upper, upper + down, line_part[c], sample_part[c])
 
 
 @_inner
-def _nearest(window, stride, index, line_part, sample_part, out):
-    for c in range(index.shape[0]):
+def _nearest(window, offset, stride, n_points, index, line_part, sample_part, out):
+    for c in range(n_points):
         down = stride if line_part[c] >= np.float32(0.5) else 0
         right = 1 if sample_part[c] >= np.float32(0.5) else 0
-        out[c] = window[np.uint64(index[c] + down + right)]
+        out[c] = window[np.uint64(offset + index[c] + down + right)]
 
 
 @_inner
@@ -831,16 +914,16 @@ def _cubic_weights(x):
 
 
 @_inner
-def _cubic(window, stride, index, line_part, sample_part, out):
+def _cubic(window, offset, stride, n_points, index, line_part, sample_part, out):
     step = np.uint64(stride)
     one = np.uint64(1)
-    for c in range(index.shape[0]):
+    for c in range(n_points):
         if index[c] == 0:  # off the image: the taps before would lie before the window
             out[c] = np.nan
             continue
         a0, a1, a2, a3 = _cubic_weights(sample_part[c])
         b0, b1, b2, b3 = _cubic_weights(line_part[c])
-        p = np.uint64(index[c]) - step - one
+        p = np.uint64(offset) + np.uint64(index[c]) - step - one
         r0 = a0 * window[p] + a1 * window[p + one] + a2 * window[p + one + one] + a3 * window[p + one + one + one]
         p += step
         r1 = a0 * window[p] + a1 * window[p + one] + a2 * window[p + one + one] + a3 * window[p + one + one + one]
@@ -852,7 +935,7 @@ def _cubic(window, stride, index, line_part, sample_part, out):
 
 
 @_inner
-def _average(window, n_window_lines, stride, line, sample, footprint):
+def _average(window, offset, n_window_lines, stride, line, sample, footprint):
     """Mean of the valid samples under one output pixel, by the part of it that each covers; NaN under half.
 
     ``footprint`` is dline/drow, dline/dcol, dsample/drow, dsample/dcol. A sample at (dl, ds) lies at (u, v) pixels
@@ -883,7 +966,7 @@ def _average(window, n_window_lines, stride, line, sample, footprint):
                 continue
             weight = w_u * w_v
             total += weight
-            sample_value = window[i * stride + j]
+            sample_value = window[offset + i * stride + j]
             if sample_value == sample_value:
                 valid += weight
                 value += weight * sample_value
@@ -919,28 +1002,33 @@ def _renormalised(window, stride, method, at, line_part, sample_part):
 
 
 @_inner
-def _sample_points(window, n_window_lines, stride, method, lines, samples, footprint, index, fl, fs, out):
-    """Values of points given by index and fractions (and, for AVERAGE, in window coordinates)."""
+def _sample_points(
+    window, offset, n_window_lines, stride, method, n_points, lines, samples, footprint, index, fl, fs, out
+):  # fmt: skip
+    """Values of points given by index and fractions (and, for AVERAGE, in window coordinates).
+
+    The window begins at ``offset``.
+    """
     if method == AVERAGE:
-        for c in range(out.shape[0]):
+        for c in range(n_points):
             out[c] = np.nan
             if index[c] != 0:
-                out[c] = _average(window, n_window_lines, stride, lines[c], samples[c], footprint)
+                out[c] = _average(window, offset, n_window_lines, stride, lines[c], samples[c], footprint)
         return
     if method == BILINEAR:
-        _bilinear(window, stride, index, fl, fs, out)
+        _bilinear(window, offset, stride, n_points, index, fl, fs, out)
     elif method == NEAREST:
-        _nearest(window, stride, index, fl, fs, out)
+        _nearest(window, offset, stride, n_points, index, fl, fs, out)
         return
     else:
-        _cubic(window, stride, index, fl, fs, out)
+        _cubic(window, offset, stride, n_points, index, fl, fs, out)
     n_bad = 0
-    for c in range(out.shape[0]):
+    for c in range(n_points):
         n_bad += int(out[c] != out[c])
     if n_bad > 0:
-        for c in range(out.shape[0]):
+        for c in range(n_points):
             if out[c] != out[c] and index[c] != 0:
-                out[c] = _renormalised(window, stride, method, index[c], fl[c], fs[c])
+                out[c] = _renormalised(window, stride, method, offset + index[c], fl[c], fs[c])
 
 
 @_inner
@@ -977,7 +1065,8 @@ def _block_range(local, n_i, n_j, half_m, table, ranges, smooth):
                 ranges[2 * q + 1] = max(ranges[2 * q + 1], max(a, b) + abs(bend) + twist)
     if not ranges[0] <= ranges[1]:
         return False
-    smooth[:] = ranges
+    for q in range(4):
+        smooth[q] = ranges[q]
     if table.line.shape[0] > 0:
         least, most = np.inf, -np.inf
         least_line, most_line = 0.0, 0.0
@@ -1028,27 +1117,25 @@ def _place_window(ranges, source, method, footprint, shape, bounds):
 
 
 @_inner
-def _open_windows(source, shape, scratch):
-    """Fill the windows of all bands, one after the other; a larger scratch where they do not fit."""
+def _fill_windows(source, shape, scratch):
+    """The windows of all bands, one after the other."""
     size = shape[2] * shape[3]
-    n_bands = source.pixels.shape[0]
-    if size * n_bands > scratch.shape[0]:
-        scratch = np.empty(size * n_bands, np.float32)
-    for band in range(n_bands):
-        window = scratch[band * size : (band + 1) * size]
-        _fill_window(source, band, shape[0], shape[1], shape[2], shape[3], window)
-        window[0] = np.nan  # what points off the image read
-    return scratch
+    for band in range(source.pixels.shape[0]):
+        _fill_window(source, band, shape[0], shape[1], shape[2], shape[3], scratch, band * size)
+        scratch[band * size] = np.nan  # what points off the image read
 
 
 @_inner
-def _write_rows(values, width, power, out, row0, row1, col0):
+def _write_rows(values, width, power, out, band, row0, row1, col0):
+    """Rows of a block into the output. Indices are unsigned for the reason given at `_cell_coordinates`."""
+    zero = np.float32(0)
+    plane, first_col = np.uint64(band), np.uint64(col0)
     for r in range(row0, row1):
-        at = (r - row0) * width
+        row, at = np.uint64(r), np.uint64((r - row0) * width)
         for c in range(width):
-            value = values[at + c]
-            below = power & (value < np.float32(0))  # False for NaN
-            out[r, col0 + c] = np.float32(0) if below else value
+            value = values[at + np.uint64(c)]
+            below = power & (value < zero)  # False for NaN
+            out[plane, row, first_col + np.uint64(c)] = zero if below else value
 
 
 @_inner
@@ -1149,8 +1236,10 @@ def warp_part(dem, part, anchor, lattice, table, source, method, power, block_px
                     out[band, r0:r1, c0:c1] = np.nan
                 continue
             seen += (r1 - r0) * (c1 - c0)
-            scratch = _open_windows(source, shape, scratch)
             size = shape[2] * shape[3]
+            if size * n_bands > scratch.shape[0]:
+                scratch = np.empty(size * n_bands, np.float32)
+            _fill_windows(source, shape, scratch)
             closed = _is_closed(table, smooth_ranges, shape, correction)
             fused = closed and method != AVERAGE and not cubes
             mid32 = np.float32(mid)
@@ -1196,19 +1285,16 @@ def warp_part(dem, part, anchor, lattice, table, source, method, power, block_px
                                 )  # fmt: skip
                 if not fused:
                     if closed:
-                        _add_local_correction(correction, lines[:many], samples[:many])
+                        _add_local_correction(correction, many, lines, samples)
                     else:
-                        _add_table_correction(table, lines[:many], samples[:many], shape[0], shape[1])
-                    _split(
-                        lines[:many], samples[:many], bounds, shape[3],
-                        index[:many], line_part[:many], sample_part[:many],
-                    )  # fmt: skip
+                        _add_table_correction(table, many, lines, samples, shape[0], shape[1])
+                    _split(many, lines, samples, bounds, shape[3], index, line_part, sample_part)
                 for band in range(n_bands):
                     _sample_points(
-                        scratch[band * size : (band + 1) * size], shape[2], shape[3], method, lines[:many],
-                        samples[:many], footprint, index[:many], line_part[:many], sample_part[:many], values[:many],
+                        scratch, band * size, shape[2], shape[3], method, many, lines, samples, footprint,
+                        index, line_part, sample_part, values,
                     )  # fmt: skip
-                    _write_rows(values, m, power, out[band], q0, q1, c0)
+                    _write_rows(values, m, power, out, band, q0, q1, c0)
     return from_dem, seen
 
 
@@ -1296,20 +1382,22 @@ def warp_points(line, sample, part, anchor, source, method, power, block_px, foo
                 for band in range(out.shape[0]):
                     out[band, r0:r1, c0:c1] = np.nan
                 continue
-            scratch = _open_windows(source, shape, scratch)
             size = shape[2] * shape[3]
+            if size * out.shape[0] > scratch.shape[0]:
+                scratch = np.empty(size * out.shape[0], np.float32)
+            _fill_windows(source, shape, scratch)
             m = c1 - c0
             for r in range(r0, r1):
                 for c in range(m):
                     lines[c] = line[r, c0 + c] - shape[0]
                     samples[c] = sample[r, c0 + c] - shape[1]
-                _split(lines[:m], samples[:m], bounds, shape[3], index[:m], line_part[:m], sample_part[:m])
+                _split(m, lines, samples, bounds, shape[3], index, line_part, sample_part)
                 for band in range(out.shape[0]):
                     _sample_points(
-                        scratch[band * size : (band + 1) * size], shape[2], shape[3], method, lines[:m], samples[:m],
-                        footprint, index[:m], line_part[:m], sample_part[:m], values[:m],
+                        scratch, band * size, shape[2], shape[3], method, m, lines, samples, footprint,
+                        index, line_part, sample_part, values,
                     )  # fmt: skip
-                    _write_rows(values, m, power, out[band], r, r + 1, c0)
+                    _write_rows(values, m, power, out, band, r, r + 1, c0)
 
 
 @_outer
@@ -1389,9 +1477,9 @@ def locate_part(dem, part, anchor, lattice, table, block_px, line, sample, flat_
                         ground, index.view(np.float32), flats,
                     )  # fmt: skip
                 if closed:
-                    _add_local_correction(correction, lines, samples)
+                    _add_local_correction(correction, block_px, lines, samples)
                 else:
-                    _add_table_correction(table, lines, samples, line0, sample0)
+                    _add_table_correction(table, block_px, lines, samples, line0, sample0)
                 for c in range(c0, c1):
                     k = c - b_col
                     line[r - row0, c - col0] = np.float64(lines[k]) + line0

@@ -283,7 +283,7 @@ def _denoised(source, band, line, row, low, n, window, at):
 
 
 @_inner
-def _fill_window(source, band, line0, sample0, n_lines, n_samples, window, offset):
+def _fill_window(source, band, line0, sample0, n_lines, n_samples, window):
     """Turn source pixels into float32 values; NaN outside the image and where there is no data."""
     shift = sample0 - source.sample0
     for i in range(n_lines):
@@ -293,24 +293,21 @@ def _fill_window(source, band, line0, sample0, n_lines, n_samples, window, offse
         elif line == source.n_lines and source.last_line > source.n_lines - 0.5:
             line -= 1
         row = line % source.pixels.shape[1]
-        low, high = shift, shift + n_samples - 1  # columns of the ring
-        first, last = low, low - 1
+        low, high = shift, shift + n_samples  # columns of the ring
+        first, stop = low, low
         if source.line0 <= line < source.line1:
-            first = max(source.first_valid[band, row], low)
-            last = min(source.last_valid[band, row], high)
-        if last < first:
-            first, last = low, low - 1
-        at = offset + i * n_samples
-        for k in range(at, at + first - low):
+            first = min(max(source.first_valid[band, row], low), high)
+            stop = max(min(source.last_valid[band, row] + 1, high), first)
+        n = stop - first
+        at = i * n_samples + first - low
+        for k in range(i * n_samples, at):
             window[k] = np.nan
-        for k in range(at + last + 1 - low, at + n_samples):
+        for k in range(at + n, (i + 1) * n_samples):
             window[k] = np.nan
-        at += first - low
-        n = last + 1 - first
         if n == 0:
             continue
         ahead = (row + _ROWS_AHEAD) % source.pixels.shape[1]
-        for j in range(first, last + 1, _CACHE_LINE_BYTES // source.pixels.itemsize):
+        for j in range(first, stop, _CACHE_LINE_BYTES // source.pixels.itemsize):
             _prefetch(source.pixels, (band, ahead, j))
         if source.calibration_line.shape[0] == 0:
             _scaled(source, band, row, first, n, window, at)
@@ -1121,8 +1118,9 @@ def _fill_windows(source, shape, scratch):
     """The windows of all bands, one after the other."""
     size = shape[2] * shape[3]
     for band in range(source.pixels.shape[0]):
-        _fill_window(source, band, shape[0], shape[1], shape[2], shape[3], scratch, band * size)
-        scratch[band * size] = np.nan  # what points off the image read
+        window = scratch[band * size : (band + 1) * size]
+        _fill_window(source, band, shape[0], shape[1], shape[2], shape[3], window)
+        window[0] = np.nan  # what points off the image read
 
 
 @_inner

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +37,7 @@ from orthokernel.tiffdir import (
 )
 
 PREVIEW_PX = 1024
-_PIECE_BYTES = 2**20  # of the finished file: read, summed and written while it is in the cache
+_PIECE_BYTES = 2 * 2**20  # of the finished file: read, summed and written while it is in the cache
 _MISSING = -1  # in place of where a tile is
 
 
@@ -190,22 +190,27 @@ class CogFile:
         head = file_head(images, self._n_bands > 1, self._classic_bytes)
         digest = blake3(head)
         n_bytes = len(head)
-        summing: Future[blake3] | None = None
+        pieces = self._scratch.take(self._places(), _PIECE_BYTES)
+
+        def read_next() -> memoryview | None:
+            piece = next(pieces, None)
+            if piece is not None:
+                digest.update(piece)
+            return piece
+
+        coming = self._pool.submit(read_next)
         try:
             with self._path.open("wb", buffering=0) as target:
                 _write_all(target.fileno(), head)
-                for piece in self._scratch.take(self._places(), _PIECE_BYTES):
-                    if summing is not None:
-                        summing.result()
-                    summing = self._pool.submit(digest.update, piece)
+                while (piece := coming.result()) is not None:
+                    coming = self._pool.submit(read_next)  # meanwhile this one is written
                     _write_all(target.fileno(), piece)
                     n_bytes += len(piece)
         except BaseException:
             self._path.unlink(missing_ok=True)
             raise
         finally:
-            if summing is not None:
-                summing.result()
+            wait([coming])
         return WrittenFile(n_bytes, digest.hexdigest())
 
     def __enter__(self) -> Self:

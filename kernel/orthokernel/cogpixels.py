@@ -139,20 +139,24 @@ def float_predictor(words, n_rows, col0, col1, fill, out):
     must be little-endian.
     """
     n = out.shape[1] // 4
-    row = np.empty(n, np.uint32)
+    row, difference = np.empty(n, np.uint32), np.empty(n, np.uint32)
+    of_row, of_difference = row.view(np.uint8), difference.view(np.uint8)
     for r in range(out.shape[0]):
         if r < n_rows:
-            row[: col1 - col0] = words[r, col0:col1]
+            for c in range(col1 - col0):
+                row[np.uint64(c)] = words[np.uint64(r), np.uint64(col0) + np.uint64(c)]
             row[col1 - col0 :] = fill
         elif r == n_rows:
             row[:] = fill
+        for b in range(4 * (n - 1)):  # all four bytes of a word less those of the one before
+            of_difference[np.uint64(4 + b)] = of_row[np.uint64(4 + b)] - of_row[np.uint64(b)]
         before = np.uint8(0)
         for k in range(4):
             shift = np.uint32(24 - 8 * k)
-            plane = out[r, k * n : (k + 1) * n]
-            plane[0] = np.uint8(row[0] >> shift) - before
+            to = np.uint64(k * n)
+            out[r, to] = np.uint8(row[0] >> shift) - before
             for c in range(1, n):
-                plane[c] = np.uint8(row[c] >> shift) - np.uint8(row[c - 1] >> shift)
+                out[np.uint64(r), to + np.uint64(c)] = np.uint8(difference[np.uint64(c)] >> shift)
             before = np.uint8(row[n - 1] >> shift)
 
 

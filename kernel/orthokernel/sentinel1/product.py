@@ -107,6 +107,7 @@ class Sentinel1Product(PlainProduct):
         if orbits is not None:
             self._take_orbit(orbits)
         self._models: dict[tuple[str, str], RangeDopplerModel] = {}
+        self._calibrations: dict[str, CalibrationTable] = {}
         self.extra_bands = (QUICKLOOK,) if QUICKLOOK_MEMBER in container.members else ()
         if not self._measurements and not self.extra_bands:
             raise MissingMeasurementError(self.path, "no TIFF under measurement/", "one for each annotation")
@@ -240,7 +241,9 @@ class Sentinel1Product(PlainProduct):
         member = self._calibration_member(band, "calibration")
         if member is None:
             raise MissingAnnotationError(self.path, f"no calibration of {band}", "one under annotation/calibration/")
-        return parse_calibration(self._container.read_bytes(member), f"{self.path}:{member}")
+        if band not in self._calibrations:
+            self._calibrations[band] = parse_calibration(self._container.read_bytes(member), f"{self.path}:{member}")
+        return self._calibrations[band]
 
     def noise(self, band: str) -> ThermalNoise:
         """The thermal noise in a polarisation's pixels, in DN ** 2, or why there is none to subtract.

@@ -469,7 +469,7 @@ def _dem_taps(dem, pieces, k, count, at, ramp, heights, index, row_part, col_par
         col_floor = np.floor(col)
         row_part[m] = row - row_floor
         col_part[m] = col - col_floor
-        index[m] = base + np.int32(row_floor) * width + np.int32(col_floor)
+        index[m] = base + np.int32(np.int32(row_floor) * width) + np.int32(col_floor)
         heights[m] = g0 + x * dg
 
 

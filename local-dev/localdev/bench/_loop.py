@@ -52,19 +52,33 @@ class TileLoop:
             self._blocks.append((on_grid, lattice_geometry(model, on_grid, BILINEAR), out, flags))
 
     def run(self, pool: ThreadPoolExecutor, threads: int, terrain_inside: bool) -> None:
-        """Fill the whole tile; with ``terrain_inside`` its heights are taken from the DEM afresh."""
+        """Fill the whole tile on the ``threads`` of a pool.
+
+        With ``terrain_inside`` its heights are taken from the DEM afresh; as in an image's run, a block's cells are
+        looked up while the block before is filled, by a thread that has nothing left to do there.
+        """
         limit_numba_threads(threads)
-        for on_grid, geometry, out, flags in self._blocks:
-            ground = ground_under(self._terrain, on_grid.grid, self._walk) if terrain_inside else on_grid
-            parts = parts_of(on_grid.grid, self._walk)
 
-            def work(k: int) -> None:
-                scratch = np.empty(512 * 512, np.float32)
-                for part in parts[k::threads]:  # noqa: B023 (done before the next block)
-                    how = self._walk, BILINEAR, self._power
-                    run_part(part, ground, geometry, self._table, self._source, *how, scratch, out, flags)  # noqa: B023
+        def ground_of(n: int) -> Ground:
+            on_grid: Ground = self._blocks[n][0]
+            return ground_under(self._terrain, on_grid.grid, self._walk) if terrain_inside else on_grid
 
-            list(pool.map(work, range(threads)))
+        coming = pool.submit(ground_of, 0)
+        for n in range(len(self._blocks)):
+            ground = coming.result()
+            jobs = [pool.submit(self._fill, n, k, threads, ground) for k in range(threads)]
+            if n + 1 < len(self._blocks):
+                coming = pool.submit(ground_of, n + 1)
+            for job in jobs:
+                job.result()
+
+    def _fill(self, n: int, k: int, threads: int, ground: Ground) -> None:
+        """Of block n the parts of thread k."""
+        _, geometry, out, flags = self._blocks[n]
+        scratch = np.empty(512 * 512, np.float32)
+        for part in parts_of(ground.grid, self._walk)[k::threads]:
+            how = self._walk, BILINEAR, self._power
+            run_part(part, ground, geometry, self._table, self._source, *how, scratch, out, flags)
 
     @property
     def filled(self) -> bool:

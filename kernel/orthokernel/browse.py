@@ -62,12 +62,14 @@ def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
         checksum = zlib.crc32(kind + content)
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
 
-    # Only runs are looked for: in speckle there is nothing else to find, and looking took longer than all the rest.
-    coder = zlib.compressobj(strategy=zlib.Z_RLE)
-    deflated = coder.compress(lines.tobytes()) + coder.flush()
     colour_type = 4 if n_channels == 2 else 6  # grey with alpha, colour with alpha
     header = struct.pack(">IIBBBBB", n_cols, n_rows, 8, colour_type, 0, 0, 0)  # 8 bits
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", deflated) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(lines.tobytes(), 3))  # level 6 takes thrice as long for 2 % of speckle
+        + chunk(b"IEND", b"")
+    )
 
 
 def stretch(values: NDArray[np.float64], valid: NDArray[np.bool_], power: bool) -> NDArray[np.uint8]:

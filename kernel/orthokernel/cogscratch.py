@@ -25,7 +25,7 @@ class _Segment:
 
 
 class Scratch:
-    """Keeps pieces of data on disk; any thread may give, one thread takes everything once.
+    """Keeps pieces of data on disk; any thread may give, and everything is taken once, by one thread at a time.
 
     There is a file for every some tens of megabytes, closed as soon as all of it has been taken, so that its memory
     and its place on the disk are there again for what is written meanwhile. For that, pieces which are taken one after

@@ -236,6 +236,7 @@ def test_peak_memory_is_the_process_s_own() -> None:
 def test_runs_tell_their_median_their_spread_and_their_memory() -> None:
     assert str(Runs((3.0, 1.0, 2.0), 640.4, 5.5)) == "2 s (1 to 3), 5.5 s of processor, 640 MB"
     assert Runs((3.0, 1.0), None, 5.5).spread == "1 to 3, processor 5.5"
+    assert Runs((3.0, 1.0), None, 5.5, 2.25).spread == "1 to 3, processor 5.5 (2.2 of that the system's)"
     calls: list[str] = []
     first, second = timed_in_turn(lambda: calls.append("a"), lambda: calls.append("b"), times=2)
     assert calls == ["a", "b"] * 3

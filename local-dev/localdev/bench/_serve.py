@@ -18,7 +18,8 @@ Work = Callable[[dict[str, Any]], dict[str, Any]]
 def serve(prepare: Work, work: Work) -> None:
     """For each request, a JSON object a line of standard input: prepare, untimed; work, timed; answer.
 
-    The answer is a line ``{"seconds", "cpu_s", "peak_mb", "facts"}``. What libraries print goes to standard error.
+    The answer is a line ``{"seconds", "cpu_s", "system_s", "peak_mb", "facts"}``. What libraries print goes to standard
+    error.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -26,12 +27,17 @@ def serve(prepare: Work, work: Work) -> None:
         request = json.loads(line)
         prepare(request)
         os.sync()  # what an earlier run left to be written is not this one's
-        cpu, start = time.process_time(), time.perf_counter()
+        system, cpu, start = _system_s(), time.process_time(), time.perf_counter()
         facts = work(request)
         seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu
-        answer = {"seconds": seconds, "cpu_s": cpu_s, "peak_mb": peak_mb(), "facts": facts}
+        system_s = _system_s() - system
+        answer = {"seconds": seconds, "cpu_s": cpu_s, "system_s": system_s, "peak_mb": peak_mb(), "facts": facts}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def _system_s() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_stime
 
 
 def peak_mb() -> float:

@@ -46,6 +46,7 @@ class Side:
         )
         self._seconds: list[float] = []
         self._cpu_s: list[float] = []
+        self._system_s: list[float] = []
         self._peak_mb = 0.0
 
     def run(self, request: Mapping[str, Any], counted: bool = True) -> dict[str, Any]:
@@ -71,12 +72,15 @@ class Side:
         if counted:
             self._seconds.append(found["seconds"])
             self._cpu_s.append(found["cpu_s"])
+            self._system_s.append(found["system_s"])
         return dict(found["facts"])
 
     def runs(self) -> Runs:
         """End the process; its times and peak memory."""
         self._end()
-        return Runs(tuple(self._seconds), self._peak_mb, statistics.median(self._cpu_s))
+        return Runs(
+            tuple(self._seconds), self._peak_mb, statistics.median(self._cpu_s), statistics.median(self._system_s)
+        )
 
     def _end(self) -> None:
         if self._process.returncode is not None:

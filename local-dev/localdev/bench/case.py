@@ -62,12 +62,14 @@ class Runs:
     """Wall times of the same work, in seconds.
 
     ``peak_mb`` of the process that did it (None: it did other work too), ``cpu_s`` its processor time a run: on a
-    machine that others use too, that is what can be compared with another day's.
+    machine that others use too, that is what can be compared with another day's. ``system_s`` is the system's part of
+    it: where that grows and the rest does not, memory was slow to come.
     """
 
     seconds: tuple[float, ...]
     peak_mb: float | None = None
     cpu_s: float | None = None
+    system_s: float | None = None
 
     @property
     def median_s(self) -> float:
@@ -77,15 +79,19 @@ class Runs:
     @property
     def spread(self) -> str:
         """Fastest and slowest, and processor time."""
-        processor = "" if self.cpu_s is None else f", processor {self.cpu_s:.3g}"
+        processor = "" if self.cpu_s is None else f", processor {self.cpu_s:.3g}{self._of_that}"
         return f"{min(self.seconds):.3g} to {max(self.seconds):.3g}{processor}"
 
     def __str__(self) -> str:
         low, high = min(self.seconds), max(self.seconds)
         spread = f" ({low:.3g} to {high:.3g})" if len(self.seconds) > 1 else ""
-        processor = "" if self.cpu_s is None else f", {self.cpu_s:.3g} s of processor"
+        processor = "" if self.cpu_s is None else f", {self.cpu_s:.3g} s of processor{self._of_that}"
         memory = "" if self.peak_mb is None else f", {self.peak_mb:.0f} MB"
         return f"{self.median_s:.3g} s{spread}{processor}{memory}"
+
+    @property
+    def _of_that(self) -> str:
+        return "" if self.system_s is None else f" ({self.system_s:.2g} of that the system's)"
 
 
 def timed_runs(run: Callable[[], object], times: int = 5) -> Runs:

@@ -99,13 +99,13 @@ def dem_under(terrain: Terrain, window: Grid, extent: Extent) -> DemArrays:
             break
         step //= 2
     try:
-        found = terrain.window(lon, lat, level)
+        found = terrain.window(nodes, level)
     except TooManyCellsError:
         return cells_at_pixels(terrain, window, extent)
     plain = found.all_plain and bool(np.isfinite(nodes).all())
     return DemArrays(
         found.cells, found.classes, plain, found.row0, found.col0,
-        np.stack([found.row, found.col, found.geoid_m]), step, int(rows[0]), int(cols[0]),
+        nodes, step, int(rows[0]), int(cols[0]),
     )  # fmt: skip
 
 

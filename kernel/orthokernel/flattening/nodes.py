@@ -116,13 +116,14 @@ def profile_nodes(
     sample = node_range(*flat_samples, STEP_SAMPLES)
     slant_m, _ = slant_ranges(model, sample.astype(np.float64))
     model_values = _evaluate(model, *np.broadcast_arrays(line[:, None].astype(np.float64), slant_m[None, :]))
-    window = terrain.window(np.ascontiguousarray(model_values[0]), np.ascontiguousarray(model_values[1]), level)
+    at = terrain.nodes(np.ascontiguousarray(model_values[0]), np.ascontiguousarray(model_values[1]), level)
+    window = terrain.window(at, level)
     values = np.empty((N_QUANTITIES, line.size, sample.size))
-    values[0], values[1], values[2] = window.row, window.col, window.geoid_m
+    row, col, _ = values[:3] = at
     # Raised by a metre the point shows so many lines later: to stay on its line it starts as many earlier.
     values[3:5] = 0.0
-    values[3, 1:-1] = -model_values[2, 1:-1] * (window.row[2:] - window.row[:-2]) / (2 * STEP_LINES)
-    values[4, 1:-1] = -model_values[2, 1:-1] * (window.col[2:] - window.col[:-2]) / (2 * STEP_LINES)
+    values[3, 1:-1] = -model_values[2, 1:-1] * (row[2:] - row[:-2]) / (2 * STEP_LINES)
+    values[4, 1:-1] = -model_values[2, 1:-1] * (col[2:] - col[:-2]) / (2 * STEP_LINES)
     values[5:] = model_values[3:]
     correction = math.ceil(np.max(np.abs(model.break_lines.correction_px)))
     cells = node_range(samples[0] - correction, samples[1] + correction + STEP_SAMPLES, STEP_SAMPLES)

@@ -29,6 +29,8 @@ SQUARE = 32
 _CACHE_BYTES = 192 * 2**20
 _STRIP_CELLS = 2**24
 _ALIGNED_CELLS = 0.01
+_ALL_OK = np.full((CHUNK, CHUNK), OK, np.uint8)
+_ALL_OK.setflags(write=False)
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Mosaic:
             One of OK, SEA, FILLED, NODATA.
         """
         values = np.empty((row1 - row0, col1 - col0), np.float32)
-        classes = np.empty(values.shape, np.uint8)
+        classes = np.full(values.shape, OK, np.uint8)
         for i in range(row0 // CHUNK, (row1 - 1) // CHUNK + 1):
             for j in range(col0 // CHUNK, (col1 - 1) // CHUNK + 1):
                 chunk_values, chunk_classes = self._chunk(level, i, j)
@@ -146,7 +148,8 @@ class Mosaic:
                 here = np.s_[r0 - row0 : r1 - row0, c0 - col0 : c1 - col0]
                 there = np.s_[r0 - i * CHUNK : r1 - i * CHUNK, c0 - j * CHUNK : c1 - j * CHUNK]
                 values[here] = chunk_values[there]
-                classes[here] = chunk_classes[there]
+                if chunk_classes is not _ALL_OK:
+                    classes[here] = chunk_classes[there]
         return values, classes
 
     def tile_bounds(self) -> list[tuple[float, float, float, float]]:
@@ -178,7 +181,7 @@ class Mosaic:
         if found is not None:
             return found
         values, classes = self._chunk(1, i, j)
-        known = np.where(classes == SEA, np.float32(0), values)
+        known = values if classes is _ALL_OK else np.where(classes == SEA, np.float32(0), values)
         made = _of_squares(np.fmin, known, np.inf), _of_squares(np.fmax, known, -np.inf)
         with self._lock:
             self._bounds[i, j] = made
@@ -224,7 +227,7 @@ class Mosaic:
 
     def _make_chunk(self, level: int, row0: int, col0: int) -> tuple[Float32Array, UInt8Array]:
         values, classes = self._cells(level, row0, row0 + CHUNK, col0, col0 + CHUNK)
-        if self.fill and np.any(classes == NODATA):
+        if self.fill and classes is not _ALL_OK and np.any(classes == NODATA):
             # With a margin as wide as the reach, a filled cell does not depend on the chunk it lies in.
             m = FILL_REACH
             values, classes = self._cells(level, row0 - m, row0 + CHUNK + m, col0 - m, col0 + CHUNK + m)
@@ -235,9 +238,11 @@ class Mosaic:
         """Unfilled cells at a level; the finest ones are read in strips so that averaging needs little memory."""
         if level == 1:
             fine = self._read(row0, row1, col0, col1)
-            classes = np.full(fine.shape, OK, np.uint8)
-            if not np.isfinite(fine.min() + fine.max()):  # NaN and infinity come through
+            if np.isfinite(fine.min() + fine.max()):  # NaN and infinity come through
+                classes = _all_ok(fine.shape)
+            else:
                 sea = np.isposinf(fine)
+                classes = np.full(fine.shape, OK, np.uint8)
                 classes[np.isnan(fine)] = NODATA
                 classes[sea] = SEA
                 fine[sea] = np.nan
@@ -287,6 +292,11 @@ class Mosaic:
         left, top = self._x0 + (col0 - 0.5) * self._dx, self._y0 - (row0 - 0.5) * self._dy
         lattice = Affine(self._dx, 0.0, left, 0.0, -self._dy, top)
         return read_interpolated(tile.path, lattice, n_rows, n_cols, self.datum.metres_per_unit)
+
+
+def _all_ok(shape: tuple[int, ...]) -> UInt8Array:
+    """Most chunks of most DEMs: they share their classes."""
+    return _ALL_OK if shape == _ALL_OK.shape else np.full(shape, OK, np.uint8)
 
 
 def _of_squares(extreme: np.ufunc, cells: Float32Array, of_none: float) -> Float32Array:

@@ -43,12 +43,6 @@ class DemWindow:
         No cell has a class to be looked at.
     row0, col0 : int
         Of ``cells[0, 0]``, counted on the DEM's endless lattice.
-    row, col : (I, J) float64
-        Of the nodes, counted likewise (integers at cell centres), whatever the window: so that a point interpolated
-        between the same nodes comes out the same to the last bit. At least one more cell lies on each side. NaN off
-        the DEM's map projection.
-    geoid_m : (I, J) float64
-        Geoid height at the nodes, to be added; NaN off a regional geoid.
     """
 
     cells: NDArray[np.float32]
@@ -56,9 +50,6 @@ class DemWindow:
     all_plain: bool
     row0: int
     col0: int
-    row: Float64Array
-    col: Float64Array
-    geoid_m: Float64Array
 
 
 class Terrain:
@@ -230,10 +221,10 @@ class Terrain:
             low, high = low + geoid_low, high + geoid_high
         return low, high
 
-    def window(self, lon_deg: Float64Array, lat_deg: Float64Array, level: int = 1) -> DemWindow:
-        """The cells under a lattice of WGS 84 nodes ``(I, J)``, a few Mpx of them; see `DemWindow`.
+    def window(self, nodes: Float64Array, level: int = 1) -> DemWindow:
+        """The cells under nodes that `nodes` has placed on that level, and at least one more on each side.
 
-        ``level`` cells on a side are first averaged into one.
+        A few Mpx of them. ``level`` cells on a side are first averaged into one.
 
         Raises
         ------
@@ -242,15 +233,13 @@ class Terrain:
         TerrainError
             A raster cannot be read.
         """
-        row, col, geoid_m = self.nodes(lon_deg, lat_deg, level)
+        row, col, _ = nodes
         if self._dem is None:
             assert self._constant_m is not None
             cells = np.full((2, 2), self._constant_m, np.float32)
-            return DemWindow(cells, np.zeros((2, 2), np.uint8), True, 0, 0, row, col, geoid_m)
+            return DemWindow(cells, np.zeros((2, 2), np.uint8), True, 0, 0)
         if not np.isfinite(row).any():
-            return DemWindow(
-                np.full((2, 2), np.nan, np.float32), np.full((2, 2), NODATA, np.uint8), False, 0, 0, row, col, geoid_m
-            )
+            return DemWindow(np.full((2, 2), np.nan, np.float32), np.full((2, 2), NODATA, np.uint8), False, 0, 0)
         row0, row1 = math.floor(np.nanmin(row)) - 1, math.floor(np.nanmax(row)) + 3
         col0, col1 = math.floor(np.nanmin(col)) - 1, math.floor(np.nanmax(col)) + 3
         if (row1 - row0) * (col1 - col0) > _MAX_BLOCK_CELLS:
@@ -258,12 +247,19 @@ class Terrain:
                 self._dem.paths[0], f"{row1 - row0} x {col1 - col0} cells under one block", "a coarser DEM"
             )
         cells, classes = self._dem.region(level, row0, row1, col0, col1)
-        return DemWindow(cells, classes, not classes.any(), row0, col0, row, col, geoid_m)
+        return DemWindow(cells, classes, not classes.any(), row0, col0)
 
     def nodes(
         self, lon_deg: Float64Array, lat_deg: Float64Array, level: int = 1, near_col: float | None = None
     ) -> Float64Array:
-        """Where WGS 84 points ``(I, J)`` lie in the DEM, without reading it: ``(3, I, J)`` as in `DemWindow`.
+        """Where WGS 84 points ``(I, J)`` lie in the DEM, without reading it.
+
+        Returns
+        -------
+        (3, I, J) float64
+            Row and column, counted on the DEM's endless lattice (integers at cell centres), whatever is read of it: so
+            that a point interpolated between the same nodes comes out the same to the last bit; NaN off the DEM's map
+            projection. Geoid height in metres, to be added; NaN off a regional geoid.
 
         ``near_col`` tells, for a DEM that goes round the globe, which of its columns are meant; the middle point's
         where None. A constant terrain has one cell.

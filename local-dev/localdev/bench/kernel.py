@@ -77,10 +77,10 @@ def loop_vs_memory(folder: Path) -> list[Case]:
     terrain = Terrain(folder / "dem", None)
     loop = TileLoop(model, grid, terrain, speckle_dn(model.n_lines, model.n_samples), values)
     corner_lon, corner_lat = grid.lonlat(np.array([0, 0, 1]), np.array([0, 1, 0]))
-    under = terrain.window(corner_lon[None], corner_lat[None])
+    row, col, _ = terrain.nodes(corner_lon[None], corner_lat[None])[:, 0]
     n_pixels = grid.n_rows * grid.n_cols
     source_px = n_pixels * _per_pixel(*model.ground_to_image(corner_lon, corner_lat, 0.5 * RELIEF_M))
-    dem_cells = n_pixels * _per_pixel(under.row[0], under.col[0])
+    dem_cells = n_pixels * _per_pixel(row, col)
     thread_counts = [1, 2] if (os.cpu_count() or 1) > 1 else [1]
     found = []
     for inside, cells in ((False, n_pixels), (True, dem_cells)):

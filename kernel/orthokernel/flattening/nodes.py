@@ -119,7 +119,8 @@ def profile_nodes(
     at = terrain.nodes(np.ascontiguousarray(model_values[0]), np.ascontiguousarray(model_values[1]), level)
     window = terrain.window(at, level)
     values = np.empty((N_QUANTITIES, line.size, sample.size))
-    row, col, _ = values[:3] = at
+    values[:3] = at
+    row, col, _ = at
     # Raised by a metre the point shows so many lines later: to stay on its line it starts as many earlier.
     values[3:5] = 0.0
     values[3, 1:-1] = -model_values[2, 1:-1] * (row[2:] - row[:-2]) / (2 * STEP_LINES)

@@ -181,7 +181,7 @@ class Mosaic:
         if found is not None:
             return found
         values, classes = self._chunk(1, i, j)
-        known = values if classes is _ALL_OK else np.where(classes == SEA, np.float32(0), values)
+        known = np.where(classes == SEA, np.float32(0), values)
         made = _of_squares(np.fmin, known, np.inf), _of_squares(np.fmax, known, -np.inf)
         with self._lock:
             self._bounds[i, j] = made
@@ -227,7 +227,7 @@ class Mosaic:
 
     def _make_chunk(self, level: int, row0: int, col0: int) -> tuple[Float32Array, UInt8Array]:
         values, classes = self._cells(level, row0, row0 + CHUNK, col0, col0 + CHUNK)
-        if self.fill and classes is not _ALL_OK and np.any(classes == NODATA):
+        if self.fill and np.any(classes == NODATA):
             # With a margin as wide as the reach, a filled cell does not depend on the chunk it lies in.
             m = FILL_REACH
             values, classes = self._cells(level, row0 - m, row0 + CHUNK + m, col0 - m, col0 + CHUNK + m)

@@ -222,9 +222,9 @@ class Terrain:
         return low, high
 
     def window(self, nodes: Float64Array, level: int = 1) -> DemWindow:
-        """The cells under nodes that `nodes` has placed on that level, and at least one more on each side.
+        """The cells under ``(3, I, J)`` nodes of this level (see `nodes`), a few Mpx, and at least one more on each side.
 
-        A few Mpx of them. ``level`` cells on a side are first averaged into one.
+        ``level`` cells on a side are first averaged into one.
 
         Raises
         ------
@@ -254,15 +254,15 @@ class Terrain:
     ) -> Float64Array:
         """Where WGS 84 points ``(I, J)`` lie in the DEM, without reading it.
 
+        ``near_col`` tells, for a DEM that goes round the globe, which of its columns are meant; the middle point's
+        where None. A constant terrain has one cell.
+
         Returns
         -------
         (3, I, J) float64
             Row and column, counted on the DEM's endless lattice (integers at cell centres), whatever is read of it: so
             that a point interpolated between the same nodes comes out the same to the last bit; NaN off the DEM's map
             projection. Geoid height in metres, to be added; NaN off a regional geoid.
-
-        ``near_col`` tells, for a DEM that goes round the globe, which of its columns are meant; the middle point's
-        where None. A constant terrain has one cell.
         """
         if self._dem is None:
             half = np.where(np.isfinite(lon_deg) & np.isfinite(lat_deg), 0.5, np.nan)

@@ -222,7 +222,7 @@ class Terrain:
         return low, high
 
     def window(self, nodes: Float64Array, level: int = 1) -> DemWindow:
-        """The cells under ``(3, I, J)`` nodes of this level (see `nodes`), a few Mpx, and one more at least on each side.
+        """The cells under ``(3, I, J)`` nodes of this level (see `nodes`), a few Mpx, with at least one around them.
 
         ``level`` cells on a side are first averaged into one.
 

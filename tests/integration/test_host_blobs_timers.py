@@ -93,3 +93,11 @@ def test_tests_need_not_wait_for_the_minute(stage: Stage) -> None:
     wait_for(lambda: stage.story("tick", "end"))  # at the start
     time.sleep(1.5)
     assert len(stage.story("tick", "begin")) == 1, "what comes less often keeps its times"
+
+
+def test_nothing_triggers_a_function_that_is_disabled(stage: Stage) -> None:
+    stage.container("products").upload_blob("in/x", "one")
+    stage.host(TICKS="* * * * * *", **{"AzureWebJobs.tick.Disabled": "true"}).start()
+    wait_for(lambda: stage.story("product"))
+    time.sleep(1.5)
+    assert not stage.story("tick")

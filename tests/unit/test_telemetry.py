@@ -23,7 +23,8 @@ from orthocontracts import names
 from orthocontracts.batches import BatchOrder
 from orthocontracts.messages import Release, Report
 from orthocontracts.requests import Request, RequestEnvelope
-from orthocontracts.states import TaskState
+from orthocontracts.states import JobState, TaskState
+from orthocontracts.tracing import trace_id_of
 from orthofunctions.adapters.telemetry import CLOSE_S, OtelTelemetry
 from orthofunctions.adapters.telemetry_figures import MOST_SERIES
 from orthofunctions.bootstrap import build, open_telemetry
@@ -34,6 +35,8 @@ from orthofunctions.settings import Settings
 from orthofunctions.telemetry import NoTracer, Reading, current_traceparent, going_on
 from orthofunctions.usecases.batches import submit_batch
 from orthofunctions.usecases.plan import plan_request
+from orthofunctions.usecases.rows import swap
+from orthofunctions.usecases.settle import settle_job, settle_left
 from orthofunctions.usecases.submit import submit
 
 pytestmark = pytest.mark.alone
@@ -150,6 +153,39 @@ def test_a_job_that_cannot_be_planned_is_counted_once(otlp: OtelTelemetry, colle
     (accept,), (plan,) = collector.named("accept"), collector.named("plan")
     assert (accept.trace, accept.parent) == tuple(CALLER.split("-")[1:3])
     assert (plan.trace, plan.parent) == (accept.trace, accept.id)
+
+
+def test_a_job_that_two_settle_at_once_is_counted_once(
+    otlp: OtelTelemetry, collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A report of its last output and the tour read its row while it was not over yet; one of them writes its end."""
+    world = traced(otlp)
+    world.job("one")
+    (job,) = world.jobs()
+    running = swap(world.ports.tables, job.changed(planned=True))
+    with caplog.at_level(logging.INFO, "orthofunctions.usecases.settle"):
+        run_to_the_end(world, lambda delivery: (delivery.report("started"), delivery.succeed()))
+        assert settle_job(world.ports, running).final is JobState.SUCCESSFUL
+    assert otlp.flush(10)
+    assert collector.values("orthoburst.jobs.ended") == {(("state", "successful"),): 1}
+    assert len([one for one in caplog.records if getattr(one, "action", "") == "settled"]) == 1
+
+
+@pytest.mark.parametrize("here", ["", f"00-{'ab' * 16}-{'cd' * 8}-01"])
+def test_a_jobs_end_is_logged_in_its_own_trace_whoever_writes_it(
+    otlp: OtelTelemetry, collector: Collector, here: str
+) -> None:
+    """The tour is of no trace, and the report on another's task that it had joined is of that one's."""
+    world = traced(otlp)
+    world.job("one")
+    run_to_the_end(world, lambda delivery: (delivery.report("started"), delivery.succeed()))
+    (job,) = world.jobs()
+    swap(world.ports.tables, job.changed(planned=True))
+    with going_on(here):
+        settle_left(world.ports, (None, None))
+    assert otlp.flush(10)
+    (said,) = [one for one in collector.logs if one.about.get("action") == "settled"]
+    assert said.trace == trace_id_of(job.traceparent) != ""
 
 
 def test_a_second_try_waits_from_when_it_may_run_again(otlp: OtelTelemetry, collector: Collector) -> None:

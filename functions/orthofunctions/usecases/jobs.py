@@ -9,8 +9,10 @@ from orthocontracts import names
 from orthocontracts.digests import job_id_of
 from orthocontracts.messages import JobEvent
 from orthocontracts.requests import Asked, Request
+from orthocontracts.tracing import trace_id_of
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import Ports, RowChangedError, RowExistsError
+from orthofunctions.telemetry import current_traceparent
 from orthofunctions.usecases.owners import note_owner
 
 MAX_SWAPS = 20
@@ -82,6 +84,17 @@ def change_job(ports: Ports, job: JobRecord, change: Callable[[JobRecord], JobRe
         else:
             return changed.changed(etag=row.etag)
     raise BusyRowError(f"job {job.job_id}")
+
+
+def traceparent_for(job: JobRecord) -> str:
+    """What happens to a job is of its own trace: of where we are in it, or else of where it began.
+
+    What ends it may be the report on another's task that it had joined. That one's trace is not told to its subscriber.
+    """
+    here = current_traceparent()
+    if here and (not job.traceparent or trace_id_of(here) == trace_id_of(job.traceparent)):
+        return here
+    return job.traceparent
 
 
 def announce(ports: Ports, job: JobRecord, state: str) -> None:

@@ -17,8 +17,9 @@ from orthofunctions.domain.callbacks import CallbackKind, kind_of
 from orthofunctions.domain.endings import settled, state_of
 from orthofunctions.domain.records import DigestRecord, JobRecord, OutputRecord, SubscriberRecord, TaskRecord
 from orthofunctions.ports import Ports, RowChangedError
+from orthofunctions.telemetry import going_on
 from orthofunctions.usecases.apart import apart
-from orthofunctions.usecases.jobs import announce, change_job, find_job
+from orthofunctions.usecases.jobs import announce, change_job, find_job, traceparent_for
 from orthofunctions.usecases.rows import find
 from orthofunctions.usecases.subscribers import tell_subscriber
 
@@ -40,7 +41,8 @@ def settle_job(ports: Ports, job: JobRecord) -> JobRecord:
     final, and a cancel changes the same row: whoever of both comes second sees the other.
     """
     try:
-        return job if job.settled else _settle(ports, job)
+        with going_on(traceparent_for(job)):
+            return job if job.settled else _settle(ports, job)
     except RowChangedError:  # it has expired meanwhile
         return job
 
@@ -51,8 +53,10 @@ def _settle(ports: Ports, job: JobRecord) -> JobRecord:
         tasks = tasks_of(ports, job, outputs)
         waiting = [one.digest for one in outputs if one.state is OutputState.FAILED and _subscribed(ports, job, one)]
         now = ports.clock.now()
+        ended: JobRecord | None = None
 
         def end(there: JobRecord) -> JobRecord | None:
+            nonlocal ended
             ended = settled(there, outputs, tasks, waiting, now)
             # without anybody to tell it is one write
             return ended.changed(settled=True) if ended is not None and ended.subscriber is None else ended
@@ -62,8 +66,9 @@ def _settle(ports: Ports, job: JobRecord) -> JobRecord:
             if state_of(job, outputs, tasks) is JobState.RUNNING:  # it may have joined another's task that runs
                 tell_subscriber(ports, job, CallbackKind.IN_PROGRESS)
             return job
-        logger.info("job %s", job.final_state, extra={"action": "settled", "job": job.job_id})
-        ports.meter.count("orthoburst.jobs.ended", state=job.final_state)
+        if ended is not None:  # not somebody else, meanwhile
+            logger.info("job %s", job.final_state, extra={"action": "settled", "job": job.job_id})
+            ports.meter.count("orthoburst.jobs.ended", state=job.final_state)
     if job.settled or job.final is None:
         return job
     tell_subscriber(ports, job, kind_of(job.final))

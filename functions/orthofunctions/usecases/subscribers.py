@@ -11,7 +11,6 @@ from datetime import timedelta
 
 from orthocontracts import names
 from orthocontracts.requests import Subscriber
-from orthocontracts.tracing import trace_id_of
 from orthofunctions.domain.callbacks import (
     LOST_AFTER_S,
     CallbackDue,
@@ -22,7 +21,7 @@ from orthofunctions.domain.callbacks import (
 )
 from orthofunctions.domain.records import JobRecord
 from orthofunctions.ports import Ports, RowChangedError, RowExistsError
-from orthofunctions.telemetry import current_traceparent
+from orthofunctions.usecases.jobs import traceparent_for
 from orthofunctions.usecases.rows import find, swap
 
 
@@ -41,16 +40,11 @@ def tell_subscriber(ports: Ports, job: JobRecord, kind: CallbackKind) -> None:
         uri=uri,
         created_at=now,
         next_at=now,
-        traceparent=_same_trace(current_traceparent(), job.traceparent),
+        traceparent=traceparent_for(job),
     )
     with contextlib.suppress(RowExistsError):
         ports.tables.insert(CallbackRecord.TABLE, record.to_row())
         send_due(ports, record)
-
-
-def _same_trace(here: str, of_job: str) -> str:
-    """What ended the job may be another's, whose task it had joined: that one's trace is not told to its subscriber."""
-    return here if here and (not of_job or trace_id_of(here) == trace_id_of(of_job)) else of_job
 
 
 def send_due(ports: Ports, record: CallbackRecord, *, in_s: float = 0) -> None:

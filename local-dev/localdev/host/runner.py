@@ -63,6 +63,7 @@ class Host:
         self._options = options
         self._settings: HostJson = read_host_json(options.app / "host.json", environ)
         self._app: App = load_app(options.app)
+        self._functions = [spec for spec in self._app.functions if not _is_disabled(spec.name, environ)]
         self._connections = Connections(environ)
         outputs = OutputSender(self._connections, self._settings.queues.message_encoding)
         self._invoker = Invoker(self._app.folder, outputs, self._settings.function_timeout_s)
@@ -101,7 +102,7 @@ class Host:
         lease_s = options.queue_lease_s
         listeners: list[Listener] = []
         blobs = []
-        for spec in self._app.functions:
+        for spec in self._functions:
             match spec.trigger:
                 case QueueTrigger() as queue:
                     make = partial(queue_listener, spec, queue, self._connections, self._invoker)
@@ -124,11 +125,11 @@ class Host:
         return listeners
 
     def _door(self) -> HttpDoor:
-        functions = [(spec, spec.trigger) for spec in self._app.functions if isinstance(spec.trigger, HttpTrigger)]
+        functions = [(spec, spec.trigger) for spec in self._functions if isinstance(spec.trigger, HttpTrigger)]
         return HttpDoor(functions, self._invoker, self._settings.route_prefix, key=self._key)
 
     def _announce(self, url: str) -> None:
-        log("host_ready", functions=[spec.name for spec in self._app.functions], api=url)
+        log("host_ready", functions=[spec.name for spec in self._functions], api=url)
         line = json.dumps({"api": url})
         if (file := self._options.ready_file) is not None:
             part = file.with_name(file.name + ".part")
@@ -158,6 +159,12 @@ class Host:
         for task in late:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _is_disabled(function: str, environ: Mapping[str, str]) -> bool:
+    """Whether an app setting says, as in Azure, that nothing triggers a function."""
+    names = (f"AzureWebJobs.{function}.Disabled", f"AzureWebJobs__{function}__Disabled")
+    return any(environ.get(name, "").lower() in ("true", "1") for name in names)
 
 
 def _default_host_id(folder: Path) -> str:

@@ -194,6 +194,25 @@ class TestEndedForMoney:
         world.round()
         assert world.tasks()[0].pool == "hpc"
 
+    def test_of_less_than_an_upload_may_take_half_is_for_the_work(self) -> None:
+        """What has taken 5 s eight times and takes 15 s now is not ended while there is money for 40 s."""
+        world = world_with(LONGEST_EUR)
+        for number in range(8):
+            world.job(f"quick-{number}", "ABCDEFGH"[number])
+            world.round()
+            delivery = begin(world)
+            world.clock.advance(5)
+            succeed(world, delivery)
+        left_eur = CLOUD.run_cost_eur(CLOUD.startup_s + 40)
+        write_site(world, POOLS.model_copy(update={"month_budget_eur": books(world).spent_eur + left_eur}))
+        world.job("slow", "Z")
+        world.round()
+        delivery = begin(world)
+        assert books(world).reserved_eur < CLOUD.run_cost_eur(CLOUD.startup_s + 10)
+        assert RULES.run_grace_s > 40
+        assert delivery.ticket.end_s == pytest.approx(40, abs=0.1)
+        assert delivery.ticket.time_limit_s == pytest.approx(20, abs=0.1)
+
     def test_with_the_next_months_money_it_is_run_whole(self) -> None:
         world = world_with(LONGEST_EUR + 0.001)
         world.clock.moment = datetime(2026, 5, 31, 23, 50, tzinfo=world.clock.moment.tzinfo)

@@ -264,14 +264,15 @@ def _as_released(task: TaskRecord, decision: Decision, ticket: Ticket, now: date
 def _limits_s(rules: Rules, active: ActiveRecord) -> tuple[float, float | None]:
     """How long its work may take; and when all of it must be over, where the money that is left ends it sooner.
 
-    Its reservation is for all of a run, the upload included: that long it may work in any case.
+    Between the two lies time for the upload: as much as of any run, but no more than half. Its reservation is for all
+    of a run, the upload included: that long it may work in any case.
     """
     if not active.is_cut_short(rules):
         return rules.time_limit_s, None
     assert active.paid_s is not None
-    reserved_s = active.slot_s_for(active.reserved_eur)
     end_s = max(_LEAST_S, active.paid_s)
-    return min(rules.time_limit_s, end_s, max(_LEAST_S, active.paid_s - rules.run_grace_s, reserved_s)), end_s
+    work_s = end_s - min(rules.run_grace_s, end_s / 2)
+    return min(rules.time_limit_s, end_s, max(work_s, active.slot_s_for(active.reserved_eur))), end_s
 
 
 def _ticket(

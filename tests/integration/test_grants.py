@@ -218,8 +218,9 @@ class TestWorkers:
         with agents(storage, tmp_path) as starter:
             worker = starter(storage=None, grant=path)
             storage.report(storage.release({}), "finished")
-            worker.wait_for("grant_expired")
-            worker.wait_for("grant_expires_soon")
+            expired = worker.wait_for("grant_expired")
+            warned = worker.wait_for("grant_expires_soon")
+            assert str(warned["at"]) < str(warned["until"]) == str(expired["until"]) < str(expired["at"])
             late = storage.release({})
             path.write_text("half a gra")
             worker.wait_for("grant_unreadable")

@@ -60,11 +60,11 @@ def test_success_deletes_failure_retries_and_then_poisons(stage: Stage) -> None:
 def test_a_killed_host_loses_nothing(stage: Stage) -> None:
     work = stage.queue("work")
     work.send_message(encoded({"sleep_s": 1.5}))
-    first = stage.host("first", lease_s=4).start()
+    first = stage.host("first", lease_s=4, **A_MINUTE_EACH).start()
     wait_for(lambda: stage.story("work", "begin"))
     first.kill()
     assert length(work) == 1
-    stage.host("second", lease_s=4).start()
+    stage.host("second", lease_s=4, **A_MINUTE_EACH).start()
     wait_for(lambda: length(work) == 0)
     one, two = stage.story("work", "begin")
     assert (one["id"], one["tries"], two["tries"]) == (two["id"], 1, 2)
@@ -116,7 +116,7 @@ def test_a_stop_finishes_what_runs_and_takes_no_more(stage: Stage) -> None:
     work = stage.queue("work")
     for _ in range(9):
         work.send_message(encoded({"sleep_s": 1}))
-    host = stage.host().start()
+    host = stage.host(**A_MINUTE_EACH).start()
     httpx.get(f"{host.url}/api/x")
     wait_for(lambda: len(stage.story("work", "begin")) >= 3)
     host.stop()

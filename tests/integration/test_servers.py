@@ -140,11 +140,15 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
     assert not server.running
 
 
-async def receive(broker: Broker, topic: str, *, wait_s: float, login: str | None = None) -> list[str]:
-    """Payloads that arrive on a topic within a time, retained ones included."""
+async def receive(
+    broker: Broker, topic: str, *, wait_s: float, login: str | None = None, listens: asyncio.Event | None = None
+) -> list[str]:
+    """Payloads that arrive on a topic within a time or until one says "end", retained ones included."""
     got: list[str] = []
     async with client(broker, login) as mqtt:
         await mqtt.subscribe(topic, qos=1)
+        if listens is not None:
+            listens.set()
         try:
             async with asyncio.timeout(wait_s):
                 async for message in mqtt.messages:
@@ -198,16 +202,19 @@ def test_broker_delivers_the_last_will(tmp_path: Path, kind: Kind) -> None:
 
 def test_broker_drops_in_silence_what_rights_do_not_cover(tmp_path: Path, kind: Kind) -> None:
     async def talk() -> tuple[list[str], list[str]]:
+        both = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            boss = tasks.create_task(receive(broker, "#", wait_s=2.0, login="boss"))
-            nosy = tasks.create_task(receive(broker, "#", wait_s=1.0, login="agent"))
-            await asyncio.sleep(0.3)
+            boss = tasks.create_task(receive(broker, "#", wait_s=30, login="boss", listens=both[0]))
+            nosy = tasks.create_task(receive(broker, "#", wait_s=30, login="agent", listens=both[1]))
+            for listens in both:
+                await listens.wait()
             async with client(broker, "agent") as mqtt:
                 await mqtt.publish("agents/b/status", "forged", qos=1)
                 await mqtt.publish("agents/a/status", "mine", qos=1)
             async with client(broker, "boss") as mqtt:
                 await mqtt.publish("agents/a/control", "drain", qos=1)
-                await mqtt.publish("secret", "end", qos=1)
+                await mqtt.publish("secret", "for the boss", qos=1)
+                await mqtt.publish("agents/a/control", "end", qos=1)
         return boss.result(), nosy.result()
 
     users = {
@@ -216,8 +223,8 @@ def test_broker_drops_in_silence_what_rights_do_not_cover(tmp_path: Path, kind: 
     }
     with Broker(tmp_path, kind=kind, users=users) as broker:
         boss, agent = asyncio.run(talk())
-        assert boss == ["mine", "drain", "end"]
-        assert agent == ["mine", "drain"]
+        assert boss == ["mine", "drain", "for the boss", "end"]
+        assert agent == ["mine", "drain", "end"]
         with pytest.raises(aiomqtt.MqttError):
             asyncio.run(enter(broker, "agent", "guess"))
         for file in ("passwords", "aedes.json"):

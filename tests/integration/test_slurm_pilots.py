@@ -171,6 +171,7 @@ def test_without_a_broker_what_is_there_stays_and_nothing_comes(
         centre = Centre(slurm, azurite, broker, tmp_path)
         with agents(centre.storage, tmp_path) as start:
             scale = centre.scale(start)
+            scale.wait_for("broker_up")
             centre.want(1, for_s=4)
             pilots = until(centre.pilots, "a pilot")
             broker.kill()
@@ -235,6 +236,7 @@ def test_secrets_are_in_no_job_script_and_on_no_command_line(
     scale = centre.scale(start)
     centre.want(1)
     pilot = next(iter(until(centre.pilots, "a pilot")))
+    scale.wait_for("pilot_submitted", pilot=pilot)
     script = centre.slurm.run("scontrol", "write", "batch_script", centre.job_of(pilot), "-")
     assert f"export ORTHOAGENT_AGENT={pilot}" in script
     assert "AccountKey" not in script

@@ -77,6 +77,7 @@ def test_installed_as_the_docs_say_the_agent_compiles_the_kernel_and_works(node:
     assert (finished.agent, node.storage.faults(finished)) == (node.hostname, [])
     compiled = node.shell("find /var/cache/orthoagent -name '*.nbc' -user orthoburst -printf '%f\\n'")
     assert "polynomial.ground_to_image" in compiled
+    node.run("journalctl", "--sync")
     complaints = re.findall("(?i).*(?:unknown|ignoring|not supported).*", node.run("journalctl", "-o", "cat", "_PID=1"))
     assert complaints == [], "systemd knows all that the units say"
 
@@ -124,7 +125,7 @@ def test_a_stop_lets_work_end_and_hands_back_the_rest(node: Node) -> None:
         short, long = node.storage.release({"steps": [2]}), node.storage.release({"steps": [1] * 300})
         for task in (short, long):
             node.storage.report(task, "started")
-        assert list((node.root / "local/scratch" / node.hostname).glob(f"{long}*"))
+        until(lambda: list((node.root / "local/scratch" / node.hostname).glob(f"{long}*")), "its scratch folder")
         assert "not applicable" in node.systemctl("reload", UNIT, check=False)
         begun_s = time.monotonic()
         node.systemctl("stop", UNIT)
@@ -138,7 +139,7 @@ def test_a_stop_lets_work_end_and_hands_back_the_rest(node: Node) -> None:
 def test_one_that_is_killed_comes_back_and_its_work_goes_on(node: Node) -> None:
     node.set_agent(**SLEEPING)
     node.systemctl("start", UNIT)
-    task = node.storage.release({"steps": [1, 1]})
+    task = node.storage.release({"steps": [2, 2]})
     node.storage.report(task, "started")
     before = node.status()
     assert before is not None
@@ -219,8 +220,9 @@ def test_scale_submits_under_its_unit_and_leaves_pilots_when_it_is_stopped(node:
     node.ear.say(names.topic_demand(node.storage.pool), demand.to_json(), retain=True)
     node.systemctl("start", "orthoscale")
     jobs = node.root / "shared/orthoburst/jobs"
-    until(jobs.exists, "a pilot")
-    (pilot,) = re.findall(r"\|(pilot-[^|]+)\|", jobs.read_text())
+    (pilot,) = until(
+        lambda: jobs.exists() and re.findall(r"\|(pilot-[^|]+)\|.*\n", jobs.read_text()), "a pilot's whole line"
+    )
     until(lambda: (status := node.ear.last(pilot)) and status.state == "starting", "word of the pilot")
     node.systemctl("stop", "orthoscale")
     assert node.shown("orthoscale", *ENDED) == ended("inactive", "success", 0)

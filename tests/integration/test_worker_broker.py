@@ -144,6 +144,7 @@ def test_a_late_will_is_corrected(ear: Ear, agent: Agent) -> None:
     assert now is not None
     late = now.model_copy(update={"state": "offline", "slots": 0, "session": "a-former-life"})
     ear.say(names.topic_status(agent.name), late.to_json(), retain=True)
+    until(lambda: late in ear.statuses(agent.name), "the will")
     until(lambda: (status := ear.last(agent.name)) and status.state == "online", "the correction", 5)
 
 

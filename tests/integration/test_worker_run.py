@@ -120,7 +120,7 @@ def test_a_crash_is_named_and_what_was_finished_before_counts(served: tuple[Stor
 
 def test_a_task_over_its_limit_is_stopped(served: tuple[Storage, Agent]) -> None:
     storage, agent = served
-    task = storage.release({"steps": [60]}, time_limit_s=1.5)
+    task = storage.release({"steps": [60]}, time_limit_s=3)
     child = agent.child_pid(task)
     (fault,) = storage.faults(storage.report(task, "finished"))
     assert (fault.kind, fault.permanent) == ("TimeLimit", False)
@@ -139,7 +139,7 @@ def test_when_there_is_no_money_for_more_its_end_is_the_end_of_its_upload_too(se
     (fault,) = storage.faults(finished)
     assert (fault.kind, fault.message) == ("TimeLimit", "stopped after 3 s, its limit, while delivering")
     assert 2 < sum(finished.figures[f"{phase}_s"] for phase in ("fetch", "compute", "deliver")) < 4
-    slow = storage.release({"steps": [60]}, end_s=1.5, time_limit_s=1.5)
+    slow = storage.release({"steps": [60]}, end_s=3, time_limit_s=3)
     child = agent.child_pid(slow)
     (fault,) = storage.faults(storage.report(slow, "finished"))
     assert fault.kind == "TimeLimit"

@@ -151,7 +151,7 @@ def test_failures_are_told_without_secrets(storage: Storage, start: Start, taker
 
 
 def test_work_that_is_stopped_or_handed_back_says_so(storage: Storage, start: Start, taker: Collector) -> None:
-    slow = release(storage, {"steps": [60]}, time_limit_s=1.5)
+    slow = release(storage, {"steps": [60]}, time_limit_s=3)
     agent = start(environ=told(taker), grace_s=0.2)
     storage.report(slow, "finished")
     (delivery,) = until(lambda: taker.whole_named("delivery"), "the delivery's span")

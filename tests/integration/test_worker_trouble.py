@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.worker_kit import Storage, agents
+from integration.worker_kit import Storage, agents, until
 from localdev.chaos.proxy import StorageProxy
 from localdev.chaos.site import small_disk
 from localdev.chaos.trouble import Call, Trouble
@@ -37,7 +37,7 @@ def test_a_message_lost_because_storage_did_not_answer_is_said_to_be(
         task = storage.release({"steps": [60]})
         agent.child_pid(task)
         with proxy.during(Trouble("error", 1.0, status=500, concerns=_is_renewal)):
-            time.sleep(4)
+            until(lambda: len(agent.events("storage_silent")) >= 2, "a renewal that fails, and one that half fails")
         report = storage.report(task, "lost")
         assert (report.delivery, report.agent) == (1, agent.name)
         assert [one.kind for one in storage.reports_of(task)][:2] == ["started", "lost"]

@@ -113,6 +113,7 @@ class Node(Machine):
     def probed(self, name: str, unit: str) -> dict[str, bool]:
         """What a process can do as this unit."""
         assert self.ends(name, unit) == "0", self.journal(name)
+        self.run("journalctl", "--sync")
         said = self.run("journalctl", "--output=cat", f"_SYSTEMD_UNIT={name}.service")
         found: dict[str, bool] = json.loads(said)
         return found

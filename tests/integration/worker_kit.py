@@ -43,12 +43,13 @@ PATIENCE_S = 60.0
 def until(found: Callable[[], T | None], what: str, limit_s: float = PATIENCE_S) -> T:
     """The first true answer; fails the test when none comes in time."""
     end = time.monotonic() + limit_s
-    while time.monotonic() < end:
+    while True:
+        is_last = time.monotonic() >= end  # before it looks: where the machine stood still there is one more look
         answer = found()
         if answer:
             return answer
+        assert not is_last, f"waited {limit_s:g} s in vain for {what}"
         time.sleep(0.05)
-    raise AssertionError(f"waited {limit_s:g} s in vain for {what}")
 
 
 def digest_of(name: str) -> str:

@@ -97,9 +97,9 @@ class GrantedStorage:
     def _warn(self) -> None:
         left = self._grant.expires_at - datetime.now(UTC)
         if left < timedelta(0):
-            self._tell("grant_expired", level=logging.ERROR, at=self._grant.expires_at.isoformat())
+            self._tell("grant_expired", level=logging.ERROR, until=self._grant.expires_at.isoformat())
         elif left < WARN_BEFORE:
-            self._tell("grant_expires_soon", at=self._grant.expires_at.isoformat())
+            self._tell("grant_expires_soon", until=self._grant.expires_at.isoformat())
 
     def _tell(self, action: str, level: int = logging.WARNING, **fields: str) -> None:
         if action != self._told:  # once

@@ -129,12 +129,12 @@ class Host:
         return HttpDoor(functions, self._invoker, self._settings.route_prefix, key=self._key)
 
     def _announce(self, url: str) -> None:
-        log("host_ready", functions=[spec.name for spec in self._functions], api=url)
         line = json.dumps({"api": url})
         if (file := self._options.ready_file) is not None:
             part = file.with_name(file.name + ".part")
             part.write_text(line + "\n")
             part.replace(file)
+        log("host_ready", functions=[spec.name for spec in self._functions], api=url)  # who waits for it reads the file
         print(line, flush=True)
 
     async def _until_stopped(self, tasks: Sequence[asyncio.Task[None]], stop: asyncio.Event) -> bool:

@@ -14,6 +14,7 @@ from orthocontracts.outputs import FILE_SUFFIX, FileFacts, FileKind, file_kinds
 from orthocontracts.requests import Options
 from orthocontracts.states import OutputState, TaskState
 from orthofunctions.domain.cog import cog_defect
+from orthofunctions.domain.history import Ending, History
 from orthofunctions.usecases.poison import reconcile_poison
 from orthofunctions.usecases.seals import seal
 
@@ -164,6 +165,23 @@ class TestWhoseReportCounts:
         third.report("started")
         world.deliver_results()
         assert world.tasks()[0].silences == 1, "the second said nothing"
+
+    def test_so_it_is_where_its_word_comes_after_the_end(self, world: World) -> None:
+        first = released(world)
+        first.report("started")
+        world.deliver_results()
+        second = take_again(world)
+        second.report("started")
+        second.succeed()
+        world.deliver_results()
+        assert [(task.state, task.silences) for task in world.tasks()] == [(TaskState.SUCCEEDED, 1)]
+        first.report("lost")
+        first.report("lost")
+        world.deliver_results()
+        (task,) = world.tasks()
+        assert (task.state, task.silences) == (TaskState.SUCCEEDED, 0)
+        (release,) = History.of(task.history).releases
+        assert [one.how for one in release.deliveries] == [Ending.LOST, Ending.DELIVERED]
 
     @pytest.mark.parametrize("kind", ["InputUnreachable", "DeliveryFailed"])
     def test_storage_that_does_not_answer_is_no_attempt(self, world: World, kind: str) -> None:

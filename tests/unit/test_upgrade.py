@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fakes.crash import Crash, Fuse, fused
 from fakes.world import Delivery, World
 from orthocontracts import names
 from orthocontracts.procurement import Procured
@@ -68,6 +69,33 @@ class TestKeptMessages:
             keep_for_operators(world.ports, names.QUEUE_REQUESTS, body, "NotARequest: traceparent: Extra inputs")
             assert read_kept_again(world.ports) == 1
             assert world.queues.drain(names.QUEUE_REQUESTS, 9) == [body]
+
+    def test_the_other_release_may_keep_it_again_before_its_putting_back_is_done(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def taken_at_once(queue: str, body: str) -> None:
+            keep_for_operators(world.ports, queue, body, "NotARequest: traceparent: Extra inputs")
+
+        body = RequestEnvelope(request=REQUEST, traceparent=TRACE).to_json()
+        taken_at_once(names.QUEUE_REQUESTS, body)
+        with monkeypatch.context() as patched:
+            patched.setattr(world.queues, "send", taken_at_once)
+            assert read_kept_again(world.ports) == 1
+        assert len(kept(world)) == 1
+        assert read_kept_again(world.ports) == 1
+        assert world.queues.bodies(names.QUEUE_REQUESTS) == [body]
+
+    def test_killed_at_any_write_it_is_put_back_by_the_next(self, world: World) -> None:
+        body = RequestEnvelope(request=REQUEST, traceparent=TRACE).to_json()
+        for at in range(4):  # copied, deleted, sent, and its copy deleted
+            keep_for_operators(world.ports, names.QUEUE_REQUESTS, body, "NotARequest: traceparent: Extra inputs")
+            with pytest.raises(Crash):
+                read_kept_again(fused(world.ports, Fuse(at)))
+            read_kept_again(world.ports)
+            assert set(world.queues.drain(names.QUEUE_REQUESTS, 9)) == {body}, f"killed at write {at}"
+            assert list(world.blobs.list(names.CONTAINER_CONTROL)) == []
+        keep_for_operators(world.ports, names.QUEUE_REQUESTS, body, "NotARequest: traceparent: Extra inputs")
+        assert read_kept_again(fused(world.ports, Fuse(4))) == 1
 
     @pytest.mark.parametrize(
         ("queue", "body", "why"),

@@ -177,9 +177,12 @@ def _stop_useless(ports: Ports, report: Report, task: TaskRecord) -> None:
 
 
 def _lost(ports: Ports, rules: Rules, report: Report, task: TaskRecord) -> bool:
-    """Take back the silence that was counted, or will be when its next delivery starts. The message comes by itself."""
+    """Take back the silence that was counted, or will be when its next delivery starts. The message comes by itself.
+
+    Of a task that has ended its past is put right, nothing else.
+    """
     name = delivery_name(report.release, report.delivery)
-    if task.state.is_final or task.excused == name:
+    if task.excused == name or (task.state.is_final and task.silent != name):
         return True
     counted = task.silences - 1 if task.silent == name else task.silences
     try:

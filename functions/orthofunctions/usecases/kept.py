@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 AT_ONCE: Final = 100
 NOT_UNDERSTOOD: Final = re.compile(r"no [A-Z][A-Za-z]+: |NotARequest: ")
 """How the reason begins, in every release, of a message that was kept because it could not be read."""
+_RETURNS: Final = "returns/"
+"""Bodies of kept messages that are about to be put back, by queue."""
 _refused: set[tuple[str, str]] = set()
 """Kept messages that this process, which is of one release, cannot read either: by name and ETag."""
 
@@ -33,22 +35,31 @@ _refused: set[tuple[str, str]] = set()
 def read_kept_again(ports: Ports) -> int:
     """Put back what earlier, or later, functions could not read and these can. Returns how many messages.
 
-    What the others meet once more they keep once more: it comes round until one that can read it has it.
+    What the others meet once more they keep once more: it comes round until one that can read it has it. They may do
+    so at once, and keep nothing that is kept already: it is moved out of their way before it is sent.
     """
-    n_messages = 0
     new = (one for one in ports.blobs.list(names.CONTAINER_CONTROL, KEPT) if (one.name, one.etag) not in _refused)
     for facts in itertools.islice(new, AT_ONCE):
-        queue = facts.name.removeprefix(KEPT).partition("/")[0]
-        body = _readable(ports, queue, facts)
+        place = facts.name.removeprefix(KEPT)
+        body = _readable(ports, _queue_of(place), facts)
         if body is None:
             _refused.add((facts.name, facts.etag))
             continue
-        ports.queues.send(queue, body)
+        ports.blobs.write(names.CONTAINER_CONTROL, _RETURNS + place, body.encode())
+        ports.blobs.delete(facts.container, facts.name, etag=facts.etag)
+    n_messages = 0
+    for facts in ports.blobs.list(names.CONTAINER_CONTROL, _RETURNS):
+        queue = _queue_of(facts.name.removeprefix(_RETURNS))
+        ports.queues.send(queue, ports.blobs.read(facts.container, facts.name).decode())
         ports.blobs.delete(facts.container, facts.name, etag=facts.etag)
         n_messages += 1
         about = {"action": "read_again", "queue": queue}
         logger.warning("a message that another release could not read was put back", extra=about)
     return n_messages
+
+
+def _queue_of(place: str) -> str:
+    return place.partition("/")[0]
 
 
 def _readable(ports: Ports, queue: str, facts: BlobFacts) -> str | None:

@@ -37,10 +37,9 @@ def _numba_cache() -> Path:
 
 os.environ["NUMBA_CACHE_DIR"] = str(_numba_cache())  # before anything imports numba, which reads it then
 UNIT = Path(__file__).with_name("unit")
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # that an example takes 200 ms says nothing where others run beside it; who promises a time measures it, alone
-    hypothesis.settings.register_profile("beside", deadline=None)
-    hypothesis.settings.load_profile("beside")
+# that an example takes 200 ms says nothing where others run beside it; who promises a time measures it, alone
+hypothesis.settings.register_profile("beside", deadline=None)
+hypothesis.settings.load_profile("beside")
 
 
 @pytest.fixture(scope="session")

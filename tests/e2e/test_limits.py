@@ -47,14 +47,16 @@ class Town:
         write_setting(self.stack.azurite.connection_string, names.BLOB_POOLS, content)
 
     def ask(self, user: str, **wishes: Any) -> Asked:
-        """One task, of an image that nobody has asked for before."""
+        """One task, of an image that nobody has asked for before. It is planned: who asks first is first in line."""
         if user not in self.keys:
             self.keys[user] = self.operator.make_key("test", ("read", "submit"), user=user)["key"]
         left = 300_000.0 + 2000 * next(self._numbers)
         grid = {"kind": "bounds", "epsg": 32633, "left": left, "right": left + 1000, "bottom": 4.6e6, "top": 4.601e6}
         with Client(self.stack.api_url, self.keys[user]) as client:
             job = client.submit(self.product, grid={**grid, "spacing": 10}, terrain={"height_m": 0}, **wishes)
-            return Asked(self, user, job.id)
+        asked = Asked(self, user, job.id)
+        until(lambda: asked.task()["state"] != "unplanned", lambda: "its plan")
+        return asked
 
 
 @dataclass(frozen=True)

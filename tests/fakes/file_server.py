@@ -16,6 +16,8 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
+from localdev.servers.closing import clean_up
+
 Trouble = Callable[["FileServer", web.Request, bytes], Awaitable[web.StreamResponse | None]]
 MODIFIED_S = 1_600_000_000
 
@@ -50,16 +52,15 @@ class FileServer:
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._over, self._ready = asyncio.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        assert self._ready.wait(10)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(10)
-        self._loop.close()
 
     @property
     def address(self) -> str:
@@ -72,13 +73,20 @@ class FileServer:
     def asked_of(self, path: str) -> list[dict[str, str]]:
         return [headers for asked, headers in self.asked if asked == path]
 
-    async def _start(self) -> None:
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:  # which ends what is left at its end
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.5)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.tls).start()
-        self.port: int = self._runner.addresses[0][1]
+        runner = web.AppRunner(app, shutdown_timeout=0.5)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self.tls).start()
+        self.port: int = runner.addresses[0][1]
+        self._ready.set()
+        await self._over.wait()
+        await clean_up(runner)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = unquote(request.rel_url.raw_path)

@@ -47,7 +47,7 @@ class Proxy:
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request a connection: its answer ends with it."""
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with contextlib.closing(writer), contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
             self.asked.append(f"{method} {target.partition('?')[0]}")
@@ -62,12 +62,11 @@ class Proxy:
             to_there.write(first)
             if method == "CONNECT":
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            ways = [asyncio.create_task(_pass_on(*way)) for way in ((reader, to_there), (there, writer))]
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            for way in ways:
-                way.cancel()
-            to_there.close()
-        writer.close()
+            with contextlib.closing(to_there):
+                ways = [asyncio.create_task(_pass_on(*way)) for way in ((reader, to_there), (there, writer))]
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                for way in ways:
+                    way.cancel()
 
 
 def _as_asked_of_the_server(head: bytes, target: str) -> bytes:

@@ -75,7 +75,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         side = subprocess.Popen(
             [
                 sys.executable, "-m", "localdev.bench._load_side", "0", "2", stack.azurite.connection_string,
-                stack.broker.url, str(folder / "agents"), "0.2",
+                stack.broker.url, str(folder / "agents"), "2",
             ],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(LOCAL_DEV)},
         )  # fmt: skip

@@ -70,8 +70,13 @@ def test_a_batch_from_submission_to_files(service: Service, client: Client, tmp_
     assert (frame.crs.to_epsg(), frame.geometry[0].bounds) == (4326, (12, 41, 13, 42))
     assert list(frame["platform"]) == ["sentinel-1b"]
 
+    failed = {job.id for job in batch.filter(state="failed")}
     again = batch.retry_failed()
-    assert again.states == {"successful": 1, "accepted": 3}
+    # one of them fails as before, and may have done so by now
+    assert (again.states["successful"], again.total) == (1, 4)
+    assert again.states["accepted"] >= 2
+    assert len(failed) == 2
+    assert not failed & {job.id for job in again}
     service.planned(client, "spring")
     changes: list[str] = []
     batch.cancel()

@@ -135,7 +135,7 @@ def ends(python: Path, provider: Provider, tmp_path_factory: pytest.TempPathFact
         SHORT: [Answer(stop_at=50_000), Answer(stop_at=0)],
         LIES: [Answer(says_bytes=200_000)],
         GONE: [Answer(status=404)],
-        PARTS: [Answer(stop_at=100_000), Answer(stop_at=40_000, piece_s=0.05), Answer(piece_s=0.05)],
+        PARTS: [Answer(stop_at=100_000), Answer(stop_at=40_000, piece_s=0.2), Answer(piece_s=0.2)],
         CROWDED: [Answer(piece_s=0.05)],
     }
     provider.most_at_once[CROWDED] = 2

@@ -85,7 +85,7 @@ def test_owslib_finds_describes_and_executes(url: str) -> None:
     outputs = {"outputs": {"transmissionMode": "reference"}}
     made = service.execute("orthorectify", inputs, outputs, async_=True)
     job = made["jobID"] if isinstance(made, dict) else str(made).rsplit("/", 1)[-1]
-    with httpx.Client(base_url=url) as plain:
+    with httpx.Client(base_url=url, timeout=60) as plain:
         status = _over(plain, job)
         assert faults(status, "statusInfo") == []
         assert status["status"] == "failed"
@@ -98,7 +98,7 @@ def test_a_subscriber_is_called_by_the_queue(url: str, subscriber: Subscriber) -
         "inputs": {"products": ["products/none.zip"], "terrain": {"height_m": 0}},
         "subscriber": {"successUri": f"http://{subscriber.host}/done", "failedUri": f"http://{subscriber.host}/failed"},
     }
-    with httpx.Client(base_url=url) as plain:
+    with httpx.Client(base_url=url, timeout=60) as plain:
         answer = plain.post("/processes/orthorectify/execution", json=body, headers={"Prefer": "respond-async"})
         assert (answer.status_code, answer.headers["preference-applied"]) == (201, "respond-async")
         job = answer.json()["jobID"]

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from localdev.servers.closing import clean_up
 from orthoagent.adapters import fetch as fetch_module
 from orthoagent.adapters.fetch import Fetched, Fetcher
 from orthoagent.adapters.kept import KeptInputs, name_of
@@ -55,7 +56,7 @@ class Server:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+        await clean_up(self._runner)
 
     async def _answer(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

@@ -85,10 +85,10 @@ def test_news_do_not_wait_for_what_repeats(monkeypatch: pytest.MonkeyPatch) -> N
             site.say(number)
         await site.for_s(0.1)
         site.outbox.sent.clear()
+        began = time.monotonic()
         for number in range(FEW_AGENTS + 1):
             site.say(number)
         site.say(7, state="offline", slots=0)
-        began = time.monotonic()
         forward = asyncio.create_task(site.presence._forward())
         while len(site.outbox.sent) < 2:
             await asyncio.sleep(0.01)

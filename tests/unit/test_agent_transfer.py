@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from localdev.servers.closing import clean_up
 from orthoagent.adapters.fetch import Fetcher
 from orthoagent.adapters.origins import Origins
 from orthoagent.adapters.sites import Sites
@@ -43,7 +44,7 @@ async def serving(handler: Handler, use: Callable[[aiohttp.ClientSession, str], 
         async with aiohttp.ClientSession() as http:
             await use(http, f"http://127.0.0.1:{runner.addresses[0][1]}")
     finally:
-        await runner.cleanup()
+        await clean_up(runner)
 
 
 def fetch(handler: Handler, folder: Path, *files: dict[str, object], limit_s: float = 300) -> list[int]:

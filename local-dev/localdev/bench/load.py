@@ -38,6 +38,8 @@ AHEAD = 1000
 MANY = 2000
 LOOK_EVERY_S, MOST_S = 15.0, 60.0
 STUCK_AFTER_S = 180.0
+ROWS_FOLLOW_S = 30.0
+"""The catalogue, at most: a function that failed in between is called again after 5 s."""
 IDLE_S = 60.0
 MOST_MB, MOST_MESSAGES = 150.0, 1.0
 
@@ -141,8 +143,12 @@ def _until_done(feed: _Feed) -> list[TaskRecord]:
             made, changed_s = now_made, time.monotonic()
             print(f"{made} of {feed.count}", file=sys.stderr, flush=True)
             feed.make_up_to(made + AHEAD)
-    time.sleep(LOOK_EVERY_S)  # rows follow the catalogue
-    return list(find(feed.system.ports.tables, TaskRecord))
+    given_up_s = time.monotonic() + ROWS_FOLLOW_S
+    while True:
+        time.sleep(LOOK_EVERY_S)
+        tasks = list(find(feed.system.ports.tables, TaskRecord))
+        if all(task.state.is_final for task in tasks) or time.monotonic() > given_up_s:
+            return tasks
 
 
 def _committed(system: System) -> int:

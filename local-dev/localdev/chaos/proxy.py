@@ -27,6 +27,7 @@ from yarl import URL
 from localdev.chaos.trouble import Call, Service, Trouble
 from localdev.servers import Azurite
 from localdev.servers.azurite import ACCOUNT, connection_string
+from localdev.servers.closing import clean_up
 from localdev.servers.process import free_ports
 from orthocontracts import names
 
@@ -56,7 +57,7 @@ class StorageProxy:
         self._up = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), name="proxy")
+        self._thread = threading.Thread(target=self._run, name="proxy")
         self.commits: list[tuple[float, str]] = []
         self.requests: Counter[str] = Counter()
 
@@ -76,7 +77,6 @@ class StorageProxy:
     ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
-        self._loop.close()
 
     @contextlib.contextmanager
     def during(self, trouble: Trouble) -> Iterator[None]:
@@ -90,6 +90,10 @@ class StorageProxy:
             with self._lock:
                 self._troubles = tuple(one for one in self._troubles if one is not made)
             self._loop.call_soon_threadsafe(made[1].set)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:  # which ends what is left at its end
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         behind: dict[Service, int] = {
@@ -110,7 +114,7 @@ class StorageProxy:
             for _, over in self._troubles:
                 over.set()
             for runner in runners:
-                await runner.cleanup()
+                await clean_up(runner)
 
     async def _answer(
         self, http: aiohttp.ClientSession, service: Service, port: int, request: web.BaseRequest

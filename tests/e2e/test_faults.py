@@ -91,7 +91,9 @@ def test_a_cancelled_job_stops_its_work(start_site: Callable[..., Site], scenes:
     site = start_site(agents=1, cloud_limit=0)
     ref = site.store.upload_product(scenes["zip"])
     site.wait_until_over(1)
-    job = site.client.submit([ref], spacing_m=4, terrain={"dem": DEM_REF}, options={"resampling": "cubic"})
+    job = site.client.submit(
+        [ref], tiles=["33TTG"], spacing_m=4, terrain={"dem": DEM_REF}, options={"resampling": "cubic"}
+    )
     site.wait_until("it runs", is_running)
     assert job.cancel().state == "dismissed"
     (task,) = job.explain()

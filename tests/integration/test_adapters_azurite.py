@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -21,6 +22,8 @@ from orthofunctions.ports import (
     RowChangedError,
 )
 
+OPEN_FILES = Path("/proc/self/fd")
+
 
 @pytest.fixture(scope="module")
 def ports(azurite: Azurite) -> Iterator[Ports]:
@@ -31,6 +34,19 @@ def ports(azurite: Azurite) -> Iterator[Ports]:
 @pytest.fixture
 def name() -> str:
     return "t" + uuid4().hex[:12]
+
+
+def test_threads_that_have_ended_leave_no_file_open(ports: Ports, name: str) -> None:
+    """Where libuuid may open its file of the clock: it did so for each thread's first request, and never closed it."""
+    ports.blobs.write(name, "x", b"")
+    ports.tables.make_table(name)  # type: ignore[attr-defined]
+    before = len(list(OPEN_FILES.iterdir()))
+    for _ in range(10):
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(lambda _: ports.blobs.read(name, "x"), range(4))) == [b""] * 4
+            assert list(pool.map(lambda _: ports.tables.get(name, "p", "k"), range(4))) == [None] * 4
+    # the pool of connections keeps some
+    assert len(list(OPEN_FILES.iterdir())) < before + 16
 
 
 class TestRivals:

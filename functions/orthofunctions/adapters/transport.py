@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import requests
@@ -15,6 +16,7 @@ POOL_CONNECTIONS = 64  # functions run in a thread pool; requests' 10 would clos
 
 def new_session() -> requests.Session:
     """One HTTP session for all clients of a process. Its retries are off: the SDK's policies retry."""
+    _number_requests_without_files()
     session = requests.Session()
     # The clients sign their requests themselves. Without any other way to do so requests would look for a file of
     # passwords in the home folder before each of them: an eighth of a round's processor time.
@@ -23,6 +25,16 @@ def new_session() -> requests.Session:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+def _number_requests_without_files() -> None:
+    """Have the clients' request ids made by Python.
+
+    Each is a uuid1, for which libuuid opens a file in every thread, where it may (as root, with its daemon installed),
+    and never closes it; and every round begins threads.
+    """
+    uuid.getnode()  # libuuid knows it; without it programs would be run to find out
+    uuid._generate_time_safe = None  # type: ignore[attr-defined]
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

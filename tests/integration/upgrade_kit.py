@@ -113,6 +113,9 @@ class Site:
             assert time.monotonic() < end_s, Outcome.read(self.watch.ports, self.store.connection, self.request_ids)
             time.sleep(0.3)
         outcome = Outcome.read(self.watch.ports, self.store.connection, self.request_ids)
+        for task in self.watch.tasks:
+            if task.failures or task.silences:  # shown where that fails the test
+                print(task.task_id, task.failures, task.silences, task.fault_kind, task.fault_message, task.history)
         releases = sum(task.release for task in self.watch.tasks)
         seconds = time.monotonic() - self.began_s
         return Load(outcome, committed_twice(self.watch.proxy.commits), releases, seconds)

@@ -72,9 +72,8 @@ def test_a_batch_from_submission_to_files(service: Service, client: Client, tmp_
 
     failed = {job.id for job in batch.filter(state="failed")}
     again = batch.retry_failed()
-    # one of them fails as before, and may have done so by now
-    assert (again.states["successful"], again.total) == (1, 4)
-    assert again.states["accepted"] >= 2
+    # the one without a product fails as before, and may have done so by now
+    assert again.states in ({"successful": 1, "accepted": 3}, {"successful": 1, "accepted": 2, "failed": 1})
     assert len(failed) == 2
     assert not failed & {job.id for job in again}
     service.planned(client, "spring")
